@@ -1,0 +1,1 @@
+"""What a model is: the bundle, how it runs on ONNX Runtime, how it is evaluated."""

@@ -1,0 +1,1 @@
+"""What runs: the command line, the options, the graph and its endpoints."""

