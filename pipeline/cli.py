@@ -1,0 +1,56 @@
+"""The command line: `newsbeam` and `python -m pipeline`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from models.bundle import BundleError
+from pipeline.commands import classify, consume, demo, evaluate, run
+from transforms.errors import ConfigurationError
+
+app = typer.Typer(
+    name="newsbeam",
+    help="Streaming news classification: reads news, categorizes it, writes categorized records.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    add_completion=True,
+)
+# Options that are not ours are Beam's: `run` hands them on.
+app.command("run", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
+    run.run
+)
+app.command("classify")(classify.classify)
+app.command("evaluate")(evaluate.evaluate)
+app.command("consume")(consume.consume)
+app.command("demo")(demo.demo)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Runs the command line.
+
+    Returns:
+        The exit code: 0 done, 1 the pipeline failed, 2 something was given wrongly (one line on
+        stderr says what, and how to mend it), 130 interrupted.
+    """
+    try:
+        code = app(args=list(args) if args is not None else None, standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except typer.Exit as e:
+        return e.exit_code
+    except (BundleError, ConfigurationError) as e:
+        print(f"newsbeam: {e}", file=sys.stderr)
+        return 2
+    except (typer.Abort, KeyboardInterrupt):
+        return 130
+    except BrokenPipeError:
+        # The reader of our output went away (`newsbeam consume … | head`): nothing is wrong.
+        sys.stderr.close()
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
