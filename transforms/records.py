@@ -10,7 +10,7 @@ an item, its original bytes, key and headers are still at hand:
 from __future__ import annotations
 
 import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -18,10 +18,16 @@ import msgspec
 HEADER_PREFIX = "newsbeam."
 
 Headers = tuple[tuple[str, bytes | None], ...]
-T = TypeVar("T")
 
 
-class KafkaSource(msgspec.Struct, frozen=True, tag="kafka", tag_field="type"):
+class Record(msgspec.Struct, frozen=True, tag=str.lower, tag_field="record"):
+    """What the elements between our steps have in common: one coder encodes them all.
+
+    The tag tells the classes apart inside the pipeline; the JSON forms below don't show it.
+    """
+
+
+class KafkaPosition(msgspec.Struct, frozen=True, tag="kafka", tag_field="type"):
     """Where a record stood in Kafka."""
 
     topic: str
@@ -32,7 +38,7 @@ class KafkaSource(msgspec.Struct, frozen=True, tag="kafka", tag_field="type"):
         return f"{self.topic}-{self.partition}@{self.offset}"
 
 
-class FileSource(msgspec.Struct, frozen=True, tag="file", tag_field="type"):
+class FilePosition(msgspec.Struct, frozen=True, tag="file", tag_field="type"):
     """Where a record stood in a file or on stdin (`file` is then `-`); lines count from 1."""
 
     file: str
@@ -42,10 +48,10 @@ class FileSource(msgspec.Struct, frozen=True, tag="file", tag_field="type"):
         return f"{self.file}:{self.line}"
 
 
-Source = KafkaSource | FileSource
+SourcePosition = KafkaPosition | FilePosition
 
 
-class Message(msgspec.Struct, frozen=True):
+class Message(Record, frozen=True):
     """One record as a source read it, untouched.
 
     Attributes:
@@ -65,7 +71,7 @@ class Message(msgspec.Struct, frozen=True):
     key: bytes | None = None
     headers: Headers = ()
     timestamp: int | None = None
-    source: Source | None = None
+    source: SourcePosition | None = None
     follows: int | None = None
     columns: tuple[str, ...] | None = None
 
@@ -83,7 +89,7 @@ class Message(msgspec.Struct, frozen=True):
         return tuple(h for h in self.headers if not h[0].startswith(HEADER_PREFIX))
 
 
-class NewsItem(msgspec.Struct, frozen=True):
+class NewsItem(Record, frozen=True):
     """A parsed news item.
 
     Attributes:
@@ -102,7 +108,7 @@ class NewsItem(msgspec.Struct, frozen=True):
     event_time: datetime.datetime
 
 
-class TokenizedNews(msgspec.Struct, frozen=True):
+class TokenizedNews(Record, frozen=True):
     """A news item and its token ids.
 
     Attributes:
@@ -116,7 +122,7 @@ class TokenizedNews(msgspec.Struct, frozen=True):
     truncated: bool
 
 
-class CategorizedItem(msgspec.Struct, frozen=True):
+class CategorizedItem(Record, frozen=True):
     """A classified news item: the record that consumers of the output read.
 
     Attributes:
@@ -145,12 +151,12 @@ class CategorizedItem(msgspec.Struct, frozen=True):
     model: str
     event_time: datetime.datetime
     processed_time: datetime.datetime
-    source: Source | None
+    source: SourcePosition | None
     fields: dict[str, Any]
     message: Message | None = None
 
 
-class DeadLetter(msgspec.Struct, frozen=True):
+class DeadLetter(Record, frozen=True):
     """A record that could not be processed, whole, and why.
 
     Attributes:
@@ -209,7 +215,7 @@ class _CategorizedJson(msgspec.Struct, frozen=True, omit_defaults=True):
     model: str
     event_time: datetime.datetime
     processed_time: datetime.datetime
-    source: Source | None
+    source: SourcePosition | None
     fields: dict[str, Any]
     key: bytes | None = None
     headers: Headers = ()
@@ -225,7 +231,7 @@ class _DeadLetterJson(msgspec.Struct, frozen=True, omit_defaults=True):
     attempt: int
     time: datetime.datetime
     model: str | None = None
-    source: Source | None = None
+    source: SourcePosition | None = None
     key: bytes | None = None
     headers: Headers = ()
     timestamp: int | None = None

@@ -1,0 +1,251 @@
+"""The model bundle: a Hugging Face folder with a classifier exported to ONNX, checked on loading."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mmap
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from models.tokenizer_files import TOKENIZER_FILES, TokenizerFilesError, load_tokenizer
+
+#: The bundle used where none is named; it is part of the package.
+DEFAULT_BUNDLE = Path(__file__).parent / "ag_news_small"
+#: Model files in order of preference: int8 is smaller and faster.
+MODEL_FILES = ("model_quantized.onnx", "model.onnx")
+#: What `Bundle.verify` classifies.
+TEST_SENTENCE = "Shares rise after the company reports record quarterly profit."
+
+#: Families whose positions start after the padding id, as RoBERTa's do.
+_OFFSET_POSITIONS = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer"}
+_SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+)://")
+# Operators that take the range of their activations at run time, over the whole batch. In an ONNX
+# file (protobuf) a node's operator stands as field 4 of its NodeProto: the byte 0x22, the length,
+# the name. Looking for that needs no onnx package, and finds neither node names nor tensors.
+# MatMulInteger and QAttention are not in the list: they take ranges somebody else computed, which
+# may well be static or per row; where the ranges are dynamic, one of these stands before them.
+_DYNAMIC_OPERATORS = (b"DynamicQuantizeLinear", b"DynamicQuantizeMatMul", b"DynamicQuantizeLSTM")
+_DYNAMIC = re.compile(
+    b"|".join(re.escape(b"\x22" + bytes([len(name)]) + name) for name in _DYNAMIC_OPERATORS)
+)
+
+
+class BundleError(ValueError):
+    """A model bundle that cannot be used. Its message is one line: the value, and the fix."""
+
+
+def resolve(path: str | os.PathLike[str]) -> Path:
+    """Turns what the user named into a local folder.
+
+    The one place that knows where bundles may live; every other function takes the folder.
+
+    Args:
+        path: A folder, or a `file://` address of one.
+
+    Raises:
+        BundleError: There is no such folder, or its address has another scheme.
+    """
+    text = os.fspath(path)
+    scheme = _SCHEME.match(text)
+    if scheme:
+        if scheme[1].lower() != "file":
+            raise BundleError(
+                f"model {text!r}: cannot read {scheme[1]}://; copy the model to a local folder and "
+                "name that"
+            )
+        text = text[len(scheme[0]) :]
+    folder = Path(text).expanduser()
+    if not folder.is_dir():
+        what = "is a file, not a folder" if folder.is_file() else "no such folder"
+        raise BundleError(
+            f"model {text!r}: {what}; name a Hugging Face folder with config.json, tokenizer.json "
+            "and model.onnx"
+        )
+    return folder.resolve()
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A classifier as files: what `optimum-cli export onnx` writes is a bundle.
+
+    Attributes:
+        path: The folder.
+        name: The name of the folder.
+        hash: 8 hexadecimal digits over the model, the tokenizer and the configuration.
+        labels: The categories, in the order of the logits.
+        max_length: The most tokens the model takes, special tokens included.
+        pad_id: The token id that pads rows of a batch.
+        model_file: The ONNX file.
+        dynamic_int8: Whether the model quantizes activations with ranges taken over the whole
+            batch. A score then depends on who shares the batch, so rows must run one by one.
+    """
+
+    path: Path
+    name: str
+    hash: str
+    labels: tuple[str, ...]
+    max_length: int
+    pad_id: int
+    model_file: Path
+    dynamic_int8: bool
+
+    @property
+    def model_id(self) -> str:
+        """Name and hash: what a record says about the model that made it."""
+        return f"{self.name}@{self.hash}"
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str] | None = None) -> Bundle:
+        """Reads a bundle; the model itself is opened by `verify` or `OnnxModel`.
+
+        Args:
+            path: See `resolve`; None is the default bundle.
+
+        Raises:
+            BundleError: A file is missing or broken, or the labels make no sense.
+        """
+        folder = resolve(path) if path is not None else DEFAULT_BUNDLE
+        config = _read_config(folder)
+        model_file = next((folder / n for n in MODEL_FILES if (folder / n).is_file()), None)
+        if model_file is None:
+            raise BundleError(
+                f"model {folder}: has neither {' nor '.join(MODEL_FILES)}; export one with "
+                "`optimum-cli export onnx --task text-classification`"
+            )
+        labels = _labels(folder, config)
+        pad_id, max_length = _positions(folder, config)
+        try:
+            load_tokenizer(folder, config)
+            digest, dynamic_int8 = _read_model(folder, model_file)
+        except TokenizerFilesError as e:
+            raise BundleError(f"model {folder}: {e}") from e
+        except OSError as e:
+            raise BundleError(f"model {folder}: cannot read {e.filename}: {e.strerror}") from e
+        return cls(
+            path=folder,
+            name=folder.name,
+            hash=digest,
+            labels=labels,
+            max_length=max_length,
+            pad_id=pad_id,
+            model_file=model_file,
+            dynamic_int8=dynamic_int8,
+        )
+
+    def tokenizer(self) -> Tokenizer:
+        """A new tokenizer of this bundle, which neither truncates nor pads.
+
+        Raises:
+            BundleError: Its files are missing or broken.
+        """
+        try:
+            return load_tokenizer(self.path, _read_config(self.path))
+        except TokenizerFilesError as e:
+            raise BundleError(f"model {self.path}: {e}") from e
+
+    def verify(self) -> None:
+        """Opens the model and classifies a sentence with it.
+
+        Raises:
+            BundleError: The model cannot be opened, wants inputs or gives outputs that are not a
+                classifier's, or its logits are not finite or do not fit the labels.
+        """
+        from models.onnx import OnnxModel  # imports this module, and onnxruntime is slow to import
+
+        tokenizer = self.tokenizer()
+        vocabulary = _read_config(self.path).get("vocab_size")
+        if isinstance(vocabulary, int) and tokenizer.get_vocab_size() > vocabulary:
+            raise BundleError(
+                f"model {self.path}: the tokenizer knows {tokenizer.get_vocab_size()} tokens, the "
+                f"model {vocabulary}; they belong to different models, copy both from one"
+            )
+        ids = tokenizer.encode(TEST_SENTENCE).ids[: self.max_length]
+        (result,) = OnnxModel(self, threads=1).logits([ids])
+        if isinstance(result, Exception):
+            raise BundleError(
+                f"model {self.path}: cannot classify a test sentence: {result}; export it again"
+            ) from result
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    file = folder / "config.json"
+    try:
+        config = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        raise BundleError(
+            f"model {folder}: config.json is missing; copy it from the model it was exported from"
+        ) from None
+    except OSError as e:
+        raise BundleError(f"model {folder}: cannot read config.json: {e.strerror}") from e
+    except ValueError as e:
+        raise BundleError(f"model {folder}: config.json is not JSON ({e}); copy it again") from e
+    if not isinstance(config, dict):
+        raise BundleError(f"model {folder}: config.json is not a JSON object; copy it again")
+    return config
+
+
+def _labels(folder: Path, config: dict[str, Any]) -> tuple[str, ...]:
+    """The labels in the order of the logits."""
+    id2label = config.get("id2label")
+    if not isinstance(id2label, dict) or not id2label:
+        raise BundleError(
+            f"model {folder}: config.json has no id2label; add one, such as "
+            '{"0": "World", "1": "Sports"}'
+        )
+    ids = [str(i) for i in range(len(id2label))]
+    if set(id2label) != set(ids):
+        raise BundleError(
+            f"model {folder}: id2label in config.json has the ids {', '.join(sorted(id2label))}; "
+            f"number its labels 0 to {len(ids) - 1} without a gap"
+        )
+    labels = tuple(id2label[i] for i in ids)
+    if not all(isinstance(name, str) and name for name in labels) or len(set(labels)) < len(labels):
+        raise BundleError(
+            f"model {folder}: the labels in config.json are {list(labels)}; each must be a text, "
+            "none twice"
+        )
+    return labels
+
+
+def _positions(folder: Path, config: dict[str, Any]) -> tuple[int, int]:
+    """The padding id, and how many tokens have a position."""
+    offset = config.get("model_type") in _OFFSET_POSITIONS
+    pad_id = config.get("pad_token_id")
+    if pad_id is None:
+        pad_id = 1 if offset else 0  # what transformers takes where a config leaves it out
+    positions = config.get("max_position_embeddings", 514 if offset else 512)
+    if not isinstance(pad_id, int) or pad_id < 0:
+        raise BundleError(
+            f"model {folder}: pad_token_id in config.json is {pad_id!r}; make it the id of <pad>"
+        )
+    taken = pad_id + 1 if offset else 0
+    if not isinstance(positions, int) or positions <= taken:
+        raise BundleError(
+            f"model {folder}: max_position_embeddings in config.json is {positions!r}; make it the "
+            "number of positions that the model was trained with"
+        )
+    return pad_id, positions - taken
+
+
+def _read_model(folder: Path, model_file: Path) -> tuple[str, bool]:
+    """The hash of everything that makes a score, and whether the model is dynamic int8."""
+    if not model_file.stat().st_size:
+        raise BundleError(f"model {folder}: {model_file.name} is empty; copy or export it again")
+    digest = hashlib.sha256()
+    with model_file.open("rb") as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        digest.update(data)
+        dynamic = _DYNAMIC.search(data) is not None
+    # Exporters put the weights of large models beside the graph, under one of these names.
+    weights = [folder / (model_file.name + suffix) for suffix in ("_data", ".data")]
+    others = [folder / name for name in (*TOKENIZER_FILES, "config.json")]
+    for file in (*weights, *others):
+        if file.is_file():
+            with file.open("rb") as f:
+                digest.update(hashlib.file_digest(f, "sha256").digest())
+    return digest.hexdigest()[:8], dynamic

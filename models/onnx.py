@@ -1,0 +1,219 @@
+"""Runs a bundle on ONNX Runtime: token ids in, logits out, each row's failure its own."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnxruntime  # type: ignore[import-untyped]
+
+from models.bundle import Bundle, BundleError
+from models.micro_batch import micro_batches
+from models.pool import cores, pool
+
+#: A micro-batch of a float model: enough rows to fill a matrix product, few enough for the cache.
+MAX_TOKENS = 2048
+MAX_ROWS = 32
+
+_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+_TYPES = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
+
+Logits = np.ndarray
+
+
+class ModelError(RuntimeError):
+    """A row that the model could not classify."""
+
+
+class OnnxModel:
+    """A bundle's model, loaded. Safe to call from many threads at once.
+
+    A session uses one thread a call, and the calls run on a pool of as many threads as cores that
+    the whole process shares: so one caller uses the whole machine, and many callers no more.
+
+    Args:
+        bundle: The bundle.
+        threads: The most threads of the pool that one call of `logits` uses; None for all.
+
+    Raises:
+        BundleError: The model cannot be loaded, or is no classifier of these labels.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads {threads}: choose a number from 1 on, or None for all cores")
+        self.bundle = bundle
+        self.threads = min(threads or cores(), cores())
+        self._session = _open(bundle)
+        self._dtypes = _check_inputs(bundle, self._session)
+        _check_outputs(bundle, self._session)
+        # What rows of one share: slices of these, so that a call allocates nothing but its ids.
+        self._ones = np.ones((1, bundle.max_length), np.int64)
+        self._zeros = np.zeros((1, bundle.max_length), np.int64)
+
+    def logits(self, rows: Sequence[Sequence[int]]) -> list[Logits | Exception]:
+        """Classifies rows of token ids.
+
+        A model quantized dynamically runs row by row, so that a score never depends on the batch;
+        any other runs in micro-batches, and a micro-batch that fails is run again row by row.
+
+        Args:
+            rows: Token ids, special tokens included, 1 to `bundle.max_length` of them a row.
+
+        Returns:
+            For each row, in order, its logits (float32, one per label), or a `ModelError` that
+            says why there are none.
+        """
+        results: list[Logits | Exception] = [_UNKNOWN] * len(rows)
+        if not rows:
+            return results
+        lengths = [len(row) for row in rows]
+        if self.bundle.dynamic_int8:
+            order = sorted(range(len(rows)), key=lengths.__getitem__, reverse=True)
+            batches = [[i] for i in order]
+        else:
+            share = -(-len(rows) // self.threads)  # each thread has something to do
+            batches = micro_batches(lengths, max_tokens=MAX_TOKENS, max_rows=min(MAX_ROWS, share))
+        todo = deque(batches)
+        helpers = [
+            pool().submit(self._drain, todo, rows, results)
+            for _ in range(min(self.threads, len(batches)))
+        ]
+        for helper in helpers:
+            helper.result()
+        return results
+
+    def _drain(
+        self,
+        todo: deque[list[int]],
+        rows: Sequence[Sequence[int]],
+        results: list[Logits | Exception],
+    ) -> None:
+        """Runs batches until none is left; several threads do so at once."""
+        while True:
+            try:
+                batch = todo.popleft()
+            except IndexError:
+                return
+            try:
+                self._run(batch, rows, results)
+            except Exception as e:  # noqa: BLE001 - onnxruntime has no base class of its own
+                if len(batch) > 1:
+                    todo.extend([i] for i in batch)
+                else:
+                    results[batch[0]] = _model_error(e)
+
+    def _run(
+        self,
+        batch: list[int],
+        rows: Sequence[Sequence[int]],
+        results: list[Logits | Exception],
+    ) -> None:
+        """Runs one batch; any error is the batch's."""
+        length = len(rows[batch[0]])  # longest first
+        if not 1 <= length <= self.bundle.max_length:
+            raise ModelError(f"{length} tokens: the model takes 1 to {self.bundle.max_length}")
+        out: Any = self._session.run(["logits"], self._feed(batch, rows, length))[0]
+        labels = len(self.bundle.labels)
+        if not isinstance(out, np.ndarray) or out.shape != (len(batch), labels):
+            raise ModelError(
+                f"the model gave logits of shape {list(getattr(out, 'shape', []))} for "
+                f"{len(batch)} rows, but there are {labels} labels"
+            )
+        if out.dtype != np.float32:
+            out = out.astype(np.float32)
+        finite = np.isfinite(out).all(axis=1).tolist()
+        for place, i in enumerate(batch):
+            results[i] = out[place] if finite[place] else ModelError("the logits are not finite")
+
+    def _feed(
+        self, batch: list[int], rows: Sequence[Sequence[int]], length: int
+    ) -> dict[str, np.ndarray]:
+        if len(batch) == 1:
+            feed = {
+                "input_ids": np.array([rows[batch[0]]], np.int64),
+                "attention_mask": self._ones[:, :length],
+                "token_type_ids": self._zeros[:, :length],
+            }
+        else:
+            ids = np.full((len(batch), length), self.bundle.pad_id, np.int64)
+            mask = np.zeros_like(ids)
+            for place, i in enumerate(batch):
+                row = rows[i]
+                ids[place, : len(row)] = row
+                mask[place, : len(row)] = 1
+            feed = {
+                "input_ids": ids,
+                "attention_mask": mask,
+                "token_type_ids": np.zeros_like(ids),
+            }
+        return {name: feed[name].astype(t, copy=False) for name, t in self._dtypes.items()}
+
+    def __reduce__(self) -> Any:
+        raise TypeError("an OnnxModel cannot be pickled; pickle its bundle and load it there")
+
+
+_UNKNOWN = ModelError("the row was not run")
+
+
+def _open(bundle: Bundle) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    # A row that fails is reported by its exception: nothing of it on stderr.
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(
+            str(bundle.model_file),
+            options,
+            providers=["CPUExecutionProvider"],
+            # The kernel that this fusion puts in is slower than the nodes it replaces.
+            disabled_optimizers=["SkipLayerNormFusion"],
+        )
+    except Exception as e:  # onnxruntime has an exception class per error code, without a base
+        raise BundleError(
+            f"model {bundle.path}: ONNX Runtime cannot load {bundle.model_file.name} "
+            f"({_one_line(e)}); copy or export it again"
+        ) from e
+
+
+def _check_inputs(bundle: Bundle, session: onnxruntime.InferenceSession) -> dict[str, Any]:
+    """The inputs that the model wants, and their types."""
+    inputs = {i.name: _TYPES.get(i.type) for i in session.get_inputs()}
+    wrong = sorted(name for name, t in inputs.items() if name not in _INPUTS or t is None)
+    if wrong or "input_ids" not in inputs:
+        raise BundleError(
+            f"model {bundle.path}: {bundle.model_file.name} has the inputs {', '.join(inputs)}; a "
+            f"text classifier has input_ids and attention_mask, of integers: export it with "
+            "`optimum-cli export onnx --task text-classification`"
+        )
+    return inputs
+
+
+def _check_outputs(bundle: Bundle, session: onnxruntime.InferenceSession) -> None:
+    outputs = {o.name: o.shape for o in session.get_outputs()}
+    if "logits" not in outputs:
+        raise BundleError(
+            f"model {bundle.path}: {bundle.model_file.name} has the outputs {', '.join(outputs)}; a "
+            "text classifier has logits: export it with "
+            "`optimum-cli export onnx --task text-classification`"
+        )
+    width = outputs["logits"][-1] if outputs["logits"] else None
+    if isinstance(width, int) and width != len(bundle.labels):
+        raise BundleError(
+            f"model {bundle.path}: config.json names {len(bundle.labels)} labels, but the model "
+            f"gives {width} logits; name one label for each in id2label"
+        )
+
+
+def _model_error(error: Exception) -> ModelError:
+    return error if isinstance(error, ModelError) else ModelError(_one_line(error))
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 300 else text[:299] + "…"

@@ -1,0 +1,1 @@
+"""What `newsbeam demo` needs: an embedded broker, sample news and poison messages."""

@@ -1,0 +1,51 @@
+"""The options of a run, as one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from transforms.parse import TEXT_FIELDS
+from transforms.tokenize import MAX_LENGTH
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What `newsbeam run` is asked to do; the flags of the command line have the same names.
+
+    Attributes:
+        source: URI to read from.
+        sink: URI to write categorized items to.
+        dead_letters: URI for what can't be processed; by default beside the sink.
+        model: Folder of the model bundle; None is the default one.
+        format: `json`, `text` or `csv`; None goes by the source's file extension, else JSON.
+        text_fields: Fields that make the text.
+        id_field: Field that holds the id.
+        time_field: Field that holds the time of publication.
+        text_clean_up: Clean-up of the text.
+        max_length: The most tokens of a text.
+        activation: `softmax` or `sigmoid`.
+        threshold: Score from which on a label is among an item's labels.
+        multi_label: Whether several labels may hold.
+        stop_at_end: Finish when everything that is in the topics now is processed.
+        shards: Parallel readers of the source; None for twice the cores.
+        kafka_config: Properties file with Kafka client settings.
+        create_topics: Create missing sink and dead-letter topics.
+    """
+
+    source: str
+    sink: str
+    dead_letters: str | None = None
+    model: str | None = None
+    format: str | None = None
+    text_fields: tuple[str, ...] = field(default=TEXT_FIELDS)
+    id_field: str = "id"
+    time_field: str = "published"
+    text_clean_up: str = "disabled"
+    max_length: int = MAX_LENGTH
+    activation: str = "softmax"
+    threshold: float = 0.5
+    multi_label: bool = False
+    stop_at_end: bool = False
+    shards: int | None = None
+    kafka_config: str | None = None
+    create_topics: bool = False

@@ -1,0 +1,60 @@
+"""pytest fixtures of the real servers; each skips with a reason where it cannot be provisioned."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers.apache_kafka import KafkaCluster
+from tests.servers.cache import Unavailable
+from tests.servers.kafka_security import KafkaSecurity
+from tests.servers.prism import prism_binary
+
+
+@pytest.fixture(scope="session")
+def apache_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
+    """One Apache Kafka broker for the whole session; leave it running when you are done."""
+    with _cluster(lambda: KafkaCluster(tmp_path_factory.mktemp("apache-kafka"))) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def apache_kafka_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
+    """Three Apache Kafka brokers; whoever kills one starts it again."""
+    folder = tmp_path_factory.mktemp("apache-kafka-cluster")
+    with _cluster(lambda: KafkaCluster(folder, brokers=3)) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def secured_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
+    """One Apache Kafka broker with TLS and SASL listeners; see `client_settings`."""
+    folder = tmp_path_factory.mktemp("secured-kafka")
+    security = KafkaSecurity.create(folder / "certificates")
+    with _cluster(lambda: KafkaCluster(folder, security=security)) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def prism() -> Path:
+    """The Prism binary of the installed Beam, for `--prism_location`."""
+    try:
+        return prism_binary()
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture
+def unique() -> Callable[[str], str]:
+    """Make a name (of a topic, group or transactional id) that no other test uses."""
+    return lambda name: f"{name}-{uuid.uuid4().hex[:8]}"
+
+
+def _cluster(make: Callable[[], KafkaCluster]) -> KafkaCluster:
+    try:
+        return make()
+    except Unavailable as reason:
+        pytest.skip(str(reason))

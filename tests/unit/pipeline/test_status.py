@@ -1,0 +1,131 @@
+"""The status line of `newsbeam run`."""
+
+from __future__ import annotations
+
+import io
+import logging
+import threading
+
+import pytest
+from rich.console import Console
+
+from pipeline import status
+from pipeline.status import RateMeter, Status, View
+from transforms.tally import Counts, Tally
+
+
+class Clock:
+    """A clock that tests move."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+COUNTS = Counts(
+    read=1300,
+    categories={"World": 200, "Sports": 1000},
+    dead_letters={"ParseNews": 3},
+    lag={"0": 40, "1": 2},
+)
+
+
+def test_rate_is_that_of_the_window() -> None:
+    meter = RateMeter(window=5)
+    assert meter.add(0, 0) == 0
+    assert meter.add(1, 100) == 100
+    assert meter.add(2, 100) == 50
+    for second in range(3, 8):
+        rate = meter.add(second, 100)
+    assert rate == 0  # nothing came in the last 5 seconds
+    assert meter.add(8, 400) == pytest.approx(300 / 5)
+
+
+def test_rate_with_samples_further_apart_than_the_window() -> None:
+    meter = RateMeter(window=5)
+    meter.add(0, 0)
+    assert meter.add(10, 1000) == 100
+    assert meter.add(20, 1500) == 50
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0:00:00"), (65.9, "0:01:05"), (90061, "25:01:01")]
+)
+def test_elapsed(seconds: float, text: str) -> None:
+    assert status.format_elapsed(seconds) == text
+
+
+def test_counts_name_the_largest_first_and_sum_up_the_rest() -> None:
+    counts = {f"label{i}": i for i in range(1, 10)}
+    assert status.format_counts({"b": 2, "a": 2, "c": 1000}) == "c 1,000, a 2, b 2"
+    assert status.format_counts(counts).startswith("label9 9, label8 8, ")
+    assert status.format_counts(counts).endswith(", 3 more 6")
+
+
+def test_plain_line() -> None:
+    assert status.format_line(View(COUNTS, 65, 123.45)) == (
+        "123.5 records/s | 1,203 done | lag 42 | Sports 1,000, World 200 | "
+        "3 dead letters (ParseNews 3) | 0:01:05"
+    )
+
+
+def test_plain_line_before_anything_came() -> None:
+    assert status.format_line(View(Counts(), 0, 0)) == (
+        "0.0 records/s | 0 done | 0 dead letters | 0:00:00"
+    )
+
+
+def test_summary_has_the_average() -> None:
+    assert status.format_summary(View(COUNTS, 10, 0)) == (
+        "1,203 records in 0:00:10 (120.3/s): 1,200 categorized (Sports 1,000, World 200), "
+        "3 dead letters (ParseNews 3)"
+    )
+
+
+def test_terminal_line_says_the_same() -> None:
+    line = status.render(View(COUNTS, 65, 123.45)).plain
+    for part in ("0:01:05", "123.5/s", "1,203 done", "lag 42", "Sports 1,000", "ParseNews 3"):
+        assert part in line
+    assert "\n" not in line
+
+
+def test_log_lines_where_there_is_no_terminal(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="newsbeam")
+    tally, clock = Tally(), Clock()
+    console = Console(file=io.StringIO(), force_terminal=False)
+    with Status(tally, interval=3600, clock=clock, console=console) as shown:
+        for _ in range(20):
+            tally.categorized("Sports")
+        tally.dead_letter("ParseNews")
+        tally.lag("0", 7)
+        clock.seconds += 2
+        shown.show()
+        clock.seconds += 2
+    assert caplog.messages == [
+        "10.5 records/s | 21 done | lag 7 | Sports 20 | 1 dead letter (ParseNews 1) | 0:00:02",
+        "21 records in 0:00:04 (5.2/s): 20 categorized (Sports 20), 1 dead letter (ParseNews 1)",
+    ]
+
+
+def test_its_thread_shows_it_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = threading.Event()
+    monkeypatch.setattr(Status, "show", lambda self: shown.set())
+    console = Console(file=io.StringIO(), force_terminal=False)
+    with Status(Tally(), interval=0.001, console=console):
+        assert shown.wait(60)
+
+
+def test_live_line_on_a_terminal_then_a_summary() -> None:
+    tally, clock, screen = Tally(), Clock(), io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=200, color_system=None)
+    with Status(tally, clock=clock, console=console) as shown:
+        tally.categorized("World")
+        clock.seconds += 61
+        shown.show()
+        assert "0:01:01" in screen.getvalue()
+        assert "World 1" in screen.getvalue()
+    assert screen.getvalue().rstrip().endswith(
+        "1 record in 0:01:01 (0.0/s): 1 categorized (World 1), 0 dead letters"
+    )

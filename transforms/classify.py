@@ -1,0 +1,138 @@
+"""Classifying tokenized news: `OnnxTextClassifier` for RunInference, then `Categorize`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from apache_beam.ml.inference.base import ModelHandler, PredictionResult
+from apache_beam.transforms.window import TimestampedValue
+
+from models.bundle import Bundle
+from models.onnx import OnnxModel
+from models.scores import ScoreSettings, labels_above, score
+from transforms.dead_letters import Step
+from transforms.event_time import event_timestamp
+from transforms.records import (
+    CategorizedItem,
+    DeadLetter,
+    Message,
+    TokenizedNews,
+    dead_letter,
+    now,
+)
+from transforms.tally import TALLY
+
+#: Rows per call of the model handler: enough to keep all cores busy until the last rows, few enough
+#: for the first results to come soon.
+BATCH_SIZE = 64
+
+
+class OnnxTextClassifier(ModelHandler[TokenizedNews, PredictionResult, OnnxModel]):
+    """A model handler that runs a bundle on ONNX Runtime.
+
+    Beam's own ONNX handler feeds one input, fails on ragged batches and keeps old weights when the
+    model is updated, so this one stands alone. Same text, same scores, whoever shares its batch. A
+    row that the model can't classify becomes a dead letter, alone; dead letters of earlier steps
+    pass through.
+
+    Each result is a `PredictionResult` whose `inference` is the score of every label, by name.
+
+    Args:
+        model: The bundle's folder; None is the default bundle.
+        settings: How logits become scores.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | None = None,
+        settings: ScoreSettings | None = None,
+    ) -> None:
+        super().__init__()
+        self._model = None if model is None else os.fspath(model)
+        self._settings = settings or ScoreSettings()
+
+    def load_model(self) -> OnnxModel:
+        return OnnxModel(Bundle.load(self._model))
+
+    def run_inference(
+        self,
+        batch: Sequence[TokenizedNews],
+        model: OnnxModel,
+        inference_args: Mapping[str, Any] | None = None,
+    ) -> Iterable[PredictionResult | DeadLetter]:
+        rows = [r for r in batch if not isinstance(r, DeadLetter)]
+        logits = iter(model.logits([r.input_ids for r in rows]))
+        labels, model_id = model.bundle.labels, model.bundle.model_id
+        for record in batch:
+            if isinstance(record, DeadLetter):
+                yield record
+                continue
+            found = next(logits)
+            if isinstance(found, Exception):
+                TALLY.dead_letter(type(self).__name__)
+                yield dead_letter(record.news.message, type(self).__name__, found, model_id)
+                continue
+            scores = score(found, self._settings)[1]
+            yield PredictionResult(record, dict(zip(labels, scores, strict=True)), model_id)
+
+    def get_num_bytes(self, batch: Sequence[TokenizedNews]) -> int:
+        # Cheap on purpose: Beam's default pickles the batch.
+        rows = (r for r in batch if not isinstance(r, DeadLetter))
+        return sum(len(r.input_ids) for r in rows) * np.dtype(np.int64).itemsize
+
+    def batch_elements_kwargs(self) -> Mapping[str, Any]:
+        # Fixed: BatchElements otherwise explores sizes and times.
+        return {"min_batch_size": BATCH_SIZE, "max_batch_size": BATCH_SIZE}
+
+    def get_metrics_namespace(self) -> str:
+        return "newsbeam"
+
+    def update_model_path(self, model_path: str | None = None) -> None:
+        """Takes another bundle the next time a model is loaded."""
+        self._model = model_path if model_path else self._model
+
+
+class Categorize(Step):
+    """Turns predictions into categorized items.
+
+    Args:
+        settings: The threshold, and whether several labels may hold.
+    """
+
+    def __init__(self, settings: ScoreSettings | None = None) -> None:
+        super().__init__()
+        self._settings = settings or ScoreSettings()
+
+    def message_of(self, record: Any) -> Message:
+        return record.example.news.message
+
+    def apply(self, record: Any) -> CategorizedItem:
+        tokenized: TokenizedNews = record.example
+        scores: dict[str, float] = record.inference
+        labels, values = list(scores), list(scores.values())
+        top = values.index(max(values))
+        news = tokenized.news
+        TALLY.categorized(labels[top])
+        return CategorizedItem(
+            id=news.id,
+            category=labels[top],
+            score=values[top],
+            scores=scores,
+            labels=labels_above(top, values, labels, self._settings),
+            tokens=len(tokenized.input_ids),
+            truncated=tokenized.truncated,
+            model=record.model_id,
+            event_time=news.event_time,
+            processed_time=now(),
+            source=news.message.source,
+            fields=news.fields,
+            message=news.message,
+        )
+
+    def process(self, element: Any) -> Iterator[Any]:
+        for outcome in super().process(element):
+            # RunInference gives all outputs of a batch the timestamp of one: stamp each again.
+            yield TimestampedValue(outcome, event_timestamp(outcome.message))

@@ -1,0 +1,93 @@
+"""ClassifyNews: the steps as one transform, to be imported into any Beam pipeline."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+from apache_beam.ml.inference.base import RunInference
+
+from models.bundle import Bundle
+from models.scores import ScoreSettings
+from transforms.classify import Categorize, OnnxTextClassifier
+from transforms.dead_letters import SplitOutcomes
+from transforms.errors import ConfigurationError
+from transforms.parse import TEXT_FIELDS, ParseNews
+from transforms.records import CategorizedItem, DeadLetter, Outcome, Record
+from transforms.tokenize import MAX_LENGTH, TokenizeNews
+
+
+class ClassifiedNews(NamedTuple):
+    """What classifying news gives.
+
+    Attributes:
+        categorized: The categorized items.
+        dead_letters: What could not be processed, whole, with the reason.
+        outcomes: Both in one stream, for sinks that write them together.
+    """
+
+    categorized: beam.PCollection[CategorizedItem]
+    dead_letters: beam.PCollection[DeadLetter]
+    outcomes: beam.PCollection[Outcome]
+
+
+class ClassifyNews(beam.PTransform):
+    """Classifies news: every element comes out as exactly one categorized item or dead letter.
+
+    Elements are `Message`s of a source, or bytes, strings or dicts. The model is opened once when the
+    pipeline is built, so that a broken one is an error there and not in a worker.
+
+    Args:
+        model: Folder of the model bundle; None is the default one.
+        format: What an element's bytes are: `json`, `text` or `csv`.
+        text_fields: The fields that make the text; see `ParseNews`.
+        id_field: The field that holds the id.
+        time_field: The field that holds the time of publication.
+        text_clean_up: `disabled`, `inplace`, `inplace_full`, `shrink` or `shrink_full`.
+        max_length: The most tokens of a text: 1 to 512.
+        activation: `softmax` (one of the labels is right) or `sigmoid` (each for itself).
+        threshold: The score from which on a label is among an item's `labels`.
+        multi_label: Whether several labels may hold.
+
+    Raises:
+        ConfigurationError: A setting is none of its choices.
+        BundleError: The model can't be used.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | None = None,
+        *,
+        format: str = "json",
+        text_fields: Sequence[str] = TEXT_FIELDS,
+        id_field: str = "id",
+        time_field: str = "published",
+        text_clean_up: str = "disabled",
+        max_length: int = MAX_LENGTH,
+        activation: str = "softmax",
+        threshold: float = 0.5,
+        multi_label: bool = False,
+    ) -> None:
+        super().__init__()
+        Bundle.load(model).verify()
+        try:
+            settings = ScoreSettings(activation, threshold, multi_label)
+        except ValueError as e:
+            raise ConfigurationError(str(e)) from None
+        self._parse = ParseNews(format, text_fields, id_field, time_field, text_clean_up)
+        self._tokenize = TokenizeNews(model, max_length)
+        self._classifier = OnnxTextClassifier(model, settings)
+        self._categorize = Categorize(settings)
+
+    def expand(self, news: beam.PCollection[Any]) -> ClassifiedNews:
+        outcomes = (
+            news
+            | "Parse news" >> beam.ParDo(self._parse).with_output_types(Record)
+            | "Tokenize news" >> beam.ParDo(self._tokenize).with_output_types(Record)
+            | "Run inference" >> RunInference(self._classifier)
+            | "Categorize" >> beam.ParDo(self._categorize).with_output_types(Record)
+        )
+        categorized, dead_letters = outcomes | "Split outcomes" >> SplitOutcomes()
+        return ClassifiedNews(categorized, dead_letters, outcomes)

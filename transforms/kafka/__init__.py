@@ -1,0 +1,1 @@
+"""Kafka in and out, on kafka-python: no JVM, no expansion service."""

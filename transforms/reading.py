@@ -1,0 +1,260 @@
+"""Reading without end: a splittable DoFn over any source that can be polled.
+
+    Create(shards) | Reshuffle | ParDo(ReadShard)
+
+A bundle is a micro-batch: it takes what there is and ends, so that light load gives low latency and
+heavy load full batches, with no timer. How far a shard was read is its restriction; ending a bundle
+is deferring the remainder; what a bundle read is committed when the runner says that the bundle's
+outputs are durable (bundle finalization).
+
+What differs between Kafka, Pub/Sub and stdin is a `Source` and its `Reader`s.
+"""
+
+from __future__ import annotations
+
+import abc
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+import msgspec
+from apache_beam.io.iobase import RestrictionTracker
+from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
+from apache_beam.transforms.core import RestrictionProvider
+from apache_beam.transforms.window import TimestampedValue
+from apache_beam.utils.timestamp import MAX_TIMESTAMP, Duration, Timestamp
+
+from transforms.coders import StructCoder
+from transforms.event_time import event_timestamp
+from transforms.records import Message
+from transforms.tally import TALLY
+
+#: How long an idle bundle waits for a first message, in seconds. Longer saves little (an idle
+#: FnApiRunner takes 3% of a core), shorter makes runners spin.
+IDLE_WAIT = 0.5
+#: When a drained shard is looked at again.
+RESUME_DELAY = Duration(micros=20_000)
+#: Messages per shard and bundle: with a small backlog, and with a large one. Larger bundles keep the
+#: cores busier (they wait at the end of each), smaller ones commit more often.
+BUNDLE, LARGE_BUNDLE = 500, 2000
+#: How far the watermark of a drained shard stays behind the clock, in seconds: a producer's clock may
+#: be late by that much without its messages being late.
+WATERMARK_SLACK = 2.0
+
+_draining = threading.Event()
+
+
+def drain() -> None:
+    """Ends every source of this process once what it has handed out is processed.
+
+    On local runners, whose workers run in the process of the command line, the pipeline then
+    finishes with state DONE and nothing is left half done.
+    """
+    _draining.set()
+
+
+def undrain() -> None:
+    """Lets sources of this process read again, for the next pipeline in it."""
+    _draining.clear()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one poll of a shard gave.
+
+    Attributes:
+        messages: The messages, in order.
+        position: The shard's position after them: plain data that MessagePack can encode.
+        watermark: No later message is older than this, in seconds since the epoch.
+        backlog: How many messages wait behind these, where that is known.
+    """
+
+    messages: Sequence[Message]
+    position: Any
+    watermark: float
+    backlog: int | None = None
+
+
+class Reader(abc.ABC):
+    """Reads one shard; lives as long as the process, across bundles."""
+
+    @abc.abstractmethod
+    def resume(self, position: Any) -> None:
+        """Makes the next poll start at a position; None is the start that the source was given.
+
+        Cheap where the reader stands there already, which is the rule.
+        """
+
+    @abc.abstractmethod
+    def poll(self, timeout: float, limit: int) -> Batch:
+        """Takes up to `limit` messages, waiting up to `timeout` seconds for the first."""
+
+    @abc.abstractmethod
+    def at_end(self) -> bool:
+        """Whether a source that ends (`--stop_at_end`, stdin) has no more messages."""
+
+    def commit(self, position: Any) -> Callable[[], None] | None:
+        """What to call once everything up to `position` is durable, if anything."""
+        return None
+
+
+class Source(abc.ABC):
+    """Something to read without end; pickled into the pipeline."""
+
+    @abc.abstractmethod
+    def shards(self) -> list[str]:
+        """The names of the shards, each read on its own."""
+
+    @abc.abstractmethod
+    def reader(self, shard: str) -> Reader:
+        """The reader of a shard in this process: the same one at each call."""
+
+
+class Restriction(msgspec.Struct, frozen=True):
+    """How far a shard was read (None: not begun), and whether that was all."""
+
+    position: Any = None
+    done: bool = False
+
+
+class ShardTracker(RestrictionTracker):
+    """Tracks how far a shard was read: a claim covers one polled batch.
+
+    A split can only be a checkpoint (fraction 0): the primary keeps what was claimed, the residual
+    is all that comes after.
+    """
+
+    def __init__(self, restriction: Restriction) -> None:
+        self._restriction = restriction
+        self._stopped = restriction.done
+
+    def current_restriction(self) -> Restriction:
+        return self._restriction
+
+    def try_claim(self, position: Restriction) -> bool:
+        if self._stopped:
+            return False
+        self._restriction = position
+        self._stopped = position.done
+        return True
+
+    def try_split(self, fraction_of_remainder: float) -> tuple[Restriction, Restriction] | None:
+        if fraction_of_remainder != 0 or self._stopped:
+            return None
+        residual = self._restriction
+        self._restriction = Restriction(residual.position, done=True)
+        self._stopped = True
+        return self._restriction, residual
+
+    def check_done(self) -> bool:
+        if not self._stopped:
+            raise ValueError(f"shard left at {self._restriction.position} without a checkpoint")
+        return True
+
+    def current_progress(self) -> None:
+        # Prism computes NaN from a fraction of an endless restriction and fails the job.
+        return None
+
+    def is_bounded(self) -> bool:
+        return False
+
+
+class ReadShard(beam.DoFn, RestrictionProvider):
+    """Reads a micro-batch of one shard and defers the rest."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__()
+        self._source = source
+
+    def initial_restriction(self, element: str) -> Restriction:
+        return Restriction()
+
+    def create_tracker(self, restriction: Restriction) -> ShardTracker:
+        return ShardTracker(restriction)
+
+    def restriction_size(self, element: str, restriction: Restriction) -> float:
+        # The backlog, for runners that scale on it.
+        return float(TALLY.snapshot().lag.get(element, 1))
+
+    def restriction_coder(self) -> StructCoder:
+        return StructCoder(Restriction)
+
+    def truncate(self, element: str, restriction: Restriction) -> None:
+        # A runner's own drain: nothing more is read.
+        return None
+
+    def start_bundle(self) -> None:
+        self._empty = True
+
+    @beam.DoFn.unbounded_per_element()
+    def process(
+        self,
+        element: str,
+        # Beam wants the finalizer before the tracker.
+        finalizer: Any = beam.DoFn.BundleFinalizerParam,
+        tracker: Any = beam.DoFn.RestrictionParam(),  # noqa: B008
+        watermark: Any = beam.DoFn.WatermarkEstimatorParam(  # noqa: B008
+            ManualWatermarkEstimator.default_provider()  # noqa: B008
+        ),
+    ) -> Iterator[TimestampedValue]:
+        reader = self._source.reader(element)
+        reader.resume(tracker.current_restriction().position)
+        taken, limit = 0, BUNDLE
+        while True:
+            if _draining.is_set() or reader.at_end():
+                position = tracker.current_restriction().position
+                tracker.try_claim(Restriction(position, done=True))
+                watermark.set_watermark(MAX_TIMESTAMP)
+                break
+            # Once the bundle has a message, of whichever shard, it must not wait for more.
+            batch = reader.poll(IDLE_WAIT if self._empty else 0.0, limit - taken)
+            if not tracker.try_claim(Restriction(batch.position)):
+                # The runner has split here; whoever resumes gets these messages.
+                break
+            if not batch.messages:
+                _advance(watermark, batch.watermark)
+                tracker.defer_remainder(RESUME_DELAY)
+                break
+            self._empty = False
+            taken += len(batch.messages)
+            TALLY.read(len(batch.messages))
+            if batch.backlog is not None:
+                TALLY.lag(element, batch.backlog)
+                limit = LARGE_BUNDLE if batch.backlog > LARGE_BUNDLE else BUNDLE
+            for message in batch.messages:
+                yield TimestampedValue(message, event_timestamp(message))
+            _advance(watermark, batch.watermark)
+            if taken >= limit:
+                tracker.defer_remainder()
+                break
+        # The restriction is now what this bundle read.
+        commit = reader.commit(tracker.current_restriction().position)
+        if commit is not None:
+            finalizer.register(commit)
+
+
+def _advance(watermark: Any, seconds: float) -> None:
+    """Moves a shard's watermark on; never back, which the estimator refuses."""
+    new = Timestamp.of(seconds)
+    current = watermark.current_watermark()
+    if current is None or new > current:
+        watermark.set_watermark(new)
+
+
+class ReadUnbounded(beam.PTransform):
+    """Reads messages from a source, all shards in parallel."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__()
+        self._source = source
+
+    def expand(self, root: beam.pvalue.PBegin) -> beam.PCollection[Message]:
+        return (
+            root
+            | "Shards" >> beam.Create(self._source.shards(), reshuffle=False)
+            | "Spread shards" >> beam.Reshuffle()
+            | "Read shard" >> beam.ParDo(ReadShard(self._source)).with_output_types(Message)
+        )
