@@ -36,7 +36,7 @@ setup(
     },
     install_requires=[
         "apache-beam>=2.76,<2.78",
-        "kafka-python[lz4,snappy,zstd]>=3.0.12,<4",
+        "kafka-python[crc32c,lz4,snappy,zstd]>=3.0.12,<4",
         "msgspec>=0.19,<1",
         "numpy>=1.26,<3",
         "onnxruntime>=1.20,<2",

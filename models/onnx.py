@@ -16,6 +16,8 @@ from models.pool import cores, pool
 #: A micro-batch of a float model: enough rows to fill a matrix product, few enough for the cache.
 MAX_TOKENS = 2048
 MAX_ROWS = 32
+#: What `OnnxModel.verify` classifies.
+TEST_SENTENCE = "Shares rise after the company reports record quarterly profit."
 
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _TYPES = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
@@ -84,6 +86,20 @@ class OnnxModel:
         for helper in helpers:
             helper.result()
         return results
+
+    def verify(self) -> None:
+        """Classifies a sentence, to see that the model, its tokenizer and labels fit together.
+
+        Raises:
+            BundleError: It could not be classified.
+        """
+        ids = self.bundle.tokenizer().encode(TEST_SENTENCE).ids[: self.bundle.max_length]
+        (result,) = self.logits([ids])
+        if isinstance(result, Exception):
+            raise BundleError(
+                f"model {self.bundle.path}: cannot classify a test sentence ({result}); copy or "
+                "export the model again"
+            ) from result
 
     def _drain(
         self,

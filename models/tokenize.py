@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +12,9 @@ from tokenizers import Encoding, Tokenizer
 
 from models.bundle import Bundle
 
-#: What a text of this many characters a token of the limit is shortened to, to begin with.
+#: The longest row that can be asked for, in tokens: what Spark NLP's annotator takes, too.
+MAX_LENGTH = 512
+#: Longer texts, in characters for each token of the limit, are shortened first.
 CHARACTERS_PER_TOKEN = 8
 #: Characters before a cut that are not trusted; see `TextTokenizer`.
 MARGIN = 64
@@ -36,6 +40,7 @@ _LOCAL_NORMALIZERS = {
     "Precompiled",
     "StripAccents",
 }
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class TextTokenizer:
@@ -51,25 +56,30 @@ class TextTokenizer:
 
     Args:
         bundle: The bundle.
-        max_length: The most tokens of a row, special tokens included, 1 to 512, or the model's
-            limit where that is lower.
+        max_length: The most tokens of a row, special tokens included: 1 to 512. A model that takes
+            fewer gets as many as it takes.
 
     Raises:
         ValueError: `max_length` is out of range.
         BundleError: The bundle's tokenizer cannot be read.
     """
 
-    def __init__(self, bundle: Bundle, max_length: int = 512) -> None:
-        check_max_length(max_length, bundle)
-        self.max_length = max_length
-        self._whole = bundle.tokenizer()
-        #: The special tokens around every text.
-        self._special = tuple(self._whole.encode("").ids)
+    def __init__(self, bundle: Bundle, max_length: int = MAX_LENGTH) -> None:
+        self.max_length = check_max_length(max_length, bundle)
+        self._bundle = bundle
         self._tokenizer = bundle.tokenizer()
+        self._special = tuple(self._tokenizer.encode("").ids)
+        self._bound: int | None = None
+        if _is_local(self._tokenizer):
+            self._bound = self.max_length * CHARACTERS_PER_TOKEN + MARGIN
         # A limit that only special tokens fit into is more than the library can do: leave it room
         # for one token, and cut the row afterwards.
-        self._tokenizer.enable_truncation(max(max_length, len(self._special) + 1))
-        self._bound = max_length * CHARACTERS_PER_TOKEN + MARGIN if _is_local(self._whole) else None
+        self._tokenizer.enable_truncation(max(self.max_length, len(self._special) + 1))
+
+    @functools.cached_property
+    def _whole(self) -> Tokenizer:
+        """A tokenizer without a limit, for the texts that may have to be shortened."""
+        return self._bundle.tokenizer()
 
     def __call__(self, texts: Sequence[str]) -> list[tuple[tuple[int, ...], bool]]:
         """Tokenizes texts.
@@ -139,17 +149,17 @@ class TextTokenizer:
         return text
 
 
-def check_max_length(max_length: int, bundle: Bundle) -> None:
-    """Refuses a maximum length that the model does not take.
+def check_max_length(max_length: int, bundle: Bundle) -> int:
+    """The most tokens of a row where `max_length` is asked for: the model may take fewer.
 
     Raises:
         ValueError: It is out of range; the message names the range.
     """
-    limit = min(512, bundle.max_length)
-    if not 1 <= max_length <= limit:
+    if not 1 <= max_length <= MAX_LENGTH:
         raise ValueError(
-            f"max_length {max_length}: choose 1 to {limit} tokens (special tokens included)"
+            f"max_length {max_length}: choose 1 to {MAX_LENGTH} tokens (special tokens included)"
         )
+    return min(max_length, bundle.max_length)
 
 
 def _trusted(encoding: Encoding, end: int) -> int:
@@ -186,9 +196,5 @@ def _types(part: dict[str, Any] | None) -> list[str]:
 
 
 def _characters(text: str) -> str:
-    """The text with lone surrogates replaced by U+FFFD."""
-    try:
-        text.encode()
-        return text
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    """The text with lone surrogates replaced by U+FFFD; as long as before."""
+    return _SURROGATE.sub("\ufffd", text)

@@ -133,6 +133,7 @@ class Categorize(Step):
         )
 
     def process(self, element: Any) -> Iterator[Any]:
+        outcome: Any
         for outcome in super().process(element):
             # RunInference gives all outputs of a batch the timestamp of one: stamp each again.
             yield TimestampedValue(outcome, event_timestamp(outcome.message))

@@ -41,7 +41,7 @@ class Step(beam.DoFn, abc.ABC):
             return
         try:
             result = self.apply(element)
-        except Exception as e:  # noqa: BLE001 - whatever is wrong with one record stays with it
+        except Exception as e:
             result = dead_letter(self.message_of(element), type(self).__name__, e)
         if isinstance(result, DeadLetter):
             TALLY.dead_letter(result.stage)

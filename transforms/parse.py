@@ -93,7 +93,9 @@ class ParseNews(Step):
     ) -> None:
         super().__init__()
         if format not in FORMATS:
-            raise ConfigurationError(f"format={format!r} is unknown: give one of {', '.join(FORMATS)}")
+            raise ConfigurationError(
+                f"format={format!r} is unknown: give one of {', '.join(FORMATS)}"
+            )
         if text_clean_up not in CLEAN_UPS:
             raise ConfigurationError(
                 f"text_clean_up={text_clean_up!r} is unknown: give one of {', '.join(CLEAN_UPS)}"
@@ -161,8 +163,8 @@ class ParseNews(Step):
                 parts.append(value)
                 break
         if not parts:
-            names = ", ".join(" or ".join(f) for f in self._text_fields)
-            raise NotNews(f"no text: the item has none of the fields {names}")
+            wanted = ", ".join(" or ".join(f) for f in self._text_fields)
+            raise NotNews(f"no text: the item has none of the fields {wanted}")
         return " ".join(parts)
 
     def _id(self, fields: dict[str, Any], message: Message) -> str:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import abc
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -195,9 +194,9 @@ class ReadShard(beam.DoFn, RestrictionProvider):
         element: str,
         # Beam wants the finalizer before the tracker.
         finalizer: Any = beam.DoFn.BundleFinalizerParam,
-        tracker: Any = beam.DoFn.RestrictionParam(),  # noqa: B008
-        watermark: Any = beam.DoFn.WatermarkEstimatorParam(  # noqa: B008
-            ManualWatermarkEstimator.default_provider()  # noqa: B008
+        tracker: Any = beam.DoFn.RestrictionParam(),
+        watermark: Any = beam.DoFn.WatermarkEstimatorParam(
+            ManualWatermarkEstimator.default_provider()
         ),
     ) -> Iterator[TimestampedValue]:
         reader = self._source.reader(element)

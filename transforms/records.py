@@ -1,10 +1,9 @@
 """The records that flow through the pipeline, and their JSON forms.
 
-A `Message` is what a source read. It travels inside every later record, so that whatever happens to
-an item, its original bytes, key and headers are still at hand:
+Message -> NewsItem -> TokenizedNews -> CategorizedItem, or a DeadLetter at any step.
 
-    Message -> NewsItem -> TokenizedNews -> CategorizedItem
-        \\__________\\______________\\____________\\____ DeadLetter
+A `Message` is what a source read. It travels inside every later record, so that whatever happens to
+an item, its original bytes, key and headers are still at hand.
 """
 
 from __future__ import annotations
@@ -61,8 +60,8 @@ class Message(Record, frozen=True):
         timestamp: The time the record carries, in milliseconds since the epoch; None where its
             source gives none.
         source: Its place in the source; None for elements made in memory.
-        follows: The position the reader stood at before this record, in the same partition. Normally
-            `source.offset`; more where offsets are missing from the log (compaction, transaction
+        follows: The offset the reader stood at before this record, in the same partition. Normally
+            `source.offset`; less where offsets are missing from the log (compaction, transaction
             markers). A sink that commits offsets uses it to see a hole.
         columns: The column names of a CSV row.
     """

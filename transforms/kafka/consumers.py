@@ -81,11 +81,6 @@ class SharedConsumer:
         with self._lock:
             return self._consumer.beginning_offsets(list(partitions))
 
-    def end(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """The offset after the last record of each partition."""
-        with self._lock:
-            return self._consumer.end_offsets(list(partitions))
-
     def at_time(self, partitions: Iterable[TopicPartition], ms: int) -> dict[TopicPartition, int]:
         """The first offset of each partition at or after a time; its end where there is none."""
         wanted = list(partitions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 import os
 import time
@@ -13,6 +14,7 @@ from kafka import TopicPartition
 
 from transforms.errors import ConfigurationError
 from transforms.kafka.consumers import SharedConsumer, shared_consumer
+from transforms.kafka.ends import end_of
 from transforms.kafka.settings import KafkaSettings
 from transforms.reading import WATERMARK_SLACK, Batch, Reader, ReadUnbounded, Source
 from transforms.records import KafkaPosition, Message
@@ -20,8 +22,19 @@ from transforms.records import KafkaPosition, Message
 #: How often a shard looks for partitions that were added, in seconds.
 DISCOVERY_INTERVAL = 10.0
 
-#: topic -> partition -> next offset: a shard's position as plain data.
-Offsets = dict[str, dict[int, int]]
+#: `topic:partition` -> next offset: a shard's position as plain data.
+Offsets = dict[str, int]
+
+
+def to_offsets(positions: Mapping[TopicPartition, int]) -> Offsets:
+    """A shard's position as plain data."""
+    return {f"{tp.topic}:{tp.partition}": offset for tp, offset in positions.items()}
+
+
+def from_offsets(offsets: Offsets) -> dict[TopicPartition, int]:
+    """A shard's position, from plain data."""
+    names = ((name.rpartition(":"), offset) for name, offset in offsets.items())
+    return {TopicPartition(topic, int(partition)): o for (topic, _, partition), o in names}
 
 
 def start_at(start: str) -> str | int:
@@ -62,9 +75,7 @@ def owned_partitions(
     partition each don't all fall to one shard.
     """
     topics = sorted({tp.topic for tp in partitions})
-    return [
-        tp for tp in partitions if (tp.partition + topics.index(tp.topic)) % shards == shard
-    ]
+    return [tp for tp in partitions if (tp.partition + topics.index(tp.topic)) % shards == shard]
 
 
 class KafkaSource(Source):
@@ -114,6 +125,12 @@ class KafkaSource(Source):
         reader.source = self
         return reader
 
+    def ending_at(self, end: Mapping[TopicPartition, int]) -> KafkaSource:
+        """The same source, stopping at the given offsets."""
+        source = copy.copy(self)
+        source.end = dict(end)
+        return source
+
     def consumer(self) -> SharedConsumer:
         """The consumer of this process."""
         return shared_consumer(self.settings, self.group, self.isolation_level)
@@ -148,17 +165,16 @@ class ShardReader(Reader):
         consumer, start = self.source.consumer(), self.source.start
         ours = owned_partitions(consumer.partitions(self.source.topics), self._shard, self._shards)
         if position is not None:
-            known = {tp: position.get(tp.topic, {}).get(tp.partition) for tp in ours}
-            new = [tp for tp, offset in known.items() if offset is None]
+            known = from_offsets(position)
+            new = [tp for tp in ours if tp not in known]
             # A partition that was added while we ran has been read by nobody: from its beginning.
-            found = consumer.beginning(new) | consumer.committed(new) if new else {}
-            return {tp: found[tp] if offset is None else offset for tp, offset in known.items()}
+            return known | (consumer.beginning(new) | consumer.committed(new) if new else {})
         if not ours:
             return {}
         if start == "earliest":
             return consumer.beginning(ours)
         if start == "latest":
-            return consumer.end(ours)
+            return end_of(self.source.settings, ours, self.source.isolation_level)
         if isinstance(start, int):
             return consumer.at_time(ours, start)
         return consumer.beginning(ours) | consumer.committed(ours)
@@ -179,10 +195,6 @@ class ShardReader(Reader):
 
     def poll(self, timeout: float, limit: int) -> Batch:
         messages: list[Message] = []
-        if not self._next:
-            # More shards than partitions, so far.
-            time.sleep(min(timeout, 0.05))
-            return Batch(messages, self._position(), time.time() - WATERMARK_SLACK)
         consumer = self.source.consumer()
         for tp, records in consumer.take(self._next, timeout, limit).items():
             end = self.source.end.get(tp) if self.source.end is not None else None
@@ -194,7 +206,7 @@ class ShardReader(Reader):
             if records[-1].timestamp is not None:
                 self._watermarks[tp] = records[-1].timestamp / 1000
         backlog = self._backlog(consumer)
-        self._handed_out = self._position()
+        self._handed_out = to_offsets(self._next)
         return Batch(messages, self._handed_out, self._watermark(backlog), sum(backlog.values()))
 
     def _backlog(self, consumer: SharedConsumer) -> dict[TopicPartition, int]:
@@ -205,12 +217,6 @@ class ShardReader(Reader):
         """The oldest time among partitions that have more to read: idle ones pin nothing."""
         behind = [self._watermarks[tp] for tp in backlog if tp in self._watermarks]
         return min([time.time() - WATERMARK_SLACK, *behind])
-
-    def _position(self) -> Offsets:
-        position: Offsets = {}
-        for tp, offset in self._next.items():
-            position.setdefault(tp.topic, {})[tp.partition] = offset
-        return position
 
     def at_end(self) -> bool:
         if self.source.end is None:
@@ -225,12 +231,7 @@ class ShardReader(Reader):
     def commit(self, position: Offsets | None) -> Callable[[], None] | None:
         if not position or position == self._committed:
             return None
-        offsets = {
-            TopicPartition(topic, partition): offset
-            for topic, partitions in position.items()
-            for partition, offset in partitions.items()
-        }
-        source = self.source
+        source, offsets = self.source, from_offsets(position)
 
         def commit() -> None:
             source.consumer().commit(offsets)

@@ -213,7 +213,9 @@ class KafkaSettings:
         try:
             return CLIENTS[client](**self.for_client(client, **defaults))
         except (KafkaError, OSError, ValueError, AssertionError) as e:
-            raise KafkaUnavailable(self._hide(f"can't reach Kafka at {self.servers}: {e}")) from None
+            raise KafkaUnavailable(
+                self._hide(f"can't reach Kafka at {self.servers}: {e}")
+            ) from None
 
     def _hide(self, text: str) -> str:
         for name, value in self._config.items():

@@ -16,6 +16,7 @@ from transforms.records import (
     DeadLetter,
     Headers,
     Outcome,
+    Record,
     categorized_to_json,
     dead_letter,
     dead_letter_headers,
@@ -73,7 +74,7 @@ def cut(record: KafkaRecord) -> KafkaRecord:
 class _Write(beam.DoFn):
     """Sends a bundle's outcomes; the bundle is done when the broker has acknowledged all of them."""
 
-    def __init__(self, topic: KafkaTopic, dead_letters: KafkaTopic) -> None:
+    def __init__(self, topic: KafkaTopic, dead_letters: KafkaTopic | None) -> None:
         super().__init__()
         self._topic = topic
         self._dead_letters = dead_letters
@@ -81,25 +82,27 @@ class _Write(beam.DoFn):
     def start_bundle(self) -> None:
         self._sent: list[Any] = []
 
-    def process(self, element: Outcome) -> Iterator[Any]:
+    def process(self, element: Outcome) -> Iterator[DeadLetter]:
         if isinstance(element, DeadLetter):
-            self._send_dead_letter(element)
-        else:
-            try:
-                self._send(self._topic, to_record(element))
-            except MessageSizeTooLargeError as e:
-                assert element.message is not None
-                letter = dead_letter(element.message, "WriteToKafka", e, element.model)
-                TALLY.dead_letter(letter.stage)
-                self._send_dead_letter(letter)
+            return self._bury(element)
+        try:
+            self._send(self._topic, to_record(element))
+        except MessageSizeTooLargeError as e:
+            assert element.message is not None
+            letter = dead_letter(element.message, "WriteToKafka", e, element.model)
+            TALLY.dead_letter(letter.stage)
+            return self._bury(letter)
         return iter(())
 
-    def _send_dead_letter(self, letter: DeadLetter) -> None:
+    def _bury(self, letter: DeadLetter) -> Iterator[DeadLetter]:
+        if self._dead_letters is None:
+            return iter((letter,))
         record = to_record(letter)
         try:
             self._send(self._dead_letters, record)
         except MessageSizeTooLargeError:
             self._send(self._dead_letters, cut(record))
+        return iter(())
 
     def _send(self, topic: KafkaTopic, record: KafkaRecord) -> None:
         self._sent.append(
@@ -114,7 +117,7 @@ class _Write(beam.DoFn):
         )
 
     def finish_bundle(self) -> None:
-        for settings in {self._topic.settings, self._dead_letters.settings}:
+        for settings in {t.settings for t in (self._topic, self._dead_letters) if t}:
             shared_producer(settings).flush()
         sent, self._sent = self._sent, []
         for future in sent:
@@ -124,18 +127,33 @@ class _Write(beam.DoFn):
 class WriteToKafka(beam.PTransform):
     """Writes outcomes to Kafka: each bundle is acknowledged by all replicas before it is done.
 
+    Its output is the dead letters that it did not write: all of them without a topic for them, those
+    of items too large for their topic included.
+
     Args:
         topic: Where categorized items go.
         dead_letters: Where dead letters go.
     """
 
-    def __init__(self, topic: KafkaTopic, dead_letters: KafkaTopic) -> None:
+    def __init__(self, topic: KafkaTopic, dead_letters: KafkaTopic | None = None) -> None:
         super().__init__()
         self._topic = topic
         self._dead_letters = dead_letters
 
-    def expand(self, outcomes: beam.PCollection[Outcome]) -> beam.PCollection[None]:
-        return outcomes | "Write to Kafka" >> beam.ParDo(_Write(self._topic, self._dead_letters))
+    def expand(self, outcomes: beam.PCollection[Outcome]) -> beam.PCollection[DeadLetter]:
+        write = beam.ParDo(_Write(self._topic, self._dead_letters)).with_output_types(Record)
+        return outcomes | "Send" >> write
+
+
+class WriteDeadLettersToKafka(beam.PTransform):
+    """Writes dead letters to Kafka."""
+
+    def __init__(self, topic: KafkaTopic) -> None:
+        super().__init__()
+        self._topic = topic
+
+    def expand(self, letters: beam.PCollection[DeadLetter]) -> beam.PCollection[DeadLetter]:
+        return letters | WriteToKafka(self._topic, self._topic)
 
 
 _producers: dict[KafkaSettings, KafkaProducer] = {}

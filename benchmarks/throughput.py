@@ -1,0 +1,105 @@
+"""Kafka to Kafka against a bare loop: the share of the model's own speed that a user gets.
+
+A bare loop tokenizes each text and runs it through ONNX Runtime, on as many threads as cores: no
+Kafka, no JSON, no Beam. Both run in turn over the same rows, so that the ratio holds while the
+machine's speed drifts. Also checks the outputs: none lost, none doubled, and their accuracy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import news
+from models.bundle import Bundle
+from models.onnx import OnnxModel
+from pipeline.demo.broker import EmbeddedBroker
+from transforms.classify import BATCH_SIZE
+
+PARTITIONS = 4
+
+
+def bare_loop(rows: list[news.Row]) -> float:
+    """Rows per second of tokenizing and running each row, one call a row."""
+    bundle = Bundle.load()
+    tokenizer, model = bundle.tokenizer(), OnnxModel(bundle)
+    tokenizer.enable_truncation(bundle.max_length)
+
+    def classify(row: news.Row) -> int:
+        ids = np.array([tokenizer.encode(row.text).ids], dtype=np.int64)
+        # The session itself: what newsbeam adds is what is measured against this.
+        feed = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+        return int(model._session.run(None, feed)[0].argmax())  # noqa: SLF001
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(classify, rows[:50]))
+        started = time.perf_counter()
+        list(pool.map(classify, rows))
+        return len(rows) / (time.perf_counter() - started)
+
+
+def newsbeam(rows: list[news.Row], args: list[str]) -> tuple[float, float]:
+    """Rows per second from the first output to the last, and the accuracy of the outputs."""
+    with EmbeddedBroker() as broker:
+        servers = broker.bootstrap_servers
+        broker.create_topics({"news": PARTITIONS, "out": PARTITIONS, "out-dead-letters": 1})
+        news.produce(servers, "news", rows, PARTITIONS)
+        run = news.newsbeam_run(
+            f"kafka://{servers}/news", f"kafka://{servers}/out", "--stop_at_end", *args
+        )
+        if run.wait() != 0:
+            sys.exit(f"newsbeam run failed with exit code {run.returncode}")
+        items = news.outcomes(servers, "out")
+    labels = {row.id: row.label for row in rows}
+    ids = {item.id for item in items}
+    lost, doubled = len(labels.keys() - ids), len(items) - len(ids)
+    if lost or doubled:
+        sys.exit(f"{lost} rows lost, {doubled} doubled")
+    times = [item.processed_time.timestamp() for item in items]
+    right = sum(labels[item.id] == item.category for item in items)
+    # The first batch was worked on before the first output.
+    rate = (len(items) - BATCH_SIZE) / (max(times) - min(times))
+    return rate, right / len(items)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--csv", type=Path, default=news.TEST_CSV, help="AG News test file")
+    parser.add_argument("--rows", type=int, help="rows to run (default: all)")
+    parser.add_argument("--rounds", type=int, default=3, help="pairs of runs (default: 3)")
+    parser.add_argument("--runner", default="FnApiRunner", help="Beam runner")
+    parser.add_argument("--bare-only", action="store_true", help=argparse.SUPPRESS)
+    options, args = parser.parse_known_args()
+    rows = news.rows(options.csv, options.rows)
+    if options.bare_only:
+        print(bare_loop(rows))
+        return
+    ratios = []
+    bare = [sys.executable, "-m", "benchmarks.throughput", "--bare-only", "--csv", str(options.csv)]
+    for n in range(options.rounds):
+        # In a process of its own, as newsbeam is.
+        found = subprocess.run(
+            [*bare, "--rows", str(len(rows))], stdout=subprocess.PIPE, text=True, check=True
+        )
+        loop = float(found.stdout)
+        rate, accuracy = newsbeam(rows, [f"--runner={options.runner}", *args])
+        ratios.append(rate / loop)
+        print(
+            f"round {n + 1}: bare loop {loop:.1f} rows/s, newsbeam on {options.runner} {rate:.1f} "
+            f"rows/s: ratio {ratios[-1]:.3f}; {len(rows)} outputs, none lost or doubled, "
+            f"accuracy {accuracy:.4f}",
+            flush=True,
+        )
+    print(f"ratio: median {statistics.median(ratios):.3f}, least {min(ratios):.3f}")
+
+
+if __name__ == "__main__":
+    main()

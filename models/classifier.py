@@ -1,0 +1,247 @@
+"""Classifies texts in this process: no pipeline, no broker, one call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, overload
+
+import numpy as np
+
+from models.bundle import Bundle
+from models.onnx import OnnxModel
+from models.scores import ScoreSettings, labels_above, score
+from models.tokenize import MAX_LENGTH, TextTokenizer
+
+#: Texts that are tokenized and classified at a time: enough for any number of cores.
+CHUNK = 1024
+
+#: Several texts. Not any sequence, since a text is a sequence of texts, too.
+Texts = list[str] | tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a text was classified as; the fields are those of a `CategorizedItem`.
+
+    Attributes:
+        text: The text.
+        category: The label with the highest score.
+        score: That score, 0 to 1.
+        scores: The score of every label.
+        labels: The labels at or above the threshold, highest first.
+        tokens: How many tokens were classified, special tokens included.
+        truncated: Whether the text was longer than the maximum length.
+        model: Name and short hash of the model, as `name@hash`.
+    """
+
+    text: str
+    category: str
+    score: float
+    scores: dict[str, float]
+    labels: tuple[str, ...]
+    tokens: int
+    truncated: bool
+    model: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """The prediction as a dict, such as `json.dumps` takes."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """A piece of a text and what was found about it, as Spark NLP's `Annotation`.
+
+    Attributes:
+        annotator_type: `document`, `token` or `category`.
+        begin: Where it begins: the index of its first character.
+        end: Where it ends: the index of its last character (inclusive, as in Spark NLP; -1 for an
+            empty text).
+        result: The text, or the label.
+        metadata: For a category, the score of every label; for a token, how many of the model's
+            tokens it is made of.
+    """
+
+    annotator_type: str
+    begin: int
+    end: int
+    result: str
+    metadata: dict[str, str]
+
+
+class TextClassifier:
+    """A model, its tokenizer and its settings, ready to classify. Safe to call from many threads.
+
+    Args:
+        bundle: The model bundle.
+        max_length: The most tokens of a text that are classified, 1 to 512, special tokens included.
+        settings: How logits become scores.
+        threads: The most threads that one call uses; None for all cores.
+
+    Raises:
+        ValueError: A setting is out of range; the message names the choices.
+        BundleError: The model cannot be used.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        max_length: int = MAX_LENGTH,
+        settings: ScoreSettings | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self.bundle = bundle
+        self.settings = settings or ScoreSettings()
+        self._tokenizer = TextTokenizer(bundle, max_length)
+        self.max_length = self._tokenizer.max_length
+        self._model = OnnxModel(bundle, threads)
+        self._model.verify()
+
+    @classmethod
+    def load(
+        cls,
+        model: str | os.PathLike[str] | None = None,
+        max_length: int = MAX_LENGTH,
+        activation: str = "softmax",
+        threshold: float = 0.5,
+        multi_label: bool = False,
+        threads: int | None = None,
+    ) -> TextClassifier:
+        """Loads a classifier.
+
+        Args:
+            model: The folder of a model bundle; None for the default one.
+            max_length: The most tokens of a text that are classified, 1 to 512.
+            activation: `softmax` (one of the labels is right) or `sigmoid` (each for itself).
+            threshold: The score from which on a label is among a prediction's `labels`.
+            multi_label: Whether `labels` may hold more than the category.
+            threads: The most threads that one call uses; None for all cores.
+
+        Raises:
+            ValueError: A setting is out of range; the message names the choices.
+            BundleError: The model cannot be used.
+        """
+        settings = ScoreSettings(activation, threshold, multi_label)
+        return cls(Bundle.load(model), max_length, settings, threads)
+
+    def labels(self) -> tuple[str, ...]:
+        """The categories that the model knows (`getClasses` in Spark NLP)."""
+        return self.bundle.labels
+
+    @overload
+    def predict(self, text: str) -> Prediction: ...
+    @overload
+    def predict(self, text: Texts) -> list[Prediction]: ...
+    def predict(self, text: str | Texts) -> Prediction | list[Prediction]:
+        """Classifies a text, or several.
+
+        Returns:
+            A prediction for a text; a list of them, in order, for several.
+
+        Raises:
+            ModelError: The model could not classify one of them; `outcomes` goes on instead.
+        """
+        if isinstance(text, str):
+            return self._predict([text])[0]
+        return self._predict(text)
+
+    def outcomes(self, texts: Sequence[str]) -> list[Prediction | Exception]:
+        """Classifies texts; one that the model cannot classify gives its error instead."""
+        outcomes: list[Prediction | Exception] = []
+        for begin in range(0, len(texts), CHUNK):
+            outcomes.extend(self._outcomes(texts[begin : begin + CHUNK]))
+        return outcomes
+
+    def logits(self, texts: Sequence[str]) -> tuple[np.ndarray, list[bool]]:
+        """The raw output of the model, for evaluation.
+
+        Returns:
+            The logits, texts x labels, float32; and for each text whether it was truncated.
+
+        Raises:
+            ModelError: The model could not classify one of them.
+        """
+        rows = self._tokenizer(texts)
+        found: list[np.ndarray] = []
+        for result in self._model.logits([ids for ids, _ in rows]):
+            if isinstance(result, Exception):
+                raise result
+            found.append(result)
+        logits = np.stack(found) if found else np.empty((0, len(self.bundle.labels)), np.float32)
+        return logits, [truncated for _, truncated in rows]
+
+    @overload
+    def annotate(self, text: str) -> dict[str, list[str]]: ...
+    @overload
+    def annotate(self, text: Texts) -> list[dict[str, list[str]]]: ...
+    def annotate(self, text: str | Texts) -> dict[str, list[str]] | list[dict[str, list[str]]]:
+        """Classifies a text, or several, as Spark NLP's `LightPipeline.annotate`.
+
+        Returns:
+            `{"document": [the text], "token": [its words], "class": [the category]}`; words beyond
+            the maximum length are left out. With `multi_label`, `class` holds every label at or
+            above the threshold.
+        """
+        if not isinstance(text, str):
+            return [self.annotate(t) for t in text]
+        return {
+            name: [annotation.result for annotation in annotations]
+            for name, annotations in self.full_annotate(text).items()
+        }
+
+    @overload
+    def full_annotate(self, text: str) -> dict[str, list[Annotation]]: ...
+    @overload
+    def full_annotate(self, text: Texts) -> list[dict[str, list[Annotation]]]: ...
+    def full_annotate(
+        self, text: str | Texts
+    ) -> dict[str, list[Annotation]] | list[dict[str, list[Annotation]]]:
+        """Classifies a text, or several, as Spark NLP's `LightPipeline.fullAnnotate`.
+
+        Returns:
+            What `annotate` gives, each with its place in the text and its metadata.
+        """
+        if not isinstance(text, str):
+            return [self.full_annotate(t) for t in text]
+        prediction = self.predict(text)
+        scores = {label: repr(value) for label, value in prediction.scores.items()}
+        found = prediction.labels if self.settings.multi_label else (prediction.category,)
+        end = len(text) - 1
+        return {
+            "document": [Annotation("document", 0, end, text, {})],
+            "token": [
+                Annotation("token", first, last - 1, text[first:last], {"tokens": str(tokens)})
+                for first, last, tokens in self._tokenizer.words(text)
+            ],
+            "class": [Annotation("category", 0, end, label, dict(scores)) for label in found],
+        }
+
+    def _predict(self, texts: Sequence[str]) -> list[Prediction]:
+        predictions: list[Prediction] = []
+        for outcome in self.outcomes(texts):
+            if isinstance(outcome, Exception):
+                raise outcome
+            predictions.append(outcome)
+        return predictions
+
+    def _outcomes(self, texts: Sequence[str]) -> Iterator[Prediction | Exception]:
+        rows = self._tokenizer(texts)
+        logits = self._model.logits([ids for ids, _ in rows])
+        labels, model_id = self.bundle.labels, self.bundle.model_id
+        for text, (ids, truncated), found in zip(texts, rows, logits, strict=True):
+            if isinstance(found, Exception):
+                yield found
+                continue
+            top, scores = score(found, self.settings)
+            yield Prediction(
+                text=text,
+                category=labels[top],
+                score=scores[top],
+                scores=dict(zip(labels, scores, strict=True)),
+                labels=labels_above(top, scores, labels, self.settings),
+                tokens=len(ids),
+                truncated=truncated,
+                model=model_id,
+            )

@@ -1,0 +1,109 @@
+"""Draws an evaluation: confusion matrix and reliability diagram, with matplotlib."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.evaluate import Evaluation
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SUFFIXES = (".png", ".pdf", ".svg")
+
+
+class PlotError(ValueError):
+    """A picture that cannot be drawn. Its message is one line: the value, and the fix."""
+
+
+def check_plot(path: str | os.PathLike[str]) -> Path:
+    """Refuses a picture that could not be drawn, before the work that it is to show.
+
+    Raises:
+        PlotError: matplotlib is not installed, the file is no picture, or its folder is not there.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise PlotError(f"{path}: choose a file name that ends in {', '.join(SUFFIXES)}")
+    if not path.parent.is_dir():
+        raise PlotError(f"{path}: there is no folder {path.parent}; make it first")
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError:
+        raise PlotError(
+            f"{path}: pictures need matplotlib; install it with `pip install 'newsbeam[plot]'`"
+        ) from None
+    return path
+
+
+def plot(evaluation: Evaluation, path: str | os.PathLike[str]) -> None:
+    """Draws an evaluation into a file.
+
+    Args:
+        evaluation: What to draw.
+        path: The file; its ending says the format (.png, .pdf, .svg).
+
+    Raises:
+        PlotError: See `check_plot`; or the file cannot be written.
+    """
+    path = check_plot(path)
+    from matplotlib.figure import Figure  # without pyplot: no display, no global state
+
+    figure = Figure(figsize=(11, 5), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    _confusion(left, evaluation)
+    _reliability(right, evaluation)
+    figure.suptitle(f"{evaluation.model} on {evaluation.samples:,} texts")
+    try:
+        figure.savefig(path, dpi=144)
+    except OSError as e:
+        raise PlotError(f"{path}: cannot be written: {e.strerror}") from e
+
+
+def _confusion(axes: Axes, evaluation: Evaluation) -> None:
+    counts = np.array(evaluation.confusion)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    ticks = range(len(evaluation.labels))
+    axes.set_xticks(ticks, evaluation.labels, rotation=30, ha="right")
+    axes.set_yticks(ticks, evaluation.labels)
+    axes.set_xlabel("category given")
+    axes.set_ylabel("label")
+    low, high = evaluation.accuracy_interval
+    axes.set_title(f"accuracy {evaluation.eval_accuracy:.4f} (95%: {low:.4f} to {high:.4f})")
+    if len(evaluation.labels) > 20:
+        return  # numbers would cover each other
+    for row in ticks:
+        for column in ticks:
+            color = "white" if shares[row, column] > 0.5 else "black"
+            text = f"{counts[row, column]:,}"
+            axes.text(column, row, text, ha="center", va="center", color=color)
+
+
+def _reliability(axes: Axes, evaluation: Evaluation) -> None:
+    bins = [b for b in evaluation.calibration if b.count]
+    width = evaluation.calibration[0].high - evaluation.calibration[0].low
+    axes.bar(
+        [b.low for b in bins],
+        [b.accuracy for b in bins],
+        width,
+        align="edge",
+        edgecolor="white",
+        label="accuracy",
+    )
+    axes.plot([0, 1], [0, 1], "k--", linewidth=1, label="perfect calibration")
+    axes.plot([b.confidence for b in bins], [b.accuracy for b in bins], "o", color="tab:orange")
+    for b in bins:
+        axes.annotate(
+            f"{b.count:,}", (b.low + width / 2, 0.01), ha="center", fontsize=7, color="white"
+        )
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1)
+    axes.set_xlabel("score of the category (a dot: the mean of its bin)")
+    axes.set_ylabel("share that was right")
+    axes.set_title(f"expected calibration error {evaluation.expected_calibration_error:.4f}")
+    axes.legend(loc="upper left")

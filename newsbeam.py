@@ -1,0 +1,90 @@
+"""The public face of newsbeam: what `import newsbeam` offers.
+
+    >>> import newsbeam
+    >>> newsbeam.load().predict("Striker scores twice as United win the cup final").category
+    'Sports'
+
+`ClassifyNews` is the same as a transform for your own Beam pipeline; it and the records are loaded
+when they are first used, since Apache Beam takes seconds to import.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+from typing import TYPE_CHECKING, Any
+
+from models.bundle import BundleError
+from models.classifier import Annotation, Prediction, TextClassifier
+from models.onnx import ModelError
+
+if TYPE_CHECKING:
+    from transforms.classify_news import ClassifiedNews, ClassifyNews
+    from transforms.errors import ConfigurationError
+    from transforms.records import CategorizedItem, DeadLetter, Message, NewsItem
+
+__all__ = [
+    "Annotation",
+    "BundleError",
+    "CategorizedItem",
+    "ClassifiedNews",
+    "ClassifyNews",
+    "ConfigurationError",
+    "DeadLetter",
+    "Message",
+    "ModelError",
+    "NewsItem",
+    "Prediction",
+    "TextClassifier",
+    "load",
+]
+
+_LAZY = {
+    "ClassifyNews": "transforms.classify_news",
+    "ClassifiedNews": "transforms.classify_news",
+    "ConfigurationError": "transforms.errors",
+    "NewsItem": "transforms.records",
+    "CategorizedItem": "transforms.records",
+    "DeadLetter": "transforms.records",
+    "Message": "transforms.records",
+}
+
+
+def load(
+    model: str | os.PathLike[str] | None = None,
+    *,
+    max_length: int = 512,
+    activation: str = "softmax",
+    threshold: float = 0.5,
+    multi_label: bool = False,
+) -> TextClassifier:
+    """Loads a classifier that runs in this process.
+
+    Args:
+        model: The folder of a model bundle (a Hugging Face folder with an ONNX model); None for
+            the default one, which comes with newsbeam.
+        max_length: The most tokens of a text that are classified, 1 to 512.
+        activation: `softmax` (one of the labels is right) or `sigmoid` (each for itself).
+        threshold: The score from which on a label is among a prediction's `labels`.
+        multi_label: Whether `labels` may hold more than the category.
+
+    Raises:
+        ValueError: A setting is out of range; the message names the choices.
+        BundleError: The model cannot be used; the message says why, and what to do.
+    """
+    return TextClassifier.load(model, max_length, activation, threshold, multi_label)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.metadata.version("newsbeam")
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY, "__version__"})

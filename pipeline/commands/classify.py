@@ -1,0 +1,219 @@
+"""`newsbeam classify`: classifies texts of the command line, or lines of stdin as they come."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, BinaryIO
+
+import typer
+from rich.console import Console
+from rich.style import Style
+from rich.text import Text
+
+from models.classifier import Prediction
+from pipeline.commands.model_options import (
+    Activation,
+    ActivationOption,
+    MaxLength,
+    Model,
+    MultiLabel,
+    Threshold,
+    load_classifier,
+)
+from pipeline.printing import fit, printable
+from transforms.errors import ConfigurationError
+
+#: Bytes read from stdin at a time, at most; what is there is not waited for.
+READ_SIZE = 1 << 16
+#: Width of the bar of scores, in characters.
+BAR_WIDTH = 20
+
+_COLORS = ("cyan", "green", "yellow", "magenta", "blue", "red")
+# By rank, so that the bar can be read without colors.
+_SHADES = "█▓▒░"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A text to classify.
+
+    Attributes:
+        number: Its line of stdin, from 1; None for a text of the command line.
+        text: The text.
+    """
+
+    number: int | None
+    text: str
+
+
+Write = Callable[[Line, Prediction], None]
+
+
+def classify(
+    texts: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[TEXT]...",
+            help="Texts to classify. Without one, the lines of stdin are, each as it comes; empty "
+            "lines are skipped.",
+            show_default=False,
+        ),
+    ] = None,
+    model: Model = None,
+    max_length: MaxLength = 512,
+    activation: ActivationOption = Activation.SOFTMAX,
+    threshold: Threshold = 0.5,
+    multi_label: MultiLabel = False,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            help="Print one JSON object a line: text, category, score, scores, labels, tokens, "
+            "truncated, model, and line (of stdin). Default: off; category, score and text, "
+            "separated by tabs unless on a terminal.",
+            envvar="NEWSBEAM_JSON",
+            rich_help_panel="Output",
+        ),
+    ] = False,
+) -> int:
+    """Classify texts: category and scores of each.
+
+    Exit code 1 if the model could not classify one of them.
+    """
+    if texts:
+        for number, text in enumerate(texts, 1):
+            if not text.strip():
+                raise ConfigurationError(f"text {number} is empty: give it words to classify")
+    classifier = load_classifier(model, max_length, activation.value, threshold, multi_label)
+    # News may hold characters that the terminal's encoding lacks.
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    write = _writer(as_json, classifier.labels(), multi_label)
+    source = [[Line(None, text) for text in texts]] if texts else _stdin_lines()
+    failed = 0
+    for lines in source:
+        outcomes = classifier.outcomes([line.text for line in lines])
+        for line, outcome in zip(lines, outcomes, strict=True):
+            if isinstance(outcome, Exception):
+                failed += 1
+                where = f"line {line.number}" if line.number else "a text"
+                _note(f"{where} could not be classified: {outcome}")
+            else:
+                write(line, outcome)
+        sys.stdout.flush()
+    return 1 if failed else 0
+
+
+def _stdin_lines() -> Iterator[list[Line]]:
+    """The lines of stdin that are there, as soon as one is; notes what is left out."""
+    if sys.stdin.isatty():
+        _note("type news, one per line; Ctrl-D ends")
+    empty = number = 0
+    try:
+        for chunk in read_lines(sys.stdin.buffer):
+            lines = []
+            for data in chunk:
+                number += 1
+                try:
+                    text = data.decode()
+                except UnicodeDecodeError:
+                    _note(
+                        f"line {number} is not UTF-8; what is not was read as \N{REPLACEMENT CHARACTER}"
+                    )
+                    text = data.decode(errors="replace")
+                if text.strip():
+                    lines.append(Line(number, text))
+                else:
+                    empty += 1
+            if lines:
+                yield lines
+    finally:
+        if empty:
+            _note(f"{empty:,} empty {'line' if empty == 1 else 'lines'} skipped")
+
+
+def read_lines(stream: BinaryIO | Any) -> Iterator[list[bytes]]:
+    """Lists of whole lines, without their ends: what one read gives, never waiting for more."""
+    rest = bytearray()
+    while data := stream.read1(READ_SIZE):
+        begin = len(rest)
+        rest += data
+        end = rest.rfind(b"\n", begin)
+        if end < 0:
+            continue
+        lines = bytes(rest[:end]).split(b"\n")
+        del rest[: end + 1]
+        yield [line.removesuffix(b"\r") for line in lines]
+    if rest:
+        yield [bytes(rest).removesuffix(b"\r")]
+
+
+def _writer(as_json: bool, labels: tuple[str, ...], multi_label: bool) -> Write:
+    if as_json:
+        return _write_json
+    console = Console(highlight=False, soft_wrap=False)
+    if console.is_terminal:
+        return _TerminalWriter(console, labels, multi_label)
+    return _write_labels if multi_label else _write_plain
+
+
+def _write_json(line: Line, prediction: Prediction) -> None:
+    values = prediction.as_dict()
+    if line.number is not None:
+        values = {"line": line.number, **values}
+    # ASCII: a text may hold what cannot be encoded.
+    print(json.dumps(values))
+
+
+def _write_plain(line: Line, prediction: Prediction) -> None:
+    print(prediction.category, f"{prediction.score:.4f}", _one_line(line.text), sep="\t")
+
+
+def _write_labels(line: Line, prediction: Prediction) -> None:
+    labels = ",".join(prediction.labels)
+    print(labels, f"{prediction.score:.4f}", _one_line(line.text), sep="\t")
+
+
+def _one_line(text: str) -> str:
+    """The text without what would break a line of columns."""
+    return " ".join(text.split())
+
+
+class _TerminalWriter:
+    """Writes rows for people: category, score, a bar of all scores, the text."""
+
+    def __init__(self, console: Console, labels: tuple[str, ...], multi_label: bool) -> None:
+        self._console = console
+        self._multi_label = multi_label
+        self._width = min(max(len(label) for label in labels), 24)
+        self._colors = {label: _COLORS[i % len(_COLORS)] for i, label in enumerate(labels)}
+
+    def __call__(self, line: Line, prediction: Prediction) -> None:
+        row = Text(no_wrap=True, overflow="ellipsis")
+        color = Style(color=self._colors[prediction.category], bold=True)
+        row.append(fit(prediction.category, self._width), color)
+        row.append(f"  {prediction.score:5.1%} ")
+        row.append_text(self._bar(prediction.scores))
+        if self._multi_label:
+            row.append(f"  [{', '.join(prediction.labels)}]")
+        row.append(f"  {printable(line.text)}", Style(dim=True))
+        self._console.print(row)
+
+    def _bar(self, scores: dict[str, float]) -> Text:
+        """A bar divided between the labels, as their scores are to each other."""
+        total = sum(scores.values()) or 1.0
+        ranked = sorted(scores.items(), key=lambda item: -item[1])
+        bar = Text()
+        done = 0.0
+        for rank, (label, score) in enumerate(ranked):
+            begin, done = done, done + score / total * BAR_WIDTH
+            shade = _SHADES[min(rank, len(_SHADES) - 1)]
+            bar.append(shade * (round(done) - round(begin)), Style(color=self._colors[label]))
+        return bar
+
+
+def _note(text: str) -> None:
+    sys.stdout.flush()
+    print(f"newsbeam: {text}", file=sys.stderr)

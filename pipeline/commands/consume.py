@@ -1,0 +1,260 @@
+"""`newsbeam consume`: shows the categorized items and dead letters of a topic or file."""
+
+from __future__ import annotations
+
+import enum
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from pipeline.endpoints import FileEndpoint, KafkaEndpoint, parse
+from pipeline.outcomes import (
+    UnreadableRecord,
+    outcome_of,
+    read_files,
+    read_stdin,
+    read_topics,
+)
+from pipeline.printing import fit, headline, moment, preview, printable, reason
+from transforms.errors import ConfigurationError
+from transforms.records import (
+    CategorizedItem,
+    DeadLetter,
+    Message,
+    Outcome,
+    dead_letter_to_json,
+)
+
+#: Width of a table that goes into a file or a pipe, in characters.
+PIPED_WIDTH = 160
+#: Unreadable records reported one by one; the rest are counted.
+REPORTED = 10
+
+
+class Format(enum.StrEnum):
+    """How records are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+class Start(enum.StrEnum):
+    """Where reading a topic begins."""
+
+    EARLIEST = "earliest"
+    LATEST = "latest"
+
+
+def consume(
+    uri: Annotated[
+        str,
+        typer.Argument(
+            help="What to read: kafka://host:port\\[,host:port]/topic\\[,topic], a file or pattern "
+            "of JSON lines (.gz too), or - for stdin. Sinks and dead letters alike.",
+        ),
+    ],
+    category: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--category",
+            help="Show this category only, in whatever case; may be given again for more. Leaves "
+            "out dead letters. Default: everything.",
+            envvar="NEWSBEAM_CONSUME_CATEGORY",
+            rich_help_panel="What to show",
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            min=1,
+            help="End after so many records. Default: no limit.",
+            envvar="NEWSBEAM_CONSUME_LIMIT",
+            rich_help_panel="What to show",
+        ),
+    ] = None,
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow",
+            help="Wait for more until Ctrl-C, instead of ending at what is there now; topics only.",
+            envvar="NEWSBEAM_CONSUME_FOLLOW",
+            rich_help_panel="What to show",
+        ),
+    ] = False,
+    start: Annotated[
+        Start,
+        typer.Option(
+            "--from",
+            help="Where to begin in a topic: at its first record, or (with --follow) with what "
+            "comes from now on.",
+            envvar="NEWSBEAM_CONSUME_FROM",
+            rich_help_panel="What to show",
+        ),
+    ] = Start.EARLIEST,
+    format: Annotated[  # noqa: A002 - the name of the option
+        Format,
+        typer.Option(
+            "--format",
+            help="table: rows for people, cut to the width of the terminal. json: the JSON of each "
+            "record on a line, untouched, for machines.",
+            envvar="NEWSBEAM_CONSUME_FORMAT",
+            rich_help_panel="Output",
+        ),
+    ] = Format.TABLE,
+    kafka_config: Annotated[
+        str | None,
+        typer.Option(
+            "--kafka_config",
+            metavar="FILE",
+            help="Properties file with Kafka client settings (TLS, SASL); the environment variables "
+            "NEWSBEAM_KAFKA_<SETTING> are stronger. Default: none, plain text.",
+            envvar="NEWSBEAM_KAFKA_CONFIG",
+            rich_help_panel="Connection",
+        ),
+    ] = None,
+) -> int:
+    """Show the categorized items, or the dead letters, of a topic or file.
+
+    Reads without a consumer group, so that nobody else's reading is touched.
+
+    Records of another kind are named on stderr, and skipped.
+    """
+    messages = _messages(uri, kafka_config, start, follow)
+    write = _write_json if format is Format.JSON else TableWriter(_width())
+    wanted = {name.casefold() for name in category or ()}
+    # News may hold characters that the terminal's encoding lacks.
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    try:
+        _show(messages, wanted, limit, write)
+    except KeyboardInterrupt:
+        if not follow:
+            raise
+    except BrokenPipeError:
+        # The reader went away (`newsbeam consume … | head`): what is buffered has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _messages(
+    uri: str, kafka_config: str | None, start: Start, follow: bool
+) -> Iterator[list[Message]]:
+    endpoint = parse(uri)
+    if isinstance(endpoint, KafkaEndpoint):
+        if start is Start.LATEST and not follow:
+            raise ConfigurationError("--from latest shows nothing by itself: add --follow")
+        return read_topics(endpoint, kafka_config, start=start.value, follow=follow)
+    if follow:
+        raise ConfigurationError(f"--follow can't wait for more of {uri!r}: give a kafka:// URI")
+    if isinstance(endpoint, FileEndpoint):
+        return read_files(endpoint.path)
+    return read_stdin()
+
+
+Write = Callable[[Message, Outcome], None]
+
+
+def _show(
+    batches: Iterator[list[Message]], wanted: set[str], limit: int | None, write: Write
+) -> None:
+    shown = unreadable = 0
+    try:
+        for batch in batches:
+            for message in batch:
+                try:
+                    outcome = outcome_of(message)
+                except UnreadableRecord as e:
+                    unreadable += 1
+                    if unreadable <= REPORTED:
+                        sys.stdout.flush()
+                        print(f"newsbeam: {printable(str(e))}", file=sys.stderr)
+                    continue
+                if wanted and not _is_of(outcome, wanted):
+                    continue
+                write(message, outcome)
+                shown += 1
+                if shown == limit:
+                    return
+            sys.stdout.flush()
+    finally:
+        sys.stdout.flush()
+        if unreadable > REPORTED:
+            print(
+                f"newsbeam: {unreadable - REPORTED:,} more records are neither categorized items "
+                "nor dead letters",
+                file=sys.stderr,
+            )
+
+
+def _is_of(outcome: Outcome, wanted: set[str]) -> bool:
+    return isinstance(outcome, CategorizedItem) and outcome.category.casefold() in wanted
+
+
+def _write_json(message: Message, outcome: Outcome) -> None:
+    # A dead letter's record holds the original bytes, which may be no JSON at all.
+    carried = isinstance(outcome, DeadLetter) and bool(message.headers)
+    line = dead_letter_to_json(outcome) if carried else message.value or b""  # type: ignore[arg-type]
+    sys.stdout.buffer.write(line + b"\n")
+
+
+def _width() -> int:
+    console = Console()
+    return console.width if console.is_terminal else PIPED_WIDTH
+
+
+class TableWriter:
+    """Prints rows as they come, with a heading wherever their kind changes.
+
+    Args:
+        width: Width of a row, in terminal cells.
+        console: Where to; stdout by default.
+    """
+
+    def __init__(self, width: int, console: Console | None = None) -> None:
+        self._width = width
+        self._console = console or Console(width=width)
+        self._kind: type[Any] | None = None
+
+    def __call__(self, message: Message, outcome: Outcome) -> None:
+        """Prints a record."""
+        if isinstance(outcome, CategorizedItem):
+            names = ("time", "category", "score", "news", "id")
+            cells = self._categorized(outcome)
+        else:
+            names = ("time", "stage", "error", "value", "")
+            cells = self._dead_letter(outcome)
+        if type(outcome) is not self._kind:
+            self._kind = type(outcome)
+            self._print([(name, width, "bold") for name, (_, width, _) in zip(names, cells)])
+        self._print(cells)
+
+    def _categorized(self, item: CategorizedItem) -> list[tuple[str, int, str]]:
+        room = max(10, self._width - 19 - 12 - 5 - 4 * 2)
+        for_id = min(24, room // 3)
+        return [
+            (moment(item.event_time), 19, "dim"),
+            (printable(item.category), 12, "bold cyan"),
+            (f"{item.score:.3f}", 5, ""),
+            (headline(item), room - for_id, ""),
+            (printable(item.id), for_id, "dim"),
+        ]
+
+    def _dead_letter(self, letter: DeadLetter) -> list[tuple[str, int, str]]:
+        room = max(10, self._width - 19 - 18 - 3 * 2)
+        for_value = room // 3
+        return [
+            (moment(letter.time), 19, "dim"),
+            (printable(letter.stage), 18, "bold yellow"),
+            (reason(letter), room - for_value, "red"),
+            (preview(letter.message.value), for_value, "dim"),
+        ]
+
+    def _print(self, cells: Sequence[tuple[str, int, str]]) -> None:
+        row = Text("  ").join(Text(fit(text, width), style) for text, width, style in cells)
+        row.rstrip()
+        self._console.print(row, soft_wrap=True)

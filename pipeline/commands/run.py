@@ -1,0 +1,267 @@
+"""`newsbeam run`: the pipeline, from a source to a sink."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Annotated
+
+import typer
+
+_ENDS, _NEWS, _MODEL, _LOG = "Endpoints", "News items", "Model", "Logging"
+
+
+def run(
+    context: typer.Context,
+    source: Annotated[
+        str,
+        typer.Option(
+            "--source",
+            metavar="URI",
+            help="Where news comes from: `kafka://host:port[,host:port]/topic[,topic]` with "
+            "`?group=NAME` (default newsbeam) and `&start=committed|earliest|latest|TIME` "
+            "(default committed, else earliest); a path or `file://` URI, globs and .gz too "
+            "(JSON lines, CSV, text); `-` for stdin.",
+            envvar="NEWSBEAM_SOURCE",
+            rich_help_panel=_ENDS,
+            show_default=False,
+        ),
+    ],
+    sink: Annotated[
+        str,
+        typer.Option(
+            "--sink",
+            metavar="URI",
+            help="Where categorized news goes: a topic, a file of JSON lines, or `-` for stdout.",
+            envvar="NEWSBEAM_SINK",
+            rich_help_panel=_ENDS,
+            show_default=False,
+        ),
+    ],
+    dead_letters: Annotated[
+        str | None,
+        typer.Option(
+            "--dead_letters",
+            metavar="URI",
+            help="Where messages go that can't be processed, whole. Default: beside the sink "
+            "(topic `SINK-dead-letters`, file `SINK.dead_letters.jsonl`, or stderr).",
+            envvar="NEWSBEAM_DEAD_LETTERS",
+            rich_help_panel=_ENDS,
+            show_default=False,
+        ),
+    ] = None,
+    stop_at_end: Annotated[
+        bool,
+        typer.Option(
+            "--stop_at_end",
+            help="Finish when everything that is in the topics now is processed, instead of "
+            "waiting for more.",
+            envvar="NEWSBEAM_STOP_AT_END",
+            rich_help_panel=_ENDS,
+        ),
+    ] = False,
+    shards: Annotated[
+        int | None,
+        typer.Option(
+            "--shards",
+            min=1,
+            help="Parallel readers of the topics. More than partitions is of no use. "
+            "Default: twice the cores.",
+            envvar="NEWSBEAM_SHARDS",
+            rich_help_panel=_ENDS,
+            show_default=False,
+        ),
+    ] = None,
+    kafka_config: Annotated[
+        str | None,
+        typer.Option(
+            "--kafka_config",
+            metavar="FILE",
+            help="Properties file with Kafka client settings (TLS, SASL, tuning): kafka-python's "
+            "names, or those of Java and librdkafka. Environment variables NEWSBEAM_KAFKA_<NAME> "
+            "are stronger. Passwords belong here or there, never in a URI.",
+            envvar="NEWSBEAM_KAFKA_CONFIG",
+            rich_help_panel=_ENDS,
+            show_default=False,
+        ),
+    ] = None,
+    create_topics: Annotated[
+        bool,
+        typer.Option(
+            "--create_topics",
+            help="Create the sink's and the dead letters' topics where they are missing, with the "
+            "broker's default partitions and replicas; otherwise a missing topic is an error.",
+            envvar="NEWSBEAM_CREATE_TOPICS",
+            rich_help_panel=_ENDS,
+        ),
+    ] = False,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="json|text|csv",
+            help="What a message is: a JSON object, a plain text, or a CSV row (files and stdin). "
+            "Default: by the file's extension, else json.",
+            envvar="NEWSBEAM_FORMAT",
+            rich_help_panel=_NEWS,
+            show_default=False,
+        ),
+    ] = None,
+    text_fields: Annotated[
+        str,
+        typer.Option(
+            "--text_fields",
+            metavar="FIELD[,FIELD]",
+            help="Fields that make the text, joined by a space; `a|b` is the first of them that "
+            "the item has.",
+            envvar="NEWSBEAM_TEXT_FIELDS",
+            rich_help_panel=_NEWS,
+        ),
+    ] = "title,description|body|text",
+    id_field: Annotated[
+        str,
+        typer.Option(
+            "--id_field",
+            metavar="FIELD",
+            help="Field that holds the id; where it is missing, the place in the source is the id.",
+            envvar="NEWSBEAM_ID_FIELD",
+            rich_help_panel=_NEWS,
+        ),
+    ] = "id",
+    time_field: Annotated[
+        str,
+        typer.Option(
+            "--time_field",
+            metavar="FIELD",
+            help="Field that holds the time of publication (RFC 3339); where it is missing, the "
+            "record's own time counts.",
+            envvar="NEWSBEAM_TIME_FIELD",
+            rich_help_panel=_NEWS,
+        ),
+    ] = "published",
+    text_clean_up: Annotated[
+        str,
+        typer.Option(
+            "--text_clean_up",
+            metavar="MODE",
+            help="Clean-up before tokenizing, with the names of Spark NLP's DocumentAssembler: "
+            "`disabled`; `inplace` (line breaks and tabs become spaces); `shrink` (and runs of "
+            "spaces one); `inplace_full`, `shrink_full` (written-out breaks such as \\n, too). "
+            "Costs microseconds.",
+            envvar="NEWSBEAM_TEXT_CLEAN_UP",
+            rich_help_panel=_NEWS,
+        ),
+    ] = "disabled",
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="DIR",
+            help="Folder of the model bundle. Default: the one in the package.",
+            envvar="NEWSBEAM_MODEL",
+            rich_help_panel=_MODEL,
+            show_default=False,
+        ),
+    ] = None,
+    max_length: Annotated[
+        int,
+        typer.Option(
+            "--max_length",
+            help="The most tokens of a text, special tokens included, 1 to 512; the rest is cut "
+            "off and the record says so. The cost of long texts grows with it.",
+            envvar="NEWSBEAM_MAX_LENGTH",
+            rich_help_panel=_MODEL,
+        ),
+    ] = 512,
+    activation: Annotated[
+        str,
+        typer.Option(
+            "--activation",
+            metavar="softmax|sigmoid",
+            help="How logits become scores: softmax where one label is right, sigmoid where each "
+            "stands for itself.",
+            envvar="NEWSBEAM_ACTIVATION",
+            rich_help_panel=_MODEL,
+        ),
+    ] = "softmax",
+    threshold: Annotated[
+        float,
+        typer.Option(
+            "--threshold",
+            help="Score from which on a label is among an item's `labels`, 0 to 1. The category is "
+            "always the best one.",
+            envvar="NEWSBEAM_THRESHOLD",
+            rich_help_panel=_MODEL,
+        ),
+    ] = 0.5,
+    multi_label: Annotated[
+        bool,
+        typer.Option(
+            "--multi_label",
+            help="Let several labels hold, not only the best one.",
+            envvar="NEWSBEAM_MULTI_LABEL",
+            rich_help_panel=_MODEL,
+        ),
+    ] = False,
+    log_level: Annotated[
+        str,
+        typer.Option(
+            "--log_level",
+            metavar="LEVEL",
+            help="What is logged to stderr: debug, info, warning or error. With debug a failure "
+            "shows where it came from.",
+            envvar="NEWSBEAM_LOG_LEVEL",
+            rich_help_panel=_LOG,
+        ),
+    ] = "info",
+) -> int:
+    """Read news, categorize it, write it; whole messages that can't be go to the dead letters.
+
+    Ends with its files, at the end of its topics with --stop_at_end, or on SIGTERM or Ctrl-C, when
+    it finishes what it has read. Any other option is Beam's: --runner=FnApiRunner (default),
+    PrismRunner, FlinkRunner, …
+
+    Exit code 0: done, 1: the pipeline failed, 2: something was given wrongly.
+    """
+    from pipeline.logs import set_up
+    from pipeline.options import RunOptions
+    from transforms.errors import ConfigurationError
+
+    set_up(log_level)
+    options = RunOptions(
+        source=source,
+        sink=sink,
+        dead_letters=dead_letters,
+        model=model,
+        format=format,
+        text_fields=tuple(f for f in text_fields.split(",") if f),
+        id_field=id_field,
+        time_field=time_field,
+        text_clean_up=text_clean_up,
+        max_length=max_length,
+        activation=activation,
+        threshold=threshold,
+        multi_label=multi_label,
+        stop_at_end=stop_at_end,
+        shards=shards,
+        kafka_config=kafka_config,
+        create_topics=create_topics,
+    )
+    from models.bundle import BundleError
+    from pipeline.run import execute
+
+    try:
+        execute(options, context.args, live_status=True)
+    except (ConfigurationError, BundleError):
+        raise
+    except Exception as e:
+        logging.getLogger("newsbeam").debug("the pipeline failed", exc_info=True)
+        print(f"newsbeam: the pipeline failed: {_reason(e)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _reason(error: BaseException) -> str:
+    """The line that says what went wrong: the last one, where Beam passes on a whole traceback."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[-1]}" if lines else type(error).__name__

@@ -1,0 +1,147 @@
+"""The producer of the demo: sample news with poison among them, at a pace that eyes can follow."""
+
+from __future__ import annotations
+
+import importlib.resources
+import itertools
+import json
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from kafka import KafkaProducer
+
+from pipeline.demo.ledger import Ledger
+from pipeline.demo.poison import POISON, PoisonMessage
+
+#: At most one message in so many is poison.
+POISON_EVERY = 5
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """One message to produce."""
+
+    value: bytes
+    key: bytes | None
+
+
+def sample_news() -> list[Outgoing]:
+    """The sample news of the package, keyed by their ids."""
+    file = importlib.resources.files("pipeline.demo").joinpath("sample_news.jsonl")
+    lines = [line for line in file.read_bytes().splitlines() if line]
+    return [Outgoing(line, json.loads(line)["id"].encode()) for line in lines]
+
+
+def mix(news: Sequence[Outgoing], poison: Sequence[PoisonMessage], total: int) -> list[Outgoing]:
+    """`total` messages: news in order, over and over if need be, poison evenly among them.
+
+    The first message is news. All of the poison is there if it is at most every fifth message, else
+    a cross section of it.
+    """
+    bad = min(len(poison), total // POISON_EVERY)
+    chosen = [poison[i * len(poison) // bad] for i in range(bad)]
+    # Poison number k takes the place in the middle of the k-th of `bad` equal stretches.
+    places = {(2 * k + 1) * total // (2 * bad): p for k, p in enumerate(chosen)} if bad else {}
+    items = itertools.cycle(news)
+    return [
+        Outgoing(places[i].value, places[i].key) if i in places else next(items)
+        for i in range(total)
+    ]
+
+
+class Traffic:
+    """Produces messages from a thread of its own and books them in the ledger.
+
+    The first message goes out at once; the rest, at `rate` a second, once `go` is called: when the
+    first one has come through, the pipeline is up.
+
+    Args:
+        bootstrap_servers: The broker.
+        topic: Where to.
+        messages: What to produce.
+        rate: Messages per second.
+        ledger: Where to book them.
+        clock: Gives seconds that never go back.
+    """
+
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        topic: str,
+        messages: Sequence[Outgoing],
+        rate: float,
+        ledger: Ledger,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._servers = bootstrap_servers
+        self._topic = topic
+        self._messages = messages
+        self._rate = rate
+        self._ledger = ledger
+        self._clock = clock
+        self._go = threading.Event()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="newsbeam-demo-news", daemon=True)
+        #: Why producing failed, if it did.
+        self.error: BaseException | None = None
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def go(self) -> None:
+        """Lets the messages after the first one go."""
+        self._go.set()
+
+    def stop(self) -> None:
+        """Ends producing; what was sent is still booked."""
+        self._stop.set()
+        self._go.set()
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing more will be produced: all is sent and answered by the broker."""
+        return self._thread.ident is not None and not self._thread.is_alive()
+
+    def join(self) -> None:
+        """Waits until nothing more will be produced."""
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            producer = KafkaProducer(bootstrap_servers=self._servers, acks="all", linger_ms=0)
+            try:
+                self._produce(producer)
+                producer.flush()
+            finally:
+                producer.close()
+        except Exception as e:  # noqa: BLE001 - whatever it is, the demo says so and ends with 1
+            self.error = e
+
+    def _produce(self, producer: KafkaProducer) -> None:
+        first, *rest = self._messages
+        self._send(producer, first, timed=False)
+        producer.flush()
+        self._go.wait()
+        begin = self._clock()
+        for n, message in enumerate(rest):
+            if self._stop.wait(max(0.0, begin + n / self._rate - self._clock())):
+                return
+            self._send(producer, message)
+
+    def _send(self, producer: KafkaProducer, message: Outgoing, timed: bool = True) -> None:
+        sent = self._clock()
+
+        def booked(answer: object) -> None:
+            place = f"{answer.topic}-{answer.partition}@{answer.offset}"  # type: ignore[attr-defined]
+            self._ledger.produced(place, sent, timed)
+
+        future = producer.send(self._topic, key=message.key, value=message.value)
+        future.add_callback(booked)
+        future.add_errback(self._failed)
+
+    def _failed(self, error: BaseException) -> None:
+        self.error = error
+        self.stop()

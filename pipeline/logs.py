@@ -1,0 +1,31 @@
+"""What is logged, and what is not: ours, and what others say that matters."""
+
+from __future__ import annotations
+
+import logging
+
+from transforms.errors import ConfigurationError
+
+LEVELS = ("debug", "info", "warning", "error")
+
+
+def set_up(level: str) -> None:
+    """Logs to stderr.
+
+    Beam, gRPC and Kafka's client speak of their insides at every level; below debug only their
+    errors are shown, and Kafka's of a connection that will be tried again not even those.
+
+    Raises:
+        ConfigurationError: There is no such level.
+    """
+    if level.lower() not in LEVELS:
+        raise ConfigurationError(f"--log_level {level!r} is unknown: give {', '.join(LEVELS)}")
+    number = getattr(logging, level.upper())
+    logging.basicConfig(
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.ERROR, force=True
+    )
+    logging.getLogger("newsbeam").setLevel(number)
+    if number == logging.DEBUG:
+        logging.getLogger().setLevel(logging.INFO)
+    else:
+        logging.getLogger("kafka").setLevel(logging.CRITICAL)

@@ -1,0 +1,186 @@
+"""Reads back what newsbeam wrote: categorized items and dead letters, from topics and files."""
+
+from __future__ import annotations
+
+import glob
+import gzip
+import itertools
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from typing import IO
+
+import msgspec
+from kafka import KafkaConsumer, TopicPartition
+
+from pipeline.endpoints import KafkaEndpoint
+from transforms.errors import ConfigurationError
+from transforms.kafka.settings import KafkaSettings
+from transforms.records import (
+    HEADER_PREFIX,
+    FilePosition,
+    KafkaPosition,
+    Message,
+    Outcome,
+    categorized_from_json,
+    dead_letter_from_headers,
+    dead_letter_from_json,
+)
+
+#: Parts of a topic's URI that concern those who read it with a group; nothing is committed here.
+_NOT_SETTINGS = {"group", "start", "shards"}
+#: Lines of a file handed on at once.
+_LINES = 500
+#: How long a poll waits for records, in milliseconds.
+_POLL_MS = 500
+
+
+class UnreadableRecord(Exception):
+    """A record is neither a categorized item nor a dead letter; the message says where and why."""
+
+
+def outcome_of(message: Message) -> Outcome:
+    """Decodes what newsbeam wrote.
+
+    Raises:
+        UnreadableRecord: It wrote something else, or somebody else did.
+    """
+    try:
+        if any(name == HEADER_PREFIX + "stage" for name, _ in message.headers):
+            return dead_letter_from_headers(message)
+        if message.value is None:
+            raise ValueError("it has no value (a tombstone)")
+        try:
+            return categorized_from_json(message.value)
+        except msgspec.ValidationError as not_categorized:
+            try:
+                return dead_letter_from_json(message.value)
+            except msgspec.ValidationError:
+                raise not_categorized from None
+    except (ValueError, msgspec.MsgspecError, RecursionError) as e:
+        reason = " ".join(str(e).split())
+        raise UnreadableRecord(
+            f"{message.source} is neither a categorized item nor a dead letter: {reason}"
+        ) from None
+
+
+def read_topics(
+    endpoint: KafkaEndpoint,
+    kafka_config: str | None = None,
+    *,
+    start: str = "earliest",
+    follow: bool = False,
+) -> Iterator[list[Message]]:
+    """Reads topics without a consumer group; records of aborted transactions are left out.
+
+    Args:
+        endpoint: The topics.
+        kafka_config: Properties file with client settings.
+        start: `earliest` or `latest`.
+        follow: Wait for more for ever; otherwise end at what is there now.
+
+    Yields:
+        Messages in the order of each partition.
+
+    Raises:
+        ConfigurationError: A topic does not exist, or no broker answers.
+    """
+    query = {k: v for k, v in endpoint.query.items() if k not in _NOT_SETTINGS}
+    settings = KafkaSettings.of(endpoint.servers, kafka_config, query)
+    consumer = settings.consumer(
+        group_id=None,
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+        auto_offset_reset=start,
+    )
+    try:
+        partitions = _partitions(consumer, endpoint)
+        consumer.assign(partitions)
+        yield from _poll_for_ever(consumer) if follow else _poll_to_end(consumer, partitions)
+    finally:
+        consumer.close()
+
+
+def _partitions(consumer: KafkaConsumer, endpoint: KafkaEndpoint) -> list[TopicPartition]:
+    # Asking for all topics, since asking for one creates it on many clusters.
+    existing = consumer.topics()
+    for topic in endpoint.topics:
+        if topic not in existing:
+            there = ", ".join(sorted(t for t in existing if not t.startswith("__"))) or "none"
+            raise ConfigurationError(
+                f"topic {topic!r} does not exist on {endpoint.servers}: there are {there}"
+            )
+    return [
+        TopicPartition(topic, partition)
+        for topic in endpoint.topics
+        for partition in sorted(consumer.partitions_for_topic(topic) or ())
+    ]
+
+
+def _poll(consumer: KafkaConsumer) -> list[Message]:
+    return [
+        Message(
+            value=record.value,
+            key=record.key,
+            headers=tuple(record.headers),
+            timestamp=record.timestamp,
+            source=KafkaPosition(record.topic, record.partition, record.offset),
+        )
+        for records in consumer.poll(_POLL_MS).values()
+        for record in records
+    ]
+
+
+def _poll_for_ever(consumer: KafkaConsumer) -> Iterator[list[Message]]:
+    while True:
+        yield _poll(consumer)
+
+
+def _poll_to_end(
+    consumer: KafkaConsumer, partitions: list[TopicPartition]
+) -> Iterator[list[Message]]:
+    ends = consumer.end_offsets(partitions)
+    while any(consumer.position(tp) < end for tp, end in ends.items()):
+        yield _poll(consumer)
+    # Tansu, the embedded broker, names the start of the last batch as the end: read what is left.
+    while any(consumer.position(tp) < (consumer.highwater(tp) or 0) for tp in partitions):
+        if not (rest := _poll(consumer)):
+            break
+        yield rest
+
+
+def read_files(pattern: str) -> Iterator[list[Message]]:
+    """Reads files of one JSON record a line; those that end in `.gz` are unpacked.
+
+    Args:
+        pattern: A path or a glob pattern.
+
+    Raises:
+        ConfigurationError: There is no such file, or it can't be read.
+    """
+    paths = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern, recursive=True))
+    if not paths:
+        raise ConfigurationError(f"no file matches {pattern!r}: give a path, or a pattern of one")
+    for path in paths:
+        try:
+            with gzip.open(path) if path.endswith(".gz") else open(path, "rb") as file:
+                yield from _lines(path, file, _LINES)
+        except (OSError, EOFError) as e:  # BadGzipFile is an OSError
+            if isinstance(e, BrokenPipeError):
+                raise
+            raise ConfigurationError(f"can't read {path!r}: {e}") from None
+
+
+def read_stdin() -> Iterator[list[Message]]:
+    """Reads one JSON record a line from stdin, each as it comes."""
+    return _lines("-", sys.stdin.buffer, 1)
+
+
+def _lines(name: str, file: Iterable[bytes] | IO[bytes], at_once: int) -> Iterator[list[Message]]:
+    messages = (
+        Message(value=stripped, source=FilePosition(name, number))
+        for number, line in enumerate(file, 1)
+        if (stripped := line.rstrip(b"\r\n"))
+    )
+    while chunk := list(itertools.islice(messages, at_once)):
+        yield chunk

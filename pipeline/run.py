@@ -1,0 +1,118 @@
+"""Runs the pipeline: checks, builds, submits, drains on a signal, and cleans up."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from types import FrameType
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.runners.portability.prism_runner import PrismRunner
+
+from models.bundle import Bundle
+from pipeline.graph import build
+from pipeline.options import RunOptions
+from pipeline.preflight import check
+from pipeline.status import Status
+from transforms.kafka.consumers import close_consumers
+from transforms.kafka.write import close_producers
+from transforms.reading import drain, undrain
+from transforms.tally import TALLY
+
+log = logging.getLogger("newsbeam")
+
+#: The local runner that is best where no window has to fire: Prism keeps a core busy for itself.
+DEFAULT_RUNNER = "FnApiRunner"
+
+
+def beam_options(beam_args: Sequence[str]) -> PipelineOptions:
+    """Beam's options: what the user gave, our runner where none is given."""
+    parsed = PipelineOptions(list(beam_args))
+    standard = parsed.view_as(StandardOptions)
+    if not standard.runner:
+        standard.runner = DEFAULT_RUNNER
+    return parsed
+
+
+def execute(
+    options: RunOptions, beam_args: Sequence[str] = (), *, live_status: bool = False
+) -> None:
+    """Runs the pipeline to its end: of the files, at `drain`, or never.
+
+    Args:
+        options: What to do.
+        beam_args: Beam's own options, as on a command line.
+        live_status: Show the progress on stderr.
+
+    Raises:
+        ConfigurationError: Something was configured wrongly; nothing was started.
+        BundleError: The model can't be used; nothing was started.
+        Exception: What made the pipeline fail.
+    """
+    parsed = beam_options(beam_args)
+    ends = check(options, parsed)
+    parsed.view_as(StandardOptions).streaming = not ends.bounded
+    undrain()
+    TALLY.reset()
+    pipeline = beam.Pipeline(options=parsed)
+    build(pipeline, options, ends)
+    log.info("%s; model %s", ends.description, Bundle.load(options.model).model_id)
+    try:
+        with (
+            Status() if live_status else contextlib.nullcontext(),
+            drained_by_signals() as can_signal,
+        ):
+            _prism = _start_prism(parsed) if can_signal else None
+            pipeline.run().wait_until_finish()
+    finally:
+        close_consumers()
+        close_producers()
+
+
+@contextlib.contextmanager
+def drained_by_signals() -> Iterator[bool]:
+    """Makes SIGTERM and Ctrl-C drain the sources; a second Ctrl-C interrupts.
+
+    Only the main thread may handle signals: elsewhere this does nothing, and yields False.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield False
+        return
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        log.info("%s: finishing what was read", signal.Signals(number).name)
+        drain()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = {n: signal.signal(n, on_signal) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield True
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _start_prism(parsed: PipelineOptions) -> object | None:
+    """Starts Prism, where it is the runner, deaf to the terminal's Ctrl-C, so that we can drain.
+
+    A program inherits ignored signals. Beam then uses the server that runs already.
+
+    Returns:
+        The server; Beam finds it for as long as somebody holds on to it.
+    """
+    if parsed.view_as(StandardOptions).runner not in {"PrismRunner", "DirectRunner"}:
+        return None
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        server = PrismRunner().default_job_server(parsed)
+        server.start()
+        return server
+    except Exception as e:
+        log.debug("no Prism: %s", e)
+        return None
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,185 @@
+"""News in files: JSON lines, CSV, plain text; on any file system that Beam knows, `.gz` too."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import apache_beam as beam
+from apache_beam.io import fileio
+
+from transforms.records import (
+    DeadLetter,
+    FilePosition,
+    Message,
+    Outcome,
+    categorized_to_json,
+    dead_letter_to_json,
+)
+
+#: A CSV row that is longer than this, in bytes, has lost a quote: it ends here, as a bad row.
+MAX_ROW = 4 * 1024 * 1024
+_BOM = b"\xef\xbb\xbf"
+
+
+def messages_of(
+    lines: Iterable[bytes], file: str, format: str, columns: Sequence[str] | None = None
+) -> Iterator[Message]:
+    """Cuts the lines of a file into messages, each with its own bytes.
+
+    Args:
+        lines: The lines, with their ends.
+        file: The name of the file, for positions.
+        format: `json` and `text` have a record a line; `csv` rows may span lines.
+        columns: The column names of CSV; None takes them from the first row.
+
+    Yields:
+        The messages. Blank lines are none.
+    """
+    names = tuple(columns) if columns else None
+    row, start = b"", 0
+    for number, line in enumerate(lines, 1):
+        if number == 1:
+            line = line.removeprefix(_BOM)
+        if format != "csv":
+            if line.strip():
+                yield Message(line.rstrip(b"\r\n"), source=FilePosition(file, number))
+            continue
+        if not row:
+            start = number
+        row += line
+        # Quotes come in pairs, doubled ones too: an odd number means that the row goes on.
+        if row.count(b'"') % 2 and len(row) < MAX_ROW:
+            continue
+        if row.strip():
+            if names is None:
+                names = tuple(next(csv.reader([row.decode(errors="replace")])))
+            else:
+                yield _row(row, file, start, names)
+        row = b""
+    if row.strip():
+        yield _row(row, file, start, names)
+
+
+def _row(row: bytes, file: str, line: int, columns: tuple[str, ...] | None) -> Message:
+    return Message(row.rstrip(b"\r\n"), source=FilePosition(file, line), columns=columns)
+
+
+class _ReadFile(beam.DoFn):
+    def __init__(self, format: str, columns: Sequence[str] | None) -> None:
+        super().__init__()
+        self._format = format
+        self._columns = columns
+
+    def process(self, element: fileio.ReadableFile) -> Iterator[Message]:
+        with element.open() as f:
+            lines = iter(f.readline, b"")
+            yield from messages_of(lines, element.metadata.path, self._format, self._columns)
+
+
+class ReadFromFiles(beam.PTransform):
+    """Reads files as `Message`s, one file at a time a worker: a bounded PCollection.
+
+    Args:
+        pattern: A path or glob pattern.
+        format: `json`, `csv` or `text`.
+        columns: The column names of CSV files without a header line.
+    """
+
+    def __init__(self, pattern: str, format: str, columns: Sequence[str] | None = None) -> None:
+        super().__init__()
+        self._pattern = pattern
+        self._read = _ReadFile(format, columns)
+
+    def expand(self, root: beam.pvalue.PBegin) -> beam.PCollection[Message]:
+        return (
+            root
+            | "Match files" >> fileio.MatchFiles(self._pattern)
+            | "Spread files" >> beam.Reshuffle()
+            | "Open files" >> fileio.ReadMatches()
+            | "Read files" >> beam.ParDo(self._read).with_output_types(Message)
+        )
+
+
+def to_line(outcome: Outcome) -> bytes:
+    """The JSON line of an outcome, without its end; key and headers of its message included."""
+    if isinstance(outcome, DeadLetter):
+        return dead_letter_to_json(outcome)
+    return categorized_to_json(outcome, envelope=True)
+
+
+class WriteToFile(beam.PTransform):
+    """Writes a bounded stream of outcomes to one file of JSON lines, which appears when complete.
+
+    Args:
+        path: The file; `.gz` is compressed.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._path = path
+
+    def expand(self, outcomes: beam.PCollection[Outcome]) -> beam.PCollection[str]:
+        return (
+            outcomes
+            | "To JSON" >> beam.Map(to_line).with_output_types(bytes)
+            | "Write"
+            >> beam.io.WriteToText(
+                self._path, num_shards=1, shard_name_template="", coder=beam.coders.BytesCoder()
+            )
+        )
+
+
+class WriteLines(beam.DoFn):
+    """Hands a bundle's lines to a writer when the bundle is complete."""
+
+    def __init__(self, write: Callable[[Sequence[bytes]], None]) -> None:
+        super().__init__()
+        self._write = write
+
+    def start_bundle(self) -> None:
+        self._lines: list[bytes] = []
+
+    def process(self, element: Outcome) -> None:
+        self._lines.append(to_line(element) + b"\n")
+
+    def finish_bundle(self) -> None:
+        if self._lines:
+            self._write(self._lines)
+            self._lines = []
+
+
+_append_lock = threading.Lock()
+
+
+class _Append:
+    """Appends lines to a local file, on disk when it returns."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __call__(self, lines: Sequence[bytes]) -> None:
+        compress = self._path.endswith(".gz")
+        data = b"".join(lines)
+        with _append_lock, open(self._path, "ab") as f:
+            f.write(gzip.compress(data) if compress else data)
+            f.flush()
+            os.fsync(f.fileno())
+
+
+class AppendToFile(beam.PTransform):
+    """Appends an unbounded stream of outcomes to a local file of JSON lines, bundle by bundle.
+
+    Args:
+        path: The file, on the machine of the worker; `.gz` is compressed.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._append = _Append(path)
+
+    def expand(self, outcomes: beam.PCollection[Outcome]) -> beam.PCollection[None]:
+        return outcomes | "Append" >> beam.ParDo(WriteLines(self._append))

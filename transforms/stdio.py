@@ -1,0 +1,113 @@
+"""News from stdin, results to stdout: for pipes and for trying things out, on local runners."""
+
+from __future__ import annotations
+
+import queue
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import apache_beam as beam
+
+from transforms.errors import ConfigurationError
+from transforms.files import WriteLines, messages_of
+from transforms.reading import WATERMARK_SLACK, Batch, Reader, Source
+from transforms.records import Message, Outcome
+
+#: Messages read ahead of the pipeline.
+READ_AHEAD = 5000
+
+
+class StdinSource(Source):
+    """The records on stdin, until it is closed.
+
+    Args:
+        format: `json`, `csv` or `text`.
+        columns: The column names of CSV without a header line.
+    """
+
+    def __init__(self, format: str, columns: Sequence[str] | None = None) -> None:
+        self.format = format
+        self.columns = columns
+
+    def shards(self) -> list[str]:
+        return ["-"]
+
+    def reader(self, shard: str) -> StdinReader:
+        global _reader
+        with _reader_lock:
+            if _reader is None:
+                _reader = StdinReader(self)
+            return _reader
+
+
+class StdinReader(Reader):
+    """Reads stdin in a thread, so that a bundle can end while no line comes."""
+
+    def __init__(self, source: StdinSource) -> None:
+        self._source = source
+        self._taken = 0
+        self._closed = False
+        self._queue: queue.Queue[Message | None] = queue.Queue(READ_AHEAD)
+        threading.Thread(target=self._read, name="newsbeam-stdin", daemon=True).start()
+
+    def _read(self) -> None:
+        lines = iter(sys.stdin.buffer.readline, b"")
+        for message in messages_of(lines, "-", self._source.format, self._source.columns):
+            self._queue.put(message)
+        self._queue.put(None)
+
+    def resume(self, position: Any) -> None:
+        if (position or 0) != self._taken:
+            raise ConfigurationError(
+                f"stdin stands at record {self._taken} and can't be read again from {position}: "
+                "write it to a file and read that"
+            )
+
+    def poll(self, timeout: float, limit: int) -> Batch:
+        messages: list[Message] = []
+        while len(messages) < limit and not self._closed:
+            try:
+                message = self._queue.get(timeout=0 if messages else timeout or 0.001)
+            except queue.Empty:
+                break
+            if message is None:
+                self._closed = True
+            else:
+                messages.append(message)
+        self._taken += len(messages)
+        return Batch(messages, self._taken, time.time() - WATERMARK_SLACK)
+
+    def at_end(self) -> bool:
+        return self._closed
+
+
+_reader: StdinReader | None = None
+_reader_lock = threading.Lock()
+
+
+def _to_stdout(lines: Sequence[bytes]) -> None:
+    sys.stdout.buffer.write(b"".join(lines))
+    sys.stdout.buffer.flush()
+
+
+def _to_stderr(lines: Sequence[bytes]) -> None:
+    sys.stderr.buffer.write(b"".join(lines))
+    sys.stderr.buffer.flush()
+
+
+class WriteToStdout(beam.PTransform):
+    """Writes outcomes as JSON lines to stdout, bundle by bundle.
+
+    Args:
+        stderr: Write to stderr instead.
+    """
+
+    def __init__(self, stderr: bool = False) -> None:
+        super().__init__()
+        self._write = _to_stderr if stderr else _to_stdout
+
+    def expand(self, outcomes: beam.PCollection[Outcome]) -> beam.PCollection[None]:
+        return outcomes | "Print" >> beam.ParDo(WriteLines(self._write))
