@@ -1,4 +1,4 @@
-"""The model bundle: a Hugging Face folder with a classifier exported to ONNX, checked on loading."""
+"""The model bundle: a Hugging Face folder with a classifier in ONNX, checked on loading."""
 
 from __future__ import annotations
 
@@ -125,11 +125,13 @@ class Bundle:
         except TokenizerFilesError as e:
             raise BundleError(f"model {folder}: {e}") from e
         except OSError as e:
-            raise BundleError(f"model {folder}: cannot read {e.filename}: {e.strerror}") from e
+            raise BundleError(
+                f"model {folder}: cannot read {e.filename} ({e.strerror}); make it readable"
+            ) from e
         if isinstance(vocabulary, int) and tokens > vocabulary:
             raise BundleError(
-                f"model {folder}: the tokenizer knows {tokens} tokens, the model {vocabulary}; they "
-                "belong to different models, copy both from one"
+                f"model {folder}: the tokenizer knows {tokens} tokens, the model {vocabulary}; "
+                "they belong to different models, copy both from one"
             )
         return cls(
             path=folder,
@@ -173,7 +175,9 @@ def _read_config(folder: Path) -> dict[str, Any]:
             f"model {folder}: config.json is missing; copy it from the model it was exported from"
         ) from None
     except OSError as e:
-        raise BundleError(f"model {folder}: cannot read config.json: {e.strerror}") from e
+        raise BundleError(
+            f"model {folder}: cannot read config.json ({e.strerror}); make it a readable file"
+        ) from e
     except ValueError as e:
         raise BundleError(f"model {folder}: config.json is not JSON ({e}); copy it again") from e
     if not isinstance(config, dict):

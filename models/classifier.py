@@ -76,7 +76,7 @@ class TextClassifier:
 
     Args:
         bundle: The model bundle.
-        max_length: The most tokens of a text that are classified, 1 to 512, special tokens included.
+        max_length: The most tokens of a text that are classified, 1 to 512.
         settings: How logits become scores.
         threads: The most threads that one call uses; None for all cores.
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import onnxruntime  # type: ignore[import-untyped]
+import onnxruntime
 
 from models.bundle import Bundle, BundleError
 from models.micro_batch import micro_batches
@@ -115,7 +115,7 @@ class OnnxModel:
                 return
             try:
                 self._run(batch, rows, results)
-            except Exception as e:  # noqa: BLE001 - onnxruntime has no base class of its own
+            except Exception as e:
                 if len(batch) > 1:
                     todo.extend([i] for i in batch)
                 else:
@@ -128,9 +128,11 @@ class OnnxModel:
         results: list[Logits | Exception],
     ) -> None:
         """Runs one batch; any error is the batch's."""
-        length = len(rows[batch[0]])  # longest first
-        if not 1 <= length <= self.bundle.max_length:
-            raise ModelError(f"{length} tokens: the model takes 1 to {self.bundle.max_length}")
+        length, shortest = len(rows[batch[0]]), len(rows[batch[-1]])  # longest first
+        if length > self.bundle.max_length or not shortest:
+            raise ModelError(
+                f"{length if shortest else 0} tokens: the model takes 1 to {self.bundle.max_length}"
+            )
         out: Any = self._session.run(["logits"], self._feed(batch, rows, length))[0]
         labels = len(self.bundle.labels)
         if not isinstance(out, np.ndarray) or out.shape != (len(batch), labels):
@@ -214,8 +216,8 @@ def _check_outputs(bundle: Bundle, session: onnxruntime.InferenceSession) -> Non
     outputs = {o.name: o.shape for o in session.get_outputs()}
     if "logits" not in outputs:
         raise BundleError(
-            f"model {bundle.path}: {bundle.model_file.name} has the outputs {', '.join(outputs)}; a "
-            "text classifier has logits: export it with "
+            f"model {bundle.path}: {bundle.model_file.name} has the outputs {', '.join(outputs)}; "
+            "a text classifier has logits: export it with "
             "`optimum-cli export onnx --task text-classification`"
         )
     width = outputs["logits"][-1] if outputs["logits"] else None

@@ -50,8 +50,8 @@ class TextTokenizer:
     tokenized, which cannot change the result. Pre-tokenizers split a text into words from left to
     right, looking at most a few characters ahead, and no token crosses a word. So cutting the text
     can only change the words that reach into the last few characters before the cut. Where at least
-    as many tokens as are kept lie in words that end `MARGIN` characters before the cut, they are the
-    first tokens of the whole text, too; otherwise four times as much is taken, up to the whole
+    as many tokens as are kept lie in words that end `MARGIN` characters before the cut, they are
+    the first tokens of the whole text, too; otherwise four times as much is taken, up to the whole
     text. Tokenizers with parts of which this is not known get the whole text always.
 
     Args:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import typer
 
 from models.bundle import BundleError
 from pipeline.commands import classify, consume, demo, evaluate, run
 from transforms.errors import ConfigurationError
+
+#: What typer raises for a wrong command line; which module it lives in depends on typer's version.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 app = typer.Typer(
     name="newsbeam",
@@ -44,12 +48,22 @@ def main(args: Sequence[str] | None = None) -> int:
     except (BundleError, ConfigurationError) as e:
         print(f"newsbeam: {e}", file=sys.stderr)
         return 2
+    except _UsageError as e:
+        print(f"newsbeam: {_usage(e)}", file=sys.stderr)
+        return 2
     except (typer.Abort, KeyboardInterrupt):
         return 130
     except BrokenPipeError:
         # The reader of our output went away (`newsbeam consume … | head`): nothing is wrong.
         sys.stderr.close()
         return 0
+
+
+def _usage(error: Any) -> str:
+    """One line: what was wrong with the command line, and where to read how it should be."""
+    message = " ".join(error.format_message().split()).rstrip(".")
+    command = error.ctx.command_path if error.ctx else "newsbeam"
+    return f"{message}; see `{command} --help`"
 
 
 if __name__ == "__main__":

@@ -12,70 +12,99 @@ from pipeline.options import RunOptions
 from transforms.dead_letters import SplitOutcomes
 from transforms.errors import ConfigurationError
 from transforms.files import AppendToFile, ReadFromFiles, WriteToFile
+from transforms.kafka.encode import KafkaTopic
 from transforms.kafka.read import KafkaSource, ReadFromKafka
 from transforms.kafka.settings import KafkaSettings
-from transforms.kafka.write import KafkaTopic, WriteDeadLettersToKafka, WriteToKafka
+from transforms.kafka.write import WriteDeadLettersToKafka, WriteToKafka
 from transforms.reading import ReadUnbounded
 from transforms.records import Outcome
 from transforms.stdio import StdinSource, WriteToStdout
 
+EXACTLY_ONCE, AT_LEAST_ONCE = "exactly_once", "at_least_once"
 #: What the query of a source's URI says to us; anything else in it is a Kafka client setting.
 _SOURCE_QUERY = {"group", "start", "isolation_level"}
+#: A properties file for one endpoint, in its query.
 _CONFIG = "config"
 
 
 @dataclass(frozen=True)
-class Connections:
-    """The ends of the graph.
+class Ends:
+    """The ends of the graph, resolved.
 
     Attributes:
-        source: Reads messages.
-        sink: Writes outcomes, good and dead.
+        source: Where messages come from.
+        sink: Where categorized items go.
+        dead_letters: Where dead letters go.
+        kafka_source: The source, where it is Kafka.
+        topic: The sink, where it is Kafka.
+        dead_letter_topic: Where dead letters go, where that is Kafka.
         format: What a message's bytes are.
-        bounded: Whether the source ends by itself.
-        description: One line for the log.
-        kafka_source: The Kafka source, where it is one.
-        topics: The Kafka topics written to.
+        delivery: `exactly_once` or `at_least_once`.
+        why: Why that delivery, for the log.
     """
 
-    source: beam.PTransform
-    sink: beam.PTransform
-    format: str
-    bounded: bool
-    description: str
+    source: Endpoint
+    sink: Endpoint
+    dead_letters: Endpoint
     kafka_source: KafkaSource | None
-    topics: tuple[KafkaTopic, ...]
+    topic: KafkaTopic | None
+    dead_letter_topic: KafkaTopic | None
+    format: str
+    delivery: str
+    why: str
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the source ends by itself."""
+        return isinstance(self.source, FileEndpoint)
+
+    def read(self) -> beam.PTransform:
+        """The transform that reads messages."""
+        if self.kafka_source is not None:
+            return ReadFromKafka(self.kafka_source)
+        if isinstance(self.source, FileEndpoint):
+            return ReadFromFiles(self.source.path, self.format, self.source.columns)
+        return ReadUnbounded(StdinSource(self.format))
+
+    def write(self) -> beam.PTransform:
+        """The transform that writes outcomes, good and dead."""
+        return WriteOutcomes(self)
 
 
-def connect(options: RunOptions) -> Connections:
-    """Makes the transforms for the endpoints that the options name; touches no network.
+def connect(options: RunOptions) -> Ends:
+    """Resolves the endpoints that the options name; touches no network.
 
     Raises:
         ConfigurationError: An endpoint can't be what it is used as.
     """
     source, sink = parse(options.source), parse(options.sink)
     dead = parse(options.dead_letters) if options.dead_letters else default_dead_letters(sink)
-    kafka_source = _kafka_source(source, options) if isinstance(source, KafkaEndpoint) else None
-    bounded = isinstance(source, FileEndpoint)
     _check_loops(source, sink, dead)
-    ends = [(end, name) for end, name in ((sink, "--sink"), (dead, "--dead_letters"))]
-    topics = {name: _topic(e, name, options) for e, name in ends if isinstance(e, KafkaEndpoint)}
-    return Connections(
-        source=_read(source, kafka_source, options),
-        sink=WriteOutcomes(sink, dead, topics, bounded),
-        format=options.format or (source.format if isinstance(source, FileEndpoint) else "json"),
-        bounded=bounded,
-        description=f"{options.source} -> {options.sink}, dead letters -> {dead.uri}",
+    topic = _topic(sink, "--sink", options)
+    dead_letter_topic = _topic(dead, "--dead_letters", options)
+    kafka_source = _kafka_source(source, options)
+    delivery, why = _delivery(options.delivery, kafka_source, topic, dead_letter_topic)
+    if kafka_source is not None:
+        kafka_source.exactly_once = delivery == EXACTLY_ONCE
+    return Ends(
+        source=source,
+        sink=sink,
+        dead_letters=dead,
         kafka_source=kafka_source,
-        topics=tuple(topics.values()),
+        topic=topic,
+        dead_letter_topic=dead_letter_topic,
+        format=options.format or (source.format if isinstance(source, FileEndpoint) else "json"),
+        delivery=delivery,
+        why=why,
     )
 
 
 def default_dead_letters(sink: Endpoint) -> Endpoint:
     """Where dead letters go if nobody says: beside the sink."""
     if isinstance(sink, KafkaEndpoint):
-        head, mark, query = sink.uri.partition("?")
-        return parse(f"{head}-dead-letters{mark}{query}")
+        _, mark, query = sink.uri.partition("?")
+        topics = ",".join(sink.topics)
+        return parse(f"kafka://{sink.servers}/{topics}-dead-letters{mark}{query}")
     if isinstance(sink, FileEndpoint):
         gz = ".gz" if sink.path.endswith(".gz") else ""
         stem = sink.path.removesuffix(".gz").removesuffix(".jsonl")
@@ -89,7 +118,9 @@ def settings_of(endpoint: KafkaEndpoint, kafka_config: str | None) -> KafkaSetti
     return KafkaSettings.of(endpoint.servers, endpoint.query.get(_CONFIG, kafka_config), query)
 
 
-def _kafka_source(endpoint: KafkaEndpoint, options: RunOptions) -> KafkaSource:
+def _kafka_source(endpoint: Endpoint, options: RunOptions) -> KafkaSource | None:
+    if not isinstance(endpoint, KafkaEndpoint):
+        return None
     return KafkaSource(
         settings_of(endpoint, options.kafka_config),
         endpoint.topics,
@@ -97,85 +128,105 @@ def _kafka_source(endpoint: KafkaEndpoint, options: RunOptions) -> KafkaSource:
         start=endpoint.query.get("start", "committed"),
         shards=options.shards,
         isolation_level=endpoint.query.get("isolation_level", "read_committed"),
+        on_offset_out_of_range=options.on_offset_out_of_range,
     )
 
 
-def _topic(endpoint: KafkaEndpoint, flag: str, options: RunOptions) -> KafkaTopic:
+def _topic(endpoint: Endpoint, flag: str, options: RunOptions) -> KafkaTopic | None:
+    if not isinstance(endpoint, KafkaEndpoint):
+        return None
     if len(endpoint.topics) != 1:
         raise ConfigurationError(
             f"{flag} {endpoint.uri!r} names {len(endpoint.topics)} topics: give one"
         )
-    for name in _SOURCE_QUERY & endpoint.query.keys():
+    for name in sorted(_SOURCE_QUERY & endpoint.query.keys()):
         raise ConfigurationError(f"{flag} {endpoint.uri!r}: {name} is for sources only, drop it")
     return KafkaTopic(settings_of(endpoint, options.kafka_config), endpoint.topics[0])
 
 
-def _read(
-    endpoint: Endpoint, kafka_source: KafkaSource | None, options: RunOptions
-) -> beam.PTransform:
-    if kafka_source is not None:
-        return ReadFromKafka(kafka_source)
-    if isinstance(endpoint, FileEndpoint):
-        return ReadFromFiles(endpoint.path, options.format or endpoint.format, endpoint.columns)
-    return ReadUnbounded(StdinSource(options.format or "json"))
+def _delivery(
+    wanted: str | None,
+    source: KafkaSource | None,
+    topic: KafkaTopic | None,
+    dead_letters: KafkaTopic | None,
+) -> tuple[str, str]:
+    """Which delivery holds, and why."""
+    if wanted not in {None, EXACTLY_ONCE, AT_LEAST_ONCE}:
+        raise ConfigurationError(
+            f"--delivery {wanted!r} is unknown: give {EXACTLY_ONCE} or {AT_LEAST_ONCE}"
+        )
+    all_kafka = source is not None and topic is not None and dead_letters is not None
+    one_cluster = (
+        source is not None
+        and topic is not None
+        and dead_letters is not None
+        and source.settings.same_cluster(topic.settings)
+        and source.settings.same_cluster(dead_letters.settings)
+    )
+    if wanted == EXACTLY_ONCE and not all_kafka:
+        raise ConfigurationError(
+            "--delivery exactly_once needs source, sink and dead letters in one Kafka cluster: "
+            "give topics of one cluster, or --delivery at_least_once"
+        )
+    if wanted is not None:
+        return wanted, "as asked"
+    if one_cluster:
+        return EXACTLY_ONCE, "source, sink and dead letters are one Kafka cluster"
+    return AT_LEAST_ONCE, "source, sink and dead letters are not one Kafka cluster"
 
 
 def _check_loops(source: Endpoint, sink: Endpoint, dead: Endpoint) -> None:
-    """Refuses endpoints that would feed on their own output, or mix two streams in one file."""
+    """Refuses endpoints that would feed on their own output, or mix two streams in one place."""
     for end, flag in ((sink, "--sink"), (dead, "--dead_letters")):
-        if isinstance(source, KafkaEndpoint) and isinstance(end, KafkaEndpoint):
-            same = set(source.servers.split(",")) & set(end.servers.split(","))
-            if same and set(source.topics) & set(end.topics):
-                raise ConfigurationError(
-                    f"{flag} {end.uri!r} is also the source: name another topic"
-                )
-        both_files = isinstance(end, FileEndpoint) and isinstance(source, FileEndpoint)
-        if both_files and end.path == source.path:
-            raise ConfigurationError(
-                    f"{flag} {end.uri!r} is also the source: name another file"
-                )
-    if isinstance(sink, FileEndpoint) and isinstance(dead, FileEndpoint) and sink.path == dead.path:
-        raise ConfigurationError(f"--dead_letters {dead.uri!r} is also the sink: name another file")
+        if _overlap(source, end):
+            raise ConfigurationError(f"{flag} {end.uri!r} is also the source: name another place")
+    if _overlap(sink, dead):
+        raise ConfigurationError(
+            f"--dead_letters {dead.uri!r} is also the sink: name another place"
+        )
+
+
+def _overlap(one: Endpoint, other: Endpoint) -> bool:
+    if isinstance(one, KafkaEndpoint) and isinstance(other, KafkaEndpoint):
+        same = set(one.servers.split(",")) & set(other.servers.split(","))
+        return bool(same and set(one.topics) & set(other.topics))
+    if isinstance(one, FileEndpoint) and isinstance(other, FileEndpoint):
+        return one.path == other.path
+    return False
 
 
 class WriteOutcomes(beam.PTransform):
     """Writes categorized items to the sink and dead letters to theirs.
 
     Args:
-        sink: Where categorized items go.
-        dead_letters: Where dead letters go.
-        topics: The Kafka topics among them, by flag.
-        bounded: Whether the stream ends.
+        ends: Where they go.
     """
 
-    def __init__(
-        self,
-        sink: Endpoint,
-        dead_letters: Endpoint,
-        topics: dict[str, KafkaTopic],
-        bounded: bool,
-    ) -> None:
+    def __init__(self, ends: Ends) -> None:
         super().__init__()
-        self._topics = topics
-        self._sink = sink
-        self._dead_letters = dead_letters
-        self._to_file: Callable[[str], beam.PTransform] = WriteToFile if bounded else AppendToFile
+        self._ends = ends
+        self._to_file: Callable[[str], beam.PTransform]
+        self._to_file = WriteToFile if ends.bounded else AppendToFile
 
     def expand(self, outcomes: beam.PCollection[Outcome]) -> None:
-        sink, dead = self._topics.get("--sink"), self._topics.get("--dead_letters")
-        if sink and dead:
-            _ = outcomes | "Write to Kafka" >> WriteToKafka(sink, dead)
+        ends = self._ends
+        if ends.topic and ends.dead_letter_topic:
+            # One step writes both: in one transaction, where that is the delivery.
+            source = ends.kafka_source if ends.delivery == EXACTLY_ONCE else None
+            write = WriteToKafka(ends.topic, ends.dead_letter_topic, source)
+            _ = outcomes | "Write to Kafka" >> write
             return
         categorized, letters = outcomes | "Split outcomes" >> SplitOutcomes()
-        if sink:
-            unwritten = categorized | "Write to Kafka" >> WriteToKafka(sink)
+        if ends.topic:
+            unwritten = categorized | "Write to Kafka" >> WriteToKafka(ends.topic)
             letters = (letters, unwritten) | "All dead letters" >> beam.Flatten()
         else:
-            _ = categorized | "Write categorized" >> self._write(self._sink)
-        if dead:
-            _ = letters | "Write dead letters" >> WriteDeadLettersToKafka(dead)
+            _ = categorized | "Write categorized" >> self._write(ends.sink)
+        if ends.dead_letter_topic:
+            write_letters = WriteDeadLettersToKafka(ends.dead_letter_topic)
+            _ = letters | "Write dead letters" >> write_letters
         else:
-            _ = letters | "Write dead letters" >> self._write(self._dead_letters)
+            _ = letters | "Write dead letters" >> self._write(ends.dead_letters)
 
     def _write(self, endpoint: Endpoint) -> beam.PTransform:
         if isinstance(endpoint, FileEndpoint):

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from transforms.errors import ConfigurationError
+from transforms.kafka.settings import is_secret
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*):(//)?")
-_TOPIC = re.compile(r"^[A-Za-z0-9._-]{1,249}$")
+_HOST_AND_PORT = re.compile(r"[^@\s]+:([0-9]{1,5})")
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _EXTENSIONS = {"jsonl": "json", "json": "json", "ndjson": "json", "csv": "csv", "txt": "text"}
 SCHEMES = ("kafka://host:port/topic", "file://path", "a path", "- (stdin, stdout)")
 
@@ -81,7 +83,18 @@ def parse(uri: str) -> Endpoint:
         if not scheme[2]:
             raise ConfigurationError(f"{uri!r} is no file URI: write file:///path, or the path")
         return _file(uri, uri.split("://", 1)[1])
-    raise ConfigurationError(f"unknown scheme {name!r} in {uri!r}: give {', '.join(SCHEMES)}")
+    raise ConfigurationError(
+        f"unknown scheme {name!r} in {_shown(uri)!r}: give {', '.join(SCHEMES)}"
+    )
+
+
+def _shown(uri: str) -> str:
+    """A URI as an error may show it: whatever may be a password is left out."""
+    if "@" in uri and "://" in uri:
+        uri = f"{uri.partition('://')[0]}://…@{uri.rpartition('@')[2]}"
+    head, mark, query = uri.partition("?")
+    pairs = [(part, *part.partition("=")) for part in query.split("&")]
+    return head + mark + "&".join(f"{n}=…" if is_secret(n) else part for part, n, _, _ in pairs)
 
 
 def _query(uri: str, text: str) -> dict[str, str]:
@@ -90,34 +103,48 @@ def _query(uri: str, text: str) -> dict[str, str]:
     for name in names:
         if names.count(name) > 1:
             raise ConfigurationError(f"{name} stands twice in {uri!r}: give it once")
+        if is_secret(name):
+            raise ConfigurationError(
+                f"{name} in {uri!r} is a secret: set NEWSBEAM_KAFKA_{name.upper()}, or put it in a "
+                "file for --kafka_config"
+            )
     return dict(pairs)
 
 
 def _kafka(uri: str) -> KafkaEndpoint:
     form = "write kafka://host:port[,host:port]/topic[,topic][?group=name]"
+    shown = _shown(uri)
     try:
         parts = urlsplit(uri)
+        servers = parts.netloc.split(",")
     except ValueError as e:
-        raise ConfigurationError(f"{uri!r} is no Kafka URI ({e}): {form}") from None
-    if "@" in parts.netloc:
-        shown = uri.replace(parts.netloc.rpartition("@")[0], "…")
+        # What urlsplit says may hold the user and the password.
+        raise ConfigurationError(
+            f"{shown!r} is no Kafka URI{'' if '@' in uri else f' ({e})'}: {form}"
+        ) from None
+    wrong = [server for server in servers if not _is_host_and_port(server)]
+    if "@" in parts.netloc + parts.path + parts.fragment or (wrong and "@" in uri):
         raise ConfigurationError(
             f"{shown!r} holds credentials: set NEWSBEAM_KAFKA_SASL_PLAIN_USERNAME and …_PASSWORD, "
             "or put them in a file for --kafka_config"
         )
-    for server in parts.netloc.split(","):
-        host, colon, port = server.rpartition(":")
-        if not (colon and host and port.isdigit() and 0 < int(port) < 65536):
-            raise ConfigurationError(f"{server!r} in {uri!r} is no host:port: {form}")
-    topics = tuple(unquote(t) for t in parts.path.strip("/").split(",") if t)
+    if wrong:
+        raise ConfigurationError(f"{wrong[0]!r} in {shown!r} is no host:port: {form}")
+    path = parts.path + ("#" + parts.fragment if parts.fragment else "")
+    topics = tuple(unquote(t) for t in path.strip("/").split(",") if t)
     if not topics:
-        raise ConfigurationError(f"{uri!r} names no topic: {form}")
+        raise ConfigurationError(f"{shown!r} names no topic: {form}")
     for topic in topics:
-        if not _TOPIC.match(topic) or topic in {".", ".."}:
+        if not _TOPIC.fullmatch(topic) or topic in {".", ".."}:
             raise ConfigurationError(
-                f"{topic!r} in {uri!r} is no topic name: use letters, digits, '.', '_' and '-'"
+                f"{topic!r} in {shown!r} is no topic name: use letters, digits, '.', '_' and '-'"
             )
-    return KafkaEndpoint(uri, parts.netloc, topics, _query(uri, parts.query))
+    return KafkaEndpoint(uri, parts.netloc, topics, _query(shown, parts.query))
+
+
+def _is_host_and_port(server: str) -> bool:
+    found = _HOST_AND_PORT.fullmatch(server)
+    return found is not None and 0 < int(found[1]) < 65536
 
 
 def _file(uri: str, path: str) -> FileEndpoint:

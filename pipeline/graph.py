@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import apache_beam as beam
 
-from pipeline.connect import Connections
+from pipeline.connect import Ends
 from pipeline.options import RunOptions
 from transforms.classify_news import ClassifyNews
 
 
-def build(pipeline: beam.Pipeline, options: RunOptions, ends: Connections) -> None:
+def build(pipeline: beam.Pipeline, options: RunOptions, ends: Ends) -> None:
     """Adds the whole graph to a pipeline.
 
     Args:
@@ -17,7 +17,7 @@ def build(pipeline: beam.Pipeline, options: RunOptions, ends: Connections) -> No
         options: What to do with a message on its way.
         ends: Where messages come from, and where outcomes go.
     """
-    news = pipeline | "Read news" >> ends.source
+    news = pipeline | "Read news" >> ends.read()
     classified = news | "Classify news" >> ClassifyNews(
         options.model,
         format=ends.format,
@@ -31,4 +31,4 @@ def build(pipeline: beam.Pipeline, options: RunOptions, ends: Connections) -> No
         multi_label=options.multi_label,
     )
     # Both streams together: one transaction, where source and sinks are one Kafka cluster.
-    _ = classified.outcomes | "Write results" >> ends.sink
+    _ = classified.outcomes | "Write results" >> ends.write()

@@ -27,6 +27,9 @@ class RunOptions:
         threshold: Score from which on a label is among an item's labels.
         multi_label: Whether several labels may hold.
         stop_at_end: Finish when everything that is in the topics now is processed.
+        delivery: `exactly_once` or `at_least_once`; None is exactly once where it can be.
+        on_offset_out_of_range: When records were deleted before they were read: `fail`, or go on at
+            the `earliest` or `latest`.
         shards: Parallel readers of the source; None for twice the cores.
         kafka_config: Properties file with Kafka client settings.
         create_topics: Create missing sink and dead-letter topics.
@@ -46,6 +49,8 @@ class RunOptions:
     threshold: float = 0.5
     multi_label: bool = False
     stop_at_end: bool = False
+    delivery: str | None = None
+    on_offset_out_of_range: str = "fail"
     shards: int | None = None
     kafka_config: str | None = None
     create_topics: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import glob
 import gzip
 import itertools
@@ -29,8 +30,12 @@ from transforms.records import (
 
 #: Parts of a topic's URI that concern those who read it with a group; nothing is committed here.
 _NOT_SETTINGS = {"group", "start", "shards"}
+#: Topics named to somebody who asked for one that doesn't exist.
+_NAMED = 5
 #: Lines of a file handed on at once.
 _LINES = 500
+#: How long brokers may take to answer at all, in milliseconds.
+_BOOTSTRAP_MS = 15_000
 #: How long a poll waits for records, in milliseconds.
 _POLL_MS = 500
 
@@ -92,6 +97,7 @@ def read_topics(
         enable_auto_commit=False,
         isolation_level="read_committed",
         auto_offset_reset=start,
+        bootstrap_timeout_ms=_BOOTSTRAP_MS,
     )
     try:
         partitions = _partitions(consumer, endpoint)
@@ -106,9 +112,15 @@ def _partitions(consumer: KafkaConsumer, endpoint: KafkaEndpoint) -> list[TopicP
     existing = consumer.topics()
     for topic in endpoint.topics:
         if topic not in existing:
-            there = ", ".join(sorted(t for t in existing if not t.startswith("__"))) or "none"
+            there = sorted(t for t in existing if not t.startswith("__"))
+            likely = difflib.get_close_matches(topic, there, _NAMED, cutoff=0.3) or there[:_NAMED]
             raise ConfigurationError(
-                f"topic {topic!r} does not exist on {endpoint.servers}: there are {there}"
+                f"topic {topic!r} does not exist on {endpoint.servers}: "
+                + (
+                    f"of the {len(there)} there, did you mean {', '.join(likely)}?"
+                    if there
+                    else "there is none, check the servers"
+                )
             )
     return [
         TopicPartition(topic, partition)

@@ -9,24 +9,24 @@ from pathlib import Path
 
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
-from kafka import TopicPartition
-from kafka.admin import NewTopic
+from kafka import KafkaAdminClient, TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
-from models.bundle import Bundle
-from pipeline.connect import Connections, connect
-from pipeline.endpoints import FileEndpoint, parse
+from pipeline.connect import EXACTLY_ONCE, Ends, connect
+from pipeline.endpoints import Endpoint, FileEndpoint
 from pipeline.options import RunOptions
 from transforms.errors import ConfigurationError
+from transforms.kafka.encode import MAX_MESSAGE_BYTES, KafkaTopic
 from transforms.kafka.ends import end_of
-from transforms.kafka.read import KafkaSource, ReadFromKafka
+from transforms.kafka.read import KafkaSource
 from transforms.kafka.settings import KafkaSettings
 
 #: How long a broker may take to answer, in milliseconds.
 BOOTSTRAP_TIMEOUT = 15_000
 
 
-def check(options: RunOptions, beam_options: PipelineOptions) -> Connections:
+def check(options: RunOptions, beam_options: PipelineOptions) -> Ends:
     """Checks the options against the world.
 
     Returns:
@@ -34,20 +34,11 @@ def check(options: RunOptions, beam_options: PipelineOptions) -> Connections:
 
     Raises:
         ConfigurationError: Something can't work; the message names the value and the fix.
-        BundleError: The model can't be used.
     """
     _check_runner(beam_options)
     ends = connect(options)
-    Bundle.load(options.model)
-    _check_files(options, ends.bounded)
-    if ends.kafka_source:
-        _check_topics(ends.kafka_source.settings, ends.kafka_source.topics, "--source")
-    for topic in ends.topics:
-        _check_topics(topic.settings, (topic.name,), "a sink", create=options.create_topics)
-    if options.stop_at_end and ends.kafka_source:
-        source = _with_end(ends.kafka_source)
-        ends = dataclasses.replace(ends, kafka_source=source, source=ReadFromKafka(source))
-    return ends
+    _check_files(ends)
+    return _check_kafka(ends, options)
 
 
 def _check_runner(beam_options: PipelineOptions) -> None:
@@ -59,49 +50,128 @@ def _check_runner(beam_options: PipelineOptions) -> None:
         )
 
 
-def _check_files(options: RunOptions, bounded: bool) -> None:
-    source = parse(options.source)
-    if isinstance(source, FileEndpoint):
+# ---- files ---------------------------------------------------------------------------------------
+
+
+def _check_files(ends: Ends) -> None:
+    if isinstance(ends.source, FileEndpoint):
         try:
-            found = FileSystems.match([source.path])[0].metadata_list
-        except Exception as e:
-            raise ConfigurationError(f"--source {options.source!r} can't be read: {e}") from None
+            found = FileSystems.match([ends.source.path])[0].metadata_list
+        except Exception as e:  # each file system has errors of its own
+            raise ConfigurationError(f"--source {ends.source.uri!r} can't be read: {e}") from None
         if not found:
-            raise ConfigurationError(f"--source {options.source!r} matches no file: check the path")
-    for flag, uri in (("--sink", options.sink), ("--dead_letters", options.dead_letters)):
-        end = parse(uri) if uri else None
-        if isinstance(end, FileEndpoint) and "://" not in end.path:
-            folder = Path(end.path).absolute().parent
-            if not folder.is_dir() or not os.access(folder, os.W_OK):
-                raise ConfigurationError(f"{flag} {uri!r}: can't write to the folder {folder}")
-        elif isinstance(end, FileEndpoint) and not bounded:
             raise ConfigurationError(
-                f"{flag} {uri!r}: an endless stream can only be appended to a local file; "
+                f"--source {ends.source.uri!r} matches no file: check the path"
+            )
+    _check_file_sink(ends.sink, "--sink", ends.bounded)
+    _check_file_sink(ends.dead_letters, "--dead_letters", ends.bounded)
+
+
+def _check_file_sink(endpoint: Endpoint, flag: str, bounded: bool) -> None:
+    if not isinstance(endpoint, FileEndpoint):
+        return
+    if "://" in endpoint.path:
+        if not bounded:
+            raise ConfigurationError(
+                f"{flag} {endpoint.uri!r}: an endless stream can only be appended to a local file; "
                 "give a local path or a topic"
             )
+        return
+    path = Path(endpoint.path).absolute()
+    if path.is_dir():
+        raise ConfigurationError(f"{flag} {endpoint.uri!r} is a folder: name a file")
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise ConfigurationError(
+            f"{flag} {endpoint.uri!r}: can't write to the folder {path.parent}"
+        )
+
+
+# ---- Kafka ---------------------------------------------------------------------------------------
+
+
+def _check_kafka(ends: Ends, options: RunOptions) -> Ends:
+    """Checks that brokers answer and topics are there; asks what only they know."""
+    clusters = set()
+    source, topic, dead_letters = ends.kafka_source, ends.topic, ends.dead_letter_topic
+    if source is not None:
+        with _admin(source.settings) as admin:
+            _check_topics(admin, source.settings, source.topics, "--source", create=False)
+            clusters.add(_cluster(admin))
+        if options.stop_at_end:
+            source = _with_end(source)
+    if topic is not None:
+        topic, cluster = _check_sink(topic, "--sink", options.create_topics)
+        clusters.add(cluster)
+    if dead_letters is not None:
+        create = options.create_topics
+        dead_letters, cluster = _check_sink(dead_letters, "--dead_letters", create)
+        clusters.add(cluster)
+    if ends.delivery == EXACTLY_ONCE and len(clusters) > 1:
+        raise ConfigurationError(
+            "--delivery exactly_once needs source, sink and dead letters in one Kafka cluster, but "
+            f"these are {len(clusters)}: give topics of one, or --delivery at_least_once"
+        )
+    return dataclasses.replace(
+        ends, kafka_source=source, topic=topic, dead_letter_topic=dead_letters
+    )
+
+
+class _admin:  # noqa: N801 - a context manager
+    """An admin client, whose errors name the cluster."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+
+    def __enter__(self) -> KafkaAdminClient:
+        self._client = self._settings.admin(bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT)
+        return self._client
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._client.close()
+        if isinstance(error, KafkaError):
+            raise ConfigurationError(f"Kafka at {self._settings.servers} says: {error}") from None
+
+
+def _cluster(admin: KafkaAdminClient) -> str:
+    return str(admin.describe_cluster().get("cluster_id"))
 
 
 def _check_topics(
-    settings: KafkaSettings, topics: Iterable[str], flag: str, create: bool = False
+    admin: KafkaAdminClient,
+    settings: KafkaSettings,
+    topics: Iterable[str],
+    flag: str,
+    create: bool,
 ) -> None:
-    admin = settings.admin(bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT)
+    missing = sorted(set(topics) - set(admin.list_topics()))
+    if missing and not create:
+        hint = "" if flag == "--source" else ", or run with --create_topics"
+        raise ConfigurationError(
+            f"{flag}: no topic {missing[0]!r} at {settings.servers}: create it{hint}"
+        )
     try:
-        missing = sorted(set(topics) - set(admin.list_topics()))
-        if missing and create:
-            admin.create_topics(
-                [NewTopic(t, num_partitions=-1, replication_factor=-1) for t in missing]
-            )
-        elif missing:
-            raise ConfigurationError(
-                f"no topic {missing[0]!r} at {settings.servers} (for {flag}): create it"
-                + (", or run with --create_topics" if flag != "--source" else "")
-            )
+        for name in missing:
+            # -1: the broker's own defaults.
+            admin.create_topics([NewTopic(name, num_partitions=-1, replication_factor=-1)])
     except TopicAlreadyExistsError:
         pass  # Somebody else made it just now.
-    except KafkaError as e:
-        raise ConfigurationError(f"Kafka at {settings.servers} (for {flag}): {e}") from None
-    finally:
-        admin.close()
+
+
+def _check_sink(topic: KafkaTopic, flag: str, create: bool) -> tuple[KafkaTopic, str]:
+    """The topic with the largest message it takes, and its cluster."""
+    with _admin(topic.settings) as admin:
+        _check_topics(admin, topic.settings, [topic.name], flag, create)
+        return topic._replace(max_bytes=_max_bytes(admin, topic.name)), _cluster(admin)
+
+
+def _max_bytes(admin: KafkaAdminClient, topic: str) -> int:
+    name = "max.message.bytes"
+    resource = ConfigResource(ConfigResourceType.TOPIC, topic, {name: None})
+    try:
+        found = admin.describe_configs([resource], config_filter="all")
+        return int(found["topic"][topic][name]["value"])
+    except (KafkaError, KeyError, TypeError, ValueError):
+        return MAX_MESSAGE_BYTES  # Not every broker tells, and not everybody may ask.
 
 
 def _with_end(source: KafkaSource) -> KafkaSource:

@@ -31,9 +31,11 @@ def _harmless(character: str) -> str:
 
 def fit(text: str, width: int) -> str:
     """Text of exactly `width` terminal cells: cut with an ellipsis, or filled with spaces."""
+    if width <= 0:
+        return ""
     if cell_len(text) <= width:
         return set_cell_size(text, width)
-    return set_cell_size(text, width - 1) + "…" if width > 0 else ""
+    return set_cell_size(text, width - 1) + "…"
 
 
 def preview(value: bytes | None) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import io
 import logging
 import signal
 import threading
@@ -12,14 +14,19 @@ from types import FrameType
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.portability.prism_runner import PrismRunner
+from apache_beam.runners.runner import create_runner
 
 from models.bundle import Bundle
 from pipeline.graph import build
 from pipeline.options import RunOptions
 from pipeline.preflight import check
 from pipeline.status import Status
+from transforms.errors import ConfigurationError
+from transforms.failures import forget_failures
 from transforms.kafka.consumers import close_consumers
-from transforms.kafka.write import close_producers
+from transforms.kafka.producers import close_producers
+from transforms.kafka.read import forget_readers
+from transforms.kafka.transactions import close_transactions
 from transforms.reading import drain, undrain
 from transforms.tally import TALLY
 
@@ -27,14 +34,40 @@ log = logging.getLogger("newsbeam")
 
 #: The local runner that is best where no window has to fire: Prism keeps a core busy for itself.
 DEFAULT_RUNNER = "FnApiRunner"
+#: Runners whose options Beam itself knows, all of them.
+LOCAL_RUNNERS = {"FnApiRunner", "PrismRunner", "DirectRunner"}
 
 
 def beam_options(beam_args: Sequence[str]) -> PipelineOptions:
-    """Beam's options: what the user gave, our runner where none is given."""
+    """Beam's options: what the user gave, our runner where none is given.
+
+    Raises:
+        ConfigurationError: Beam has no such option or runner, or the option takes no such value.
+    """
     parsed = PipelineOptions(list(beam_args))
+    parsers: list[argparse.ArgumentParser] = []
+    said = io.StringIO()
+    try:
+        # Beam looks at its options bit by bit: this makes it look at all of them, now.
+        with contextlib.redirect_stderr(said):
+            parsed.get_all_options(add_extra_args_fn=parsers.append)
+            unknown = parsers[0].parse_known_args(list(beam_args))[1]
+    except SystemExit:
+        reason = said.getvalue().strip().splitlines()[-1].partition("error: ")[2]
+        raise ConfigurationError(f"{reason}: see Beam's pipeline options") from None
     standard = parsed.view_as(StandardOptions)
     if not standard.runner:
         standard.runner = DEFAULT_RUNNER
+    try:
+        create_runner(standard.runner)
+    except (ValueError, ImportError, AttributeError) as e:
+        raise ConfigurationError(f"--runner={standard.runner}: {e}") from None
+    # Options that only a job server knows are sent to it: Flink's, for one.
+    if unknown and standard.runner in LOCAL_RUNNERS:
+        raise ConfigurationError(
+            f"{unknown[0]} is neither an option of newsbeam nor one that Beam knows: "
+            "see `newsbeam run --help`"
+        )
     return parsed
 
 
@@ -58,9 +91,18 @@ def execute(
     parsed.view_as(StandardOptions).streaming = not ends.bounded
     undrain()
     TALLY.reset()
+    forget_failures()
     pipeline = beam.Pipeline(options=parsed)
     build(pipeline, options, ends)
-    log.info("%s; model %s", ends.description, Bundle.load(options.model).model_id)
+    log.info(
+        "%s -> %s, dead letters -> %s; model %s; delivery %s: %s",
+        ends.source.uri,
+        ends.sink.uri,
+        ends.dead_letters.uri,
+        Bundle.load(options.model).model_id,
+        ends.delivery.replace("_", " "),
+        ends.why,
+    )
     try:
         with (
             Status() if live_status else contextlib.nullcontext(),
@@ -69,8 +111,10 @@ def execute(
             _prism = _start_prism(parsed) if can_signal else None
             pipeline.run().wait_until_finish()
     finally:
-        close_consumers()
+        close_transactions()
         close_producers()
+        close_consumers()
+        forget_readers()
 
 
 @contextlib.contextmanager

@@ -55,13 +55,23 @@ def messages_of(
         if row.count(b'"') % 2 and len(row) < MAX_ROW:
             continue
         if row.strip():
-            if names is None:
-                names = tuple(next(csv.reader([row.decode(errors="replace")])))
-            else:
+            if names is not None:
                 yield _row(row, file, start, names)
+            else:
+                names = _column_names(row)
+                if not names:
+                    yield _row(row, file, start, names)
         row = b""
     if row.strip():
         yield _row(row, file, start, names)
+
+
+def _column_names(header: bytes) -> tuple[str, ...]:
+    """The names in a header row; none where it is no CSV: its rows can't be news, then."""
+    try:
+        return tuple(next(csv.reader([header.decode(errors="replace")])))
+    except (csv.Error, StopIteration):
+        return ()
 
 
 def _row(row: bytes, file: str, line: int, columns: tuple[str, ...] | None) -> Message:

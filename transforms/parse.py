@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime
 import io
+import json
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -210,10 +211,19 @@ def as_message(element: Any) -> Message:
     if isinstance(element, str):
         return Message(element.encode(errors="surrogatepass"))
     if isinstance(element, dict):
-        return Message(msgspec.json.encode(element))
+        return Message(_json_of(element))
     raise TypeError(
         f"can't parse news from a {type(element).__name__}: give Message, bytes, str or dict elements"
     )
+
+
+def _json_of(element: dict[Any, Any]) -> bytes:
+    """A dict as JSON; one that JSON can't express comes near enough to be recognized."""
+    try:
+        return msgspec.json.encode(element)
+    except (TypeError, ValueError, msgspec.MsgspecError):
+        # A lone surrogate stays one, as an escape; an object shows its repr, but is no string.
+        return json.dumps(element, default=lambda o: {"repr": repr(o)}, skipkeys=True).encode()
 
 
 def _utf8(value: bytes) -> str:

@@ -55,6 +55,11 @@ def drain() -> None:
     _draining.set()
 
 
+def draining() -> bool:
+    """Whether `drain` was called."""
+    return _draining.is_set()
+
+
 def undrain() -> None:
     """Lets sources of this process read again, for the next pipeline in it."""
     _draining.clear()
@@ -203,7 +208,7 @@ class ReadShard(beam.DoFn, RestrictionProvider):
         reader.resume(tracker.current_restriction().position)
         taken, limit = 0, BUNDLE
         while True:
-            if _draining.is_set() or reader.at_end():
+            if draining() or reader.at_end():
                 position = tracker.current_restriction().position
                 tracker.try_claim(Restriction(position, done=True))
                 watermark.set_watermark(MAX_TIMESTAMP)

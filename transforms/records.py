@@ -9,6 +9,7 @@ an item, its original bytes, key and headers are still at hand.
 from __future__ import annotations
 
 import datetime
+import re
 from typing import Any
 
 import msgspec
@@ -78,8 +79,9 @@ class Message(Record, frozen=True):
     def attempt(self) -> int:
         """How often this record has been a dead letter before: 0 for a fresh one."""
         for name, value in self.headers:
-            if name == HEADER_PREFIX + "attempt" and value and value.isdigit():
-                return int(value)
+            # Anyone can write headers: a number that nobody could count to is none.
+            if name == HEADER_PREFIX + "attempt" and re.fullmatch(rb"[0-9]{1,9}", value or b""):
+                return int(value or b"")
         return 0
 
     @property

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -56,7 +56,7 @@ def classify(
     texts: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[TEXT]...",
+            metavar="TEXT",
             help="Texts to classify. Without one, the lines of stdin are, each as it comes; empty "
             "lines are skipped.",
             show_default=False,
@@ -119,9 +119,7 @@ def _stdin_lines() -> Iterator[list[Line]]:
                 try:
                     text = data.decode()
                 except UnicodeDecodeError:
-                    _note(
-                        f"line {number} is not UTF-8; what is not was read as \N{REPLACEMENT CHARACTER}"
-                    )
+                    _note(f"line {number} is not UTF-8; bytes that are not were read as \ufffd")
                     text = data.decode(errors="replace")
                 if text.strip():
                     lines.append(Line(number, text))
@@ -134,8 +132,11 @@ def _stdin_lines() -> Iterator[list[Line]]:
             _note(f"{empty:,} empty {'line' if empty == 1 else 'lines'} skipped")
 
 
-def read_lines(stream: BinaryIO | Any) -> Iterator[list[bytes]]:
-    """Lists of whole lines, without their ends: what one read gives, never waiting for more."""
+def read_lines(stream: Any) -> Iterator[list[bytes]]:
+    """Lists of whole lines, without their ends, of a stream with `read1`.
+
+    A list is what one read gave: a line that is there never waits for the next.
+    """
     rest = bytearray()
     while data := stream.read1(READ_SIZE):
         begin = len(rest)
@@ -199,7 +200,7 @@ class _TerminalWriter:
         if self._multi_label:
             row.append(f"  [{', '.join(prediction.labels)}]")
         row.append(f"  {printable(line.text)}", Style(dim=True))
-        self._console.print(row)
+        self._console.print(row, no_wrap=True, overflow="ellipsis")
 
     def _bar(self, scores: dict[str, float]) -> Text:
         """A bar divided between the labels, as their scores are to each other."""

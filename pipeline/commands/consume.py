@@ -97,7 +97,7 @@ def consume(
             rich_help_panel="What to show",
         ),
     ] = Start.EARLIEST,
-    format: Annotated[  # noqa: A002 - the name of the option
+    format: Annotated[
         Format,
         typer.Option(
             "--format",
@@ -223,14 +223,15 @@ class TableWriter:
     def __call__(self, message: Message, outcome: Outcome) -> None:
         """Prints a record."""
         if isinstance(outcome, CategorizedItem):
-            names = ("time", "category", "score", "news", "id")
+            names: tuple[str, ...] = ("time", "category", "score", "news", "id")
             cells = self._categorized(outcome)
         else:
-            names = ("time", "stage", "error", "value", "")
+            names = ("time", "stage", "error", "value")
             cells = self._dead_letter(outcome)
         if type(outcome) is not self._kind:
             self._kind = type(outcome)
-            self._print([(name, width, "bold") for name, (_, width, _) in zip(names, cells)])
+            widths = (width for _, width, _ in cells)
+            self._print([(n, width, "bold") for n, width in zip(names, widths, strict=True)])
         self._print(cells)
 
     def _categorized(self, item: CategorizedItem) -> list[tuple[str, int, str]]:

@@ -104,9 +104,7 @@ def demo(
         return _run(console, max(1, round(seconds * rate)), rate, model, beam_args)
 
 
-def _run(
-    console: Console, total: int, rate: float, model: str | None, beam_args: list[str]
-) -> int:
+def _run(console: Console, total: int, rate: float, model: str | None, beam_args: list[str]) -> int:
     # Beam takes seconds to import: `newsbeam --help` should not have to wait for it.
     from models.bundle import Bundle
     from pipeline.demo.broker import EmbeddedBroker
@@ -145,13 +143,13 @@ def _pipeline(
     servers: str, model: str | None, beam_args: list[str]
 ) -> tuple[Callable[[], None], Callable[[], None]]:
     """How to run the pipeline, and how to make it finish."""
-    from pipeline.demo.session import CATEGORIZED, DEAD_LETTERS, NEWS
+    from pipeline.demo.session import CATEGORIZED, DEAD_LETTERS, FETCH_WAIT_MS, NEWS
     from pipeline.options import RunOptions
     from pipeline.run import execute
     from transforms.reading import drain
 
     options = RunOptions(
-        source=f"kafka://{servers}/{NEWS}?group=newsbeam-demo",
+        source=f"kafka://{servers}/{NEWS}?group=newsbeam-demo&fetch_max_wait_ms={FETCH_WAIT_MS}",
         sink=f"kafka://{servers}/{CATEGORIZED}",
         dead_letters=f"kafka://{servers}/{DEAD_LETTERS}",
         model=model,

@@ -60,6 +60,31 @@ def run(
             rich_help_panel=_ENDS,
         ),
     ] = False,
+    delivery: Annotated[
+        str | None,
+        typer.Option(
+            "--delivery",
+            metavar="exactly_once|at_least_once",
+            help="What holds when something fails. exactly_once needs source, sink and dead letters "
+            "in one Kafka cluster: outputs and offsets are written in one transaction, which "
+            "readers with isolation.level=read_committed see all of or nothing. at_least_once: "
+            "nothing is lost, but some may come twice. Default: exactly once where it can be.",
+            envvar="NEWSBEAM_DELIVERY",
+            rich_help_panel=_ENDS,
+            show_default=False,
+        ),
+    ] = None,
+    on_offset_out_of_range: Annotated[
+        str,
+        typer.Option(
+            "--on_offset_out_of_range",
+            metavar="fail|earliest|latest",
+            help="What to do when the topic's retention deleted records before they were read: "
+            "fail, since going on is loss, or go on at the earliest or latest record.",
+            envvar="NEWSBEAM_ON_OFFSET_OUT_OF_RANGE",
+            rich_help_panel=_ENDS,
+        ),
+    ] = "fail",
     shards: Annotated[
         int | None,
         typer.Option(
@@ -221,13 +246,16 @@ def run(
     it finishes what it has read. Any other option is Beam's: --runner=FnApiRunner (default),
     PrismRunner, FlinkRunner, …
 
-    Exit code 0: done, 1: the pipeline failed, 2: something was given wrongly.
+    Exit code 0: done, 1: the pipeline failed, 2: something was given wrongly, 3: another instance
+    with the same group has taken over.
     """
     from pipeline.logs import set_up
+
+    # Before Beam is imported, which would warn of optional parts that are not installed.
+    set_up(log_level)
     from pipeline.options import RunOptions
     from transforms.errors import ConfigurationError
 
-    set_up(log_level)
     options = RunOptions(
         source=source,
         sink=sink,
@@ -243,12 +271,15 @@ def run(
         threshold=threshold,
         multi_label=multi_label,
         stop_at_end=stop_at_end,
+        delivery=delivery,
+        on_offset_out_of_range=on_offset_out_of_range,
         shards=shards,
         kafka_config=kafka_config,
         create_topics=create_topics,
     )
     from models.bundle import BundleError
     from pipeline.run import execute
+    from transforms.failures import first_failure
 
     try:
         execute(options, context.args, live_status=True)
@@ -256,8 +287,9 @@ def run(
         raise
     except Exception as e:
         logging.getLogger("newsbeam").debug("the pipeline failed", exc_info=True)
-        print(f"newsbeam: the pipeline failed: {_reason(e)}", file=sys.stderr)
-        return 1
+        failure = first_failure()
+        print(f"newsbeam: {failure or f'the pipeline failed: {_reason(e)}'}", file=sys.stderr)
+        return failure.exit_code if failure else 1
     return 0
 
 

@@ -65,6 +65,8 @@ class Ledger:
         """Books a message that was handed to the producer at `seconds`.
 
         Args:
+            place: Where it went.
+            seconds: When that was.
             timed: Whether it counts in the latencies; not so where it waited for a pipeline that
                 was still starting.
         """

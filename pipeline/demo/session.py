@@ -19,6 +19,8 @@ from transforms.records import DeadLetter, KafkaPosition, Message
 NEWS, CATEGORIZED, DEAD_LETTERS = "news", "news-categorized", "news-dead-letters"
 TOPICS = {NEWS: 4, CATEGORIZED: 1, DEAD_LETTERS: 1}
 
+#: Tansu does not answer a waiting fetch when a record comes, but looks again after a part of this.
+FETCH_WAIT_MS = 20
 #: How often the screen is drawn again, in seconds.
 REDRAW = 0.1
 
@@ -45,7 +47,7 @@ class Pipeline:
     def _run(self) -> None:
         try:
             self._execute()
-        except BaseException as e:  # noqa: BLE001 - raised again in the thread that shows it
+        except BaseException as e:
             self.error = e
 
     def start(self) -> None:
@@ -91,9 +93,7 @@ class Session:
         self._clock = clock
         self._patience = patience
         self._ledger = Ledger()
-        self._traffic = Traffic(
-            broker.bootstrap_servers, NEWS, messages, rate, self._ledger, clock
-        )
+        self._traffic = Traffic(broker.bootstrap_servers, NEWS, messages, rate, self._ledger, clock)
         self._begun = self._progress = self._drawn = clock()
         self._interrupted = False
         self._came = False
@@ -117,6 +117,7 @@ class Session:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
+            fetch_max_wait_ms=FETCH_WAIT_MS,
         )
         try:
             consumer.assign([TopicPartition(t, 0) for t in (CATEGORIZED, DEAD_LETTERS)])
@@ -125,7 +126,9 @@ class Session:
             self._follow(consumer)
             self._drain(consumer)
         finally:
+            # However this ends, nothing of it must keep the process from ending.
             self._traffic.stop()
+            self._pipeline.drain()
             consumer.close()
         return self._ledger.totals()
 

@@ -22,7 +22,7 @@ PANEL_ROWS = 5
 #: Rows of news: as many as fit, within these.
 FEWEST_ROWS, MOST_ROWS = 3, 20
 #: How much of a dead letter's payload is shown beside the reason, in cells.
-PREVIEW_WIDTH = 14
+PREVIEW_WIDTH = 18
 _COLORS = ("cyan", "green", "yellow", "magenta", "blue", "bright_red", "bright_cyan", "white")
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
@@ -50,7 +50,7 @@ def summary(totals: Totals) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold")
     table.add_column(justify="right")
-    table.add_column(style="dim")
+    table.add_column(style="dim", no_wrap=True)
     table.add_row("produced", f"{totals.produced:,}")
     table.add_row("categorized", f"{totals.categorized:,}", format_counts(totals.categories))
     table.add_row("dead letters", f"{totals.dead:,}", format_counts(totals.stages))
@@ -123,7 +123,7 @@ class Show:
         width = self._console.width
         rows = self._console.height - PANEL_ROWS - 8
         rows = max(FEWEST_ROWS, min(MOST_ROWS, rows))
-        left = width // 2
+        left = max(34, width * 2 // 5)
         lower = Table.grid()
         lower.add_column(width=left)
         lower.add_column(width=width - left)
@@ -140,9 +140,7 @@ class Show:
 
     @staticmethod
     def _panel(title: str, content: RenderableType, rows: int) -> Panel:
-        return Panel(
-            content, title=title, title_align="left", border_style="dim", height=rows + 2
-        )
+        return Panel(content, title=title, title_align="left", border_style="dim", height=rows + 2)
 
     def _header(self, totals: Totals, elapsed: float, doing: str) -> Text:
         line = Text(no_wrap=True, overflow="ellipsis")
@@ -188,9 +186,12 @@ class Show:
         return text
 
     def _letters(self, width: int) -> Text:
+        # Where there is little room, the reason says more than the beginning of the payload.
+        for_value = PREVIEW_WIDTH if width >= 3 * PREVIEW_WIDTH else 0
         text = Text(no_wrap=True)
         for letter in self._dead:
             why = printable(letter.error) or letter.error_type
-            text.append(fit(why, max(0, width - PREVIEW_WIDTH - 2)), style="red")
-            text.append(f"  {fit(preview(letter.message.value), PREVIEW_WIDTH)}\n", style="dim")
+            text.append(fit(why, width - for_value), style="red")
+            value = preview(letter.message.value)
+            text.append(fit(f"  {value}", for_value) + "\n", style="dim")
         return text

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from kafka import KafkaProducer
 
 from pipeline.demo.ledger import Ledger
-from pipeline.demo.poison import POISON, PoisonMessage
+from pipeline.demo.poison import PoisonMessage
 
 #: At most one message in so many is poison.
 POISON_EVERY = 5
@@ -117,7 +117,7 @@ class Traffic:
                 producer.flush()
             finally:
                 producer.close()
-        except Exception as e:  # noqa: BLE001 - whatever it is, the demo says so and ends with 1
+        except Exception as e:
             self.error = e
 
     def _produce(self, producer: KafkaProducer) -> None:

@@ -133,8 +133,12 @@ class ServerProcess:
         return self._process.pid
 
     def pause(self) -> None:
-        """Freeze the process (SIGSTOP): it keeps its connections and answers nothing."""
+        """Freeze the process (SIGSTOP): it keeps its connections and answers nothing.
+
+        Returns when it has come to a stop, not when it has been told to.
+        """
         self._signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         """Let a paused process go on (SIGCONT)."""

@@ -126,6 +126,8 @@ def test_live_line_on_a_terminal_then_a_summary() -> None:
         shown.show()
         assert "0:01:01" in screen.getvalue()
         assert "World 1" in screen.getvalue()
-    assert screen.getvalue().rstrip().endswith(
-        "1 record in 0:01:01 (0.0/s): 1 categorized (World 1), 0 dead letters"
+    assert (
+        screen.getvalue()
+        .rstrip()
+        .endswith("1 record in 0:01:01 (0.0/s): 1 categorized (World 1), 0 dead letters")
     )

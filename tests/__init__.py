@@ -1,0 +1,1 @@
+"""Tests: `unit` mirrors the packages, `integration` starts real servers, `servers` are those."""

@@ -1,0 +1,58 @@
+"""What all tests share: a clean process before each, an embedded broker, and the AG News files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.demo.broker import EmbeddedBroker
+from transforms.reading import undrain
+from transforms.tally import TALLY
+
+pytest_plugins = ["tests.servers.fixtures"]
+
+#: The official AG News files, beside the repo; they are no part of it.
+AG_NEWS = Path(__file__).parents[1].parent / "shared" / "data" / "ag_news"
+
+
+@pytest.fixture(autouse=True)
+def _fresh_process() -> Iterator[None]:
+    """Let sources read, and counts start from zero, whatever the test before did."""
+    undrain()
+    TALLY.reset()
+    yield
+    undrain()
+
+
+@pytest.fixture(scope="session")
+def ag_news() -> Path:
+    """The folder of AG News' train.csv and test.csv."""
+    if not (AG_NEWS / "test.csv").is_file():
+        pytest.skip("the AG News files are not beside the repo (../shared/data/ag_news)")
+    return AG_NEWS
+
+
+@pytest.fixture(scope="session")
+def embedded_broker() -> Iterator[EmbeddedBroker]:
+    """One embedded broker for the session."""
+    from transforms.kafka.consumers import close_consumers
+    from transforms.kafka.write import close_producers
+
+    with EmbeddedBroker() as broker:
+        yield broker
+        close_consumers()
+        close_producers()
+
+
+@pytest.fixture
+def topics(embedded_broker: EmbeddedBroker, unique: Callable[[str], str]) -> Callable[..., str]:
+    """Make topics that no other test uses: `topics("news", partitions=4)` gives the name."""
+
+    def create(name: str = "topic", partitions: int = 1) -> str:
+        topic = unique(name)
+        embedded_broker.create_topics({topic: partitions})
+        return topic
+
+    return create

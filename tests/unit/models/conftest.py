@@ -1,0 +1,203 @@
+"""Model bundles for tests: the default one, and tiny ones made on the spot.
+
+A tiny model is an embedding of vocabulary x labels; the logits of a row are the sum of its tokens'
+embeddings. So every result is known, padding that is not masked out shows, and a token whose
+embedding is not finite makes a poison row. It is written as ONNX (protobuf) by hand, since the onnx
+package is no dependency.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.bundle import DEFAULT_BUNDLE, Bundle
+from models.classifier import TextClassifier
+
+#: Tokens of the tiny tokenizer: padding, begin, end, unknown, then words.
+WORDS = ("<pad>", "<s>", "</s>", "<unk>", "ball", "goal", "stock", "bank", "poison", "infinite")
+LABELS = ("Sports", "Business")
+FLOAT, INT64 = 1, 7
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def _field(number: int, value: bytes | str | int) -> bytes:
+    if isinstance(value, int):
+        return _varint(number << 3) + _varint(value)
+    data = value.encode() if isinstance(value, str) else value
+    return _varint(number << 3 | 2) + _varint(len(data)) + data
+
+
+def _attribute(name: str, value: int | list[int]) -> bytes:
+    if isinstance(value, int):
+        return _field(1, name) + _field(3, value) + _field(20, 2)
+    return _field(1, name) + b"".join(_field(8, v) for v in value) + _field(20, 7)
+
+
+def _node(op: str, inputs: list[str], outputs: list[str], **attributes: int | list[int]) -> bytes:
+    return (
+        b"".join(_field(1, name) for name in inputs)
+        + b"".join(_field(2, name) for name in outputs)
+        + _field(3, f"node DynamicQuantizeLinear {outputs[0]}")  # a name proves nothing
+        + _field(4, op)
+        + b"".join(_field(5, _attribute(k, v)) for k, v in attributes.items())
+    )
+
+
+def _value(name: str, kind: int, shape: list[str | int]) -> bytes:
+    dims = [_field(1, _field(1, d) if isinstance(d, int) else _field(2, d)) for d in shape]
+    tensor = _field(1, kind) + _field(2, b"".join(dims))
+    return _field(1, name) + _field(2, _field(1, tensor))
+
+
+def _tensor(name: str, array: np.ndarray) -> bytes:
+    dims = b"".join(_field(1, int(d)) for d in array.shape)
+    return dims + _field(2, FLOAT) + _field(8, name) + _field(9, array.astype("<f4").tobytes())
+
+
+def onnx_model(
+    embedding: np.ndarray,
+    *,
+    width: str | int = "labels",
+    token_types: bool = False,
+    dynamic: bool = False,
+    input_name: str = "input_ids",
+    output_name: str = "logits",
+) -> bytes:
+    """The tiny model as the bytes of an ONNX file."""
+    nodes = []
+    inputs = [input_name, "attention_mask"]
+    ids = input_name
+    if token_types:
+        inputs.append("token_type_ids")
+        nodes.append(_node("Add", [input_name, "token_type_ids"], ["ids"]))
+        ids = "ids"
+    nodes += [
+        _node("Gather", ["embedding", ids], ["tokens"], axis=0),
+        _node("Cast", ["attention_mask"], ["mask"], to=FLOAT),
+        _node("Unsqueeze", ["mask"], ["column"], axes=[2]),
+        _node("Mul", ["tokens", "column"], ["masked"]),
+        _node("ReduceSum", ["masked"], ["sum"], axes=[1], keepdims=0),
+    ]
+    last = "sum"
+    if dynamic:  # there and back again: the ranges are those of the whole batch
+        nodes.append(_node("DynamicQuantizeLinear", ["sum"], ["q", "scale", "zero"]))
+        nodes.append(_node("DequantizeLinear", ["q", "scale", "zero"], ["rounded"]))
+        last = "rounded"
+    nodes.append(_node("Identity", [last], [output_name]))
+    graph = (
+        b"".join(_field(1, node) for node in nodes)
+        + _field(2, "tiny")
+        + _field(5, _tensor("embedding", embedding))
+        + b"".join(_field(11, _value(name, INT64, ["b", "s"])) for name in inputs)
+        + _field(12, _value(output_name, FLOAT, ["b", width]))
+    )
+    return _field(1, 6) + _field(7, graph) + _field(8, _field(2, 11))
+
+
+def tiny_embedding(labels: int = len(LABELS)) -> np.ndarray:
+    """An embedding in which balls and goals are sports, and stocks and banks business."""
+    table = np.random.default_rng(7).normal(0, 0.1, (len(WORDS), labels))
+    table[WORDS.index("<pad>")] = 100  # shows where padding is not masked
+    table[[4, 5], 0] += 3
+    table[[6, 7], 1] += 3
+    table[WORDS.index("poison")] = np.nan
+    table[WORDS.index("infinite")] = np.inf
+    return table.astype(np.float32)
+
+
+def tokenizer_json() -> dict[str, Any]:
+    """A tokenizer that splits at spaces, with `<s>` and `</s>` around."""
+    return {
+        "version": "1.0",
+        "truncation": {
+            "direction": "Right",
+            "max_length": 4,
+            "strategy": "LongestFirst",
+            "stride": 0,
+        },
+        "padding": None,
+        "added_tokens": [],
+        "normalizer": {"type": "Lowercase"},
+        "pre_tokenizer": {"type": "WhitespaceSplit"},
+        "post_processor": {
+            "type": "RobertaProcessing",
+            "sep": ["</s>", 2],
+            "cls": ["<s>", 1],
+            "trim_offsets": True,
+            "add_prefix_space": False,
+        },
+        "decoder": None,
+        "model": {
+            "type": "WordLevel",
+            "vocab": {word: i for i, word in enumerate(WORDS)},
+            "unk_token": "<unk>",
+        },
+    }
+
+
+def tiny_config() -> dict[str, Any]:
+    """The configuration of the tiny model."""
+    return {
+        "model_type": "bert",
+        "vocab_size": len(WORDS),
+        "pad_token_id": 0,
+        "max_position_embeddings": 16,
+        "id2label": {str(i): label for i, label in enumerate(LABELS)},
+    }
+
+
+MakeBundle = Callable[..., Path]
+
+
+@pytest.fixture
+def make_bundle(tmp_path: Path) -> MakeBundle:
+    """Makes the folder of a tiny bundle; `config` overrides settings, the rest goes to the model."""
+
+    def make(name: str = "tiny", config: dict[str, Any] | None = None, **model: Any) -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        embedding = model.pop("embedding", tiny_embedding())
+        (folder / "model.onnx").write_bytes(onnx_model(embedding, **model))
+        (folder / "tokenizer.json").write_text(json.dumps(tokenizer_json()))
+        (folder / "config.json").write_text(json.dumps(tiny_config() | (config or {})))
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def embedding() -> np.ndarray:
+    """The embedding of the tiny model, to compute what it must give."""
+    return tiny_embedding()
+
+
+@pytest.fixture
+def default_copy(tmp_path: Path) -> Path:
+    """A copy of the default bundle, to be broken."""
+    return Path(shutil.copytree(DEFAULT_BUNDLE, tmp_path / "copy"))
+
+
+@pytest.fixture(scope="session")
+def default_bundle() -> Bundle:
+    """The default bundle."""
+    return Bundle.load()
+
+
+@pytest.fixture(scope="session")
+def classifier() -> TextClassifier:
+    """The default model, loaded once."""
+    return TextClassifier.load()

@@ -1,0 +1,224 @@
+"""The bundle: what is read, and every fault as one clear line."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.bundle import DEFAULT_BUNDLE, Bundle, BundleError, resolve
+
+
+def message_of(check: Callable[[], Any], folder: Path | None = None) -> str:
+    with pytest.raises(BundleError) as caught:
+        check()
+    message = str(caught.value)
+    assert "\n" not in message
+    if folder is not None:
+        assert str(folder) in message  # the value that was given
+    assert ";" in message  # what is wrong; what to do
+    return message
+
+
+def test_the_default_bundle(default_bundle: Bundle) -> None:
+    assert default_bundle.path == DEFAULT_BUNDLE
+    assert default_bundle.labels == ("World", "Sports", "Business", "Sci/Tech")
+    assert default_bundle.max_length == 512
+    assert default_bundle.pad_id == 1
+    assert default_bundle.model_file.name == "model_quantized.onnx"
+    assert default_bundle.dynamic_int8
+    name, _, digits = default_bundle.model_id.partition("@")
+    assert name == "ag_news_small"
+    assert len(digits) == 8
+    assert int(digits, 16) >= 0
+    default_bundle.verify()
+
+
+def test_it_is_frozen_and_pickles(default_bundle: Bundle) -> None:
+    assert pickle.loads(pickle.dumps(default_bundle)) == default_bundle
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        default_bundle.name = "other"  # type: ignore[misc]
+
+
+def test_a_tiny_bundle(make_bundle: Callable[..., Path]) -> None:
+    folder = make_bundle()
+    bundle = Bundle.load(str(folder))
+    assert bundle.labels == ("Sports", "Business")
+    assert bundle.max_length == 16
+    assert not bundle.dynamic_int8
+    assert bundle.tokenizer().truncation is None  # though the file says so
+    bundle.verify()
+
+
+def test_the_quantized_model_comes_first(make_bundle: Callable[..., Path]) -> None:
+    folder = make_bundle()
+    (folder / "model_quantized.onnx").write_bytes((folder / "model.onnx").read_bytes())
+    assert Bundle.load(folder).model_file.name == "model_quantized.onnx"
+
+
+def test_dynamic_ranges_are_found_by_operator(make_bundle: Callable[..., Path]) -> None:
+    # The names of all nodes of a tiny model hold DynamicQuantizeLinear: they don't count.
+    assert not Bundle.load(make_bundle("static")).dynamic_int8
+    assert Bundle.load(make_bundle("dynamic", dynamic=True)).dynamic_int8
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "config.json"])
+def test_the_hash_is_over_all_that_makes_a_score(
+    make_bundle: Callable[..., Path], name: str
+) -> None:
+    folder = make_bundle()
+    before = Bundle.load(folder).hash
+    assert Bundle.load(folder).hash == before
+    file = folder / name
+    data = file.read_bytes()
+    if name == "model.onnx":
+        file.write_bytes(data.replace(b"tiny", b"TINY"))
+    else:
+        file.write_bytes(data + b"\n")
+    assert Bundle.load(folder).hash != before
+
+
+def test_the_hash_covers_external_weights(make_bundle: Callable[..., Path]) -> None:
+    folder = make_bundle()
+    before = Bundle.load(folder).hash
+    (folder / "model.onnx_data").write_bytes(b"weights")
+    assert Bundle.load(folder).hash != before
+
+
+@pytest.mark.parametrize(
+    ("config", "max_length", "pad_id"),
+    [
+        ({"model_type": "roberta", "max_position_embeddings": 514, "pad_token_id": 1}, 512, 1),
+        ({"model_type": "mpnet", "max_position_embeddings": 514, "pad_token_id": 1}, 512, 1),
+        ({"model_type": "roberta", "pad_token_id": None}, 14, 1),
+        ({"model_type": "bert", "pad_token_id": None}, 16, 0),
+        ({"model_type": "distilbert", "max_position_embeddings": 512}, 512, 0),
+    ],
+)
+def test_positions(
+    make_bundle: Callable[..., Path], config: dict[str, Any], max_length: int, pad_id: int
+) -> None:
+    bundle = Bundle.load(make_bundle(config=config))
+    assert (bundle.max_length, bundle.pad_id) == (max_length, pad_id)
+
+
+def test_resolve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert resolve(f"file://{tmp_path}") == tmp_path.resolve()
+    monkeypatch.chdir(tmp_path)
+    assert resolve(".") == tmp_path.resolve()
+    assert "gs://" in message_of(lambda: resolve("gs://bucket/model"))
+    assert "no such folder" in message_of(lambda: resolve(tmp_path / "no"), tmp_path / "no")
+    file = tmp_path / "file"
+    file.touch()
+    assert "not a folder" in message_of(lambda: resolve(file), file)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("config.json", "config.json is missing"),
+        ("tokenizer.json", "neither tokenizer.json nor"),
+        ("model.onnx", "neither model_quantized.onnx nor model.onnx"),
+    ],
+)
+def test_a_missing_file(make_bundle: Callable[..., Path], name: str, words: str) -> None:
+    folder = make_bundle()
+    (folder / name).unlink()
+    assert words in message_of(lambda: Bundle.load(folder), folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("config.json", b"{", "is not JSON"),
+        ("config.json", b"\xff\xfe", "is not JSON"),
+        ("config.json", b"[]", "is not a JSON object"),
+        ("tokenizer.json", b"{", "tokenizer.json is broken"),
+        ("tokenizer.json", b"{}", "tokenizer.json is broken"),
+        ("model.onnx", b"", "model.onnx is empty"),
+    ],
+)
+def test_a_broken_file(
+    make_bundle: Callable[..., Path], name: str, data: bytes, words: str
+) -> None:
+    folder = make_bundle()
+    (folder / name).write_bytes(data)
+    assert words in message_of(lambda: Bundle.load(folder), folder)
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"id2label": None}, "has no id2label"),
+        ({"id2label": {}}, "has no id2label"),
+        ({"id2label": ["a", "b"]}, "has no id2label"),
+        ({"id2label": {"0": "a", "2": "b"}}, "0, 2; number its labels 0 to 1"),
+        ({"id2label": {"1": "a", "2": "b"}}, "number its labels 0 to 1"),
+        ({"id2label": {"0": "a", "1": "a"}}, "none twice"),
+        ({"id2label": {"0": "a", "1": ""}}, "must be a text"),
+        ({"id2label": {"0": "a", "1": 7}}, "must be a text"),
+        ({"pad_token_id": "x"}, "pad_token_id"),
+        ({"max_position_embeddings": 0}, "max_position_embeddings"),
+        ({"vocab_size": 5}, "tokenizer knows 10 tokens, the model 5"),
+    ],
+)
+def test_a_wrong_config(
+    make_bundle: Callable[..., Path], config: dict[str, Any], words: str
+) -> None:
+    folder = make_bundle(config=config)
+    assert words in message_of(lambda: Bundle.load(folder), folder)
+
+
+def test_a_config_that_is_no_file(make_bundle: Callable[..., Path]) -> None:
+    folder = make_bundle()
+    (folder / "config.json").unlink()
+    (folder / "config.json").mkdir()
+    assert "cannot read config.json" in message_of(lambda: Bundle.load(folder), folder)
+
+
+THREE = {"id2label": {"0": "a", "1": "b", "2": "c"}}
+
+
+@pytest.mark.parametrize(
+    ("config", "model", "words"),
+    [
+        (THREE, {"width": 2}, "names 3 labels, but the model gives 2 logits"),
+        (THREE, {}, "names 3 labels, but the model gives 2 logits"),
+        ({}, {"output_name": "last_hidden_state"}, "has the outputs last_hidden_state"),
+        ({}, {"input_name": "pixels"}, "has the inputs pixels, attention_mask"),
+        ({}, {"embedding": np.full((10, 2), np.nan)}, "logits are not finite"),
+        ({}, {"embedding": np.zeros((2, 2))}, "cannot classify a test sentence"),
+    ],
+)
+def test_a_model_that_does_not_fit(
+    make_bundle: Callable[..., Path],
+    config: dict[str, Any],
+    model: dict[str, Any],
+    words: str,
+) -> None:
+    folder = make_bundle(config=config, **model)
+    bundle = Bundle.load(folder)
+    assert words in message_of(bundle.verify, folder)
+
+
+@pytest.mark.parametrize("keep", [100, 1_000_000])
+def test_a_corrupt_model(default_copy: Path, keep: int) -> None:
+    file = default_copy / "model_quantized.onnx"
+    file.write_bytes(file.read_bytes()[:keep])
+    bundle = Bundle.load(default_copy)
+    assert "ONNX Runtime cannot load" in message_of(bundle.verify, default_copy)
+
+
+def test_labels_that_do_not_fit_the_default_model(default_copy: Path) -> None:
+    file = default_copy / "config.json"
+    config = json.loads(file.read_text())
+    config["id2label"] = {"0": "World", "1": "Sports"}
+    file.write_text(json.dumps(config))
+    message = message_of(Bundle.load(default_copy).verify, default_copy)
+    assert "names 2 labels, but the model gives 4 logits" in message

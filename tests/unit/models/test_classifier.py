@@ -1,0 +1,162 @@
+"""The classifier in this process: predictions, and Spark NLP's annotate and fullAnnotate."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from models import classifier as classifiers
+from models.bundle import Bundle, BundleError
+from models.classifier import Annotation, Prediction, TextClassifier
+from models.onnx import ModelError
+from models.scores import ScoreSettings
+
+NEWS = {
+    "World": "President meets foreign ministers for peace talks after border clashes kill dozens",
+    "Sports": "Striker scores twice in the second half as the home team win the cup final",
+    "Business": "Shares fall as the bank reports lower quarterly profit and cuts its dividend",
+    "Sci/Tech": "New software update fixes security hole in web browser, researchers say",
+}
+
+
+def test_a_text(classifier: TextClassifier) -> None:
+    for category, text in NEWS.items():
+        prediction = classifier.predict(text)
+        assert prediction.category == category
+        assert prediction.text == text
+        assert list(prediction.scores) == list(classifier.labels())
+        assert sum(prediction.scores.values()) == pytest.approx(1)
+        assert prediction.score == max(prediction.scores.values()) > 0.5
+        assert prediction.labels == (category,)
+        assert prediction.tokens > len(text.split())
+        assert not prediction.truncated
+        assert prediction.model == classifier.bundle.model_id
+
+
+def test_texts_in_order(classifier: TextClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(classifiers, "CHUNK", 3)
+    texts = list(NEWS.values()) * 2
+    assert [p.category for p in classifier.predict(texts)] == list(NEWS) * 2
+    assert classifier.predict(tuple(texts)) == classifier.predict(texts)
+    assert classifier.predict([]) == []
+
+
+def test_same_text_same_scores(classifier: TextClassifier) -> None:
+    texts = list(NEWS.values())
+    assert classifier.predict(texts) == [classifier.predict(text) for text in texts]
+    with ThreadPoolExecutor(4) as callers:
+        for found in callers.map(lambda _: classifier.predict(texts), range(8)):
+            assert found == classifier.predict(texts)
+
+
+def test_a_prediction_is_frozen_and_becomes_json(classifier: TextClassifier) -> None:
+    prediction = classifier.predict(NEWS["Sports"])
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        prediction.category = "World"  # type: ignore[misc]
+    values = json.loads(json.dumps(prediction.as_dict()))
+    assert list(values) == [f.name for f in dataclasses.fields(Prediction)]
+    assert values["category"] == "Sports"
+
+
+@pytest.mark.parametrize("text", ["", " ", "\x00", "\ud800", "שלום عالم", "😀" * 50, "a" * 100_000])
+def test_strange_texts(classifier: TextClassifier, text: str) -> None:
+    prediction = classifier.predict(text)
+    assert prediction.category in classifier.labels()
+    assert prediction.tokens <= 512
+    assert prediction.truncated == (len(text) > 1000)
+
+
+def test_max_length(make_bundle: Callable[..., Path]) -> None:
+    folder = make_bundle()
+    short = TextClassifier.load(folder, max_length=4)
+    prediction = short.predict("ball goal stock stock stock")
+    assert (prediction.category, prediction.tokens, prediction.truncated) == ("Sports", 4, True)
+    assert TextClassifier.load(folder).predict("ball goal stock stock stock").category == "Business"
+    assert TextClassifier.load(folder).max_length == 16
+
+
+def test_settings(make_bundle: Callable[..., Path]) -> None:
+    folder = make_bundle()
+    several = TextClassifier.load(folder, activation="sigmoid", multi_label=True)
+    prediction = several.predict("ball ball bank")
+    assert prediction.labels == ("Sports", "Business")
+    assert sum(prediction.scores.values()) > 1
+    assert several.annotate("ball ball bank")["class"] == ["Sports", "Business"]
+    strict = TextClassifier.load(folder, threshold=1)
+    assert strict.predict("ball bank").labels == ()
+    calm = TextClassifier(Bundle.load(folder), settings=ScoreSettings(temperature=100))
+    assert calm.predict("ball").score == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ({"max_length": 513}, "choose 1 to 512"),
+        ({"activation": "relu"}, "choose one of softmax, sigmoid"),
+        ({"threshold": 2}, "choose a score from 0 to 1"),
+        ({"threads": 0}, "choose a number from 1 on"),
+    ],
+)
+def test_wrong_settings(setting: dict[str, int], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        TextClassifier.load(**setting)  # type: ignore[arg-type]
+
+
+def test_a_model_that_does_not_fit(make_bundle: Callable[..., Path]) -> None:
+    with pytest.raises(BundleError, match="gives 2 logits"):
+        TextClassifier.load(make_bundle(config={"id2label": {"0": "a"}}))
+
+
+def test_a_text_that_cannot_be_classified(make_bundle: Callable[..., Path]) -> None:
+    classifier = TextClassifier.load(make_bundle())
+    good, bad, last = classifier.outcomes(["ball", "poison", "bank"])
+    assert isinstance(good, Prediction)
+    assert isinstance(bad, ModelError)
+    assert isinstance(last, Prediction)
+    for call in (classifier.predict, classifier.logits):
+        with pytest.raises(ModelError, match="not finite"):
+            call(["ball", "poison"])
+
+
+def test_logits(classifier: TextClassifier) -> None:
+    logits, truncated = classifier.logits(list(NEWS.values()))
+    assert logits.shape == (4, 4)
+    assert logits.argmax(axis=1).tolist() == [0, 1, 2, 3]
+    assert truncated == [False] * 4
+    assert classifier.logits([])[0].shape == (0, 4)
+
+
+def test_annotate(classifier: TextClassifier) -> None:
+    text = "It's a goal!"
+    expected = {
+        "document": [text],
+        "token": ["It", "'s", "a", "goal", "!"],
+        "class": [classifier.predict(text).category],
+    }
+    assert classifier.annotate(text) == expected
+    assert classifier.annotate([text, text]) == [expected, expected]
+
+
+def test_full_annotate(classifier: TextClassifier) -> None:
+    text = "Go 😀 go"
+    found = classifier.full_annotate(text)
+    assert found["document"] == [Annotation("document", 0, 6, text, {})]
+    assert [(a.begin, a.end, a.result) for a in found["token"]] == [
+        (0, 1, "Go"),
+        (3, 3, "😀"),
+        (5, 6, "go"),
+    ]
+    assert sum(int(a.metadata["tokens"]) for a in found["token"]) == (
+        classifier.predict(text).tokens - 2
+    )
+    prediction = classifier.predict(text)
+    (category,) = found["class"]
+    assert (category.begin, category.end, category.result) == (0, 6, prediction.category)
+    assert {k: float(v) for k, v in category.metadata.items()} == prediction.scores
+    assert classifier.full_annotate([text]) == [found]
+    assert classifier.full_annotate("")["document"][0].end == -1

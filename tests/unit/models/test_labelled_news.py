@@ -1,0 +1,78 @@
+"""Labelled news from CSV files: the layouts, and every fault with its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from models.labelled_news import AG_NEWS_CLASSES, CsvError, LabelledNews, read_csv
+
+
+def read(tmp_path: Path, text: str, labels: tuple[str, ...] = AG_NEWS_CLASSES) -> LabelledNews:
+    file = tmp_path / "news.csv"
+    file.write_text(text, encoding="utf-8", newline="")
+    return read_csv(file, labels)
+
+
+@pytest.mark.parametrize(
+    ("text", "texts", "targets"),
+    [
+        ('"3","A","B, c"\n"1","D","E"\n', ("A B, c", "D E"), (2, 0)),
+        ("1,one text\r\n4,another\r\n", ("one text", "another"), (0, 3)),
+        ("label,text\n2,x\n", ("x",), (1,)),
+        ("label,text\n0,x\n3,y\n", ("x", "y"), (0, 3)),
+        ("Text,Label\nx,Sports\n", ("x",), (1,)),
+        ("label,title,description\nsci/tech,T,D\n", ("T D",), (3,)),
+        ("title,description,category,url\nT,D,World,u\n", ("T D",), (0,)),
+        ("Class Index,Title,Description\n4,T,D\n", ("T D",), (3,)),
+        ("\ufefflabel,text\n1,x\n", ("x",), (0,)),
+        ("Business,x\n", ("x",), (2,)),
+        ('1,"a\\b","two\nlines"\n\n2,c,\n', ("a b two\nlines", "c "), (0, 1)),
+    ],
+)
+def test_layouts(tmp_path: Path, text: str, texts: tuple[str, ...], targets: list[int]) -> None:
+    news = read(tmp_path, text)
+    assert news == LabelledNews(texts, targets)  # type: ignore[arg-type]
+    assert len(news) == len(texts)
+
+
+def test_class_1_is_world_in_whatever_order_the_model_has_them(tmp_path: Path) -> None:
+    labels = ("Business", "Sci/Tech", "Sports", "World")
+    assert read(tmp_path, "1,x\n2,y\n", labels).targets == (3, 2)
+    assert read(tmp_path, "1,x\n2,y\n", ("up", "down")).targets == (0, 1)
+
+
+def test_limit(tmp_path: Path) -> None:
+    file = tmp_path / "news.csv"
+    file.write_text("1,a\n2,b\n3,c\n")
+    assert read_csv(file, AG_NEWS_CLASSES, limit=2).texts == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no rows"),
+        ("label,text\n", "no rows"),
+        ("1,a\n5,b\n", r"line 2: '5' is no label of the model; it knows 1, 2, 3, 4, World"),
+        ("0,a\n4,b\n", "line 2: '4' is no label of the model; it knows 0, 1, 2, 3, World"),
+        ("Weather,a\n", "line 1: 'Weather' is no label"),
+        ("1,a,b\n2,c\n", "line 2: 2 columns; give each row a class and a text"),
+        ("just a text\n", "line 1: 1 columns"),
+        ("label,url\n1,u\n", "its columns are label, url; name"),
+        ('1,"a\n', "line 2: .*quote fields"),
+    ],
+)
+def test_faults(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(CsvError, match=words) as caught:
+        read(tmp_path, text)
+    assert str(caught.value).startswith(str(tmp_path / "news.csv"))
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(CsvError, match="No such file"):
+        read_csv(tmp_path / "no.csv", AG_NEWS_CLASSES)
+    file = tmp_path / "latin.csv"
+    file.write_bytes(b"1,caf\xe9 closed\n")
+    with pytest.raises(CsvError, match="not UTF-8"):
+        read_csv(file, AG_NEWS_CLASSES)

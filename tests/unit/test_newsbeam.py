@@ -1,0 +1,52 @@
+"""The public face: what it offers, and that it starts without Apache Beam."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import subprocess
+import sys
+
+import pytest
+
+import newsbeam
+
+
+def test_load_and_predict() -> None:
+    classifier = newsbeam.load(max_length=64, threshold=0.4)
+    text = "Striker scores twice in the second half as the home team win the cup final"
+    prediction = classifier.predict(text)
+    assert isinstance(prediction, newsbeam.Prediction)
+    assert prediction.category == "Sports"
+    assert classifier.max_length == 64
+    assert classifier.settings.threshold == 0.4
+
+
+def test_every_name_is_there() -> None:
+    for name in newsbeam.__all__:
+        assert getattr(newsbeam, name).__name__ == name
+        assert name in dir(newsbeam)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        newsbeam.nothing  # noqa: B018
+
+
+def test_names_are_those_of_the_steps() -> None:
+    from transforms.classify_news import ClassifyNews
+    from transforms.records import NewsItem
+
+    assert newsbeam.ClassifyNews is ClassifyNews
+    assert newsbeam.NewsItem is NewsItem
+
+
+def test_version() -> None:
+    assert newsbeam.__version__ == importlib.metadata.version("newsbeam")
+
+
+def test_faults_are_one_class() -> None:
+    with pytest.raises(newsbeam.BundleError, match="no such folder"):
+        newsbeam.load("/no/such/model")
+
+
+@pytest.mark.parametrize("module", ["newsbeam", "pipeline.commands.classify", "models.evaluate"])
+def test_beam_is_not_imported(module: str) -> None:
+    code = f"import sys, {module}; sys.exit('apache_beam' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,119 @@
+"""ClassifyNews: the whole composite with the default model, on every sample and every poison."""
+
+from __future__ import annotations
+
+from collections import Counter
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import pytest
+from apache_beam.testing.util import BeamAssertException, assert_that, equal_to
+
+from models.bundle import BundleError
+from pipeline.demo.poison import POISON
+from tests.unit.running import local_pipeline
+from transforms.classify_news import ClassifyNews
+from transforms.errors import ConfigurationError
+from transforms.records import CategorizedItem, DeadLetter, KafkaPosition, Message, Outcome
+from transforms.tally import TALLY
+
+SAMPLES = (resources.files("pipeline.demo") / "sample_news.jsonl").read_bytes().splitlines()
+
+
+def _by_offset(messages: list[Message], expected: dict[int, str]) -> Any:
+    """A matcher: every message is exactly one outcome, of the expected kind, bytes intact."""
+
+    def check(outcomes: list[Outcome]) -> None:
+        found: Counter[int] = Counter()
+        for outcome in outcomes:
+            message = outcome.message
+            assert message is not None
+            assert isinstance(message.source, KafkaPosition)
+            offset = message.source.offset
+            found[offset] += 1
+            kind = "dead_letter" if isinstance(outcome, DeadLetter) else "categorized"
+            if kind != expected[offset] or message != messages[offset]:
+                raise BeamAssertException(f"{offset} is a {kind}: {outcome!r:.300}")
+        if found != Counter(expected.keys()):
+            raise BeamAssertException(f"not once each: {found}")
+
+    return check
+
+
+def test_every_sample_and_every_poison_comes_out_once() -> None:
+    values = [(line, None, "categorized") for line in SAMPLES[:60]]
+    values += [(p.value, p.key, p.expected) for p in POISON]
+    messages = [
+        Message(value, key=key, headers=(("n", b"%d" % i),), source=KafkaPosition("news", 0, i))
+        for i, (value, key, _) in enumerate(values)
+    ]
+    expected = {i: kind for i, (_, _, kind) in enumerate(values)}
+    with local_pipeline() as p:
+        result = p | beam.Create(messages) | ClassifyNews()
+        assert_that(result.outcomes, _by_offset(messages, expected), label="outcomes")
+        good = {i: kind for i, kind in expected.items() if kind == "categorized"}
+        dead = {i: kind for i, kind in expected.items() if kind == "dead_letter"}
+        assert_that(result.categorized, _by_offset(messages, good), label="categorized")
+        assert_that(result.dead_letters, _by_offset(messages, dead), label="dead letters")
+    counts = TALLY.snapshot()
+    assert (counts.categorized, counts.dead) == (len(good), len(dead))
+
+
+def _category(item: CategorizedItem) -> tuple[str, bool]:
+    return item.category, item.score > 0.5
+
+
+def test_it_tells_the_categories_apart() -> None:
+    texts = {
+        "Striker scores twice as hosts win the cup final on penalties": "Sports",
+        "Shares slide after bank reports quarterly loss and cuts profit forecast": "Business",
+        "Chip maker unveils faster processor for laptops and open source software": "Sci/Tech",
+        "Rebels and government troops clash near the capital as peace talks collapse": "World",
+    }
+    with local_pipeline() as p:
+        result = p | beam.Create(list(texts)) | ClassifyNews(format="text")
+        expected = [(category, True) for category in texts.values()]
+        assert_that(result.categorized | beam.Map(_category), equal_to(expected))
+
+
+def test_settings_reach_the_steps() -> None:
+    with local_pipeline() as p:
+        result = p | beam.Create([{"h": "Cup  final " * 50, "uid": 7, "no": "x"}]) | ClassifyNews(
+            text_fields=["h"],
+            id_field="uid",
+            text_clean_up="shrink",
+            max_length=16,
+            activation="sigmoid",
+            threshold=0.0,
+            multi_label=True,
+        )
+        found = result.categorized | beam.Map(
+            lambda item: (item.id, item.tokens, item.truncated, len(item.labels))
+        )
+        assert_that(found, equal_to([("7", 16, True, 4)]))
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"format": "xml"}, "xml"),
+        ({"text_clean_up": "wash"}, "wash"),
+        ({"max_length": 0}, "max_length 0"),
+        ({"max_length": 513}, "max_length 513"),
+        ({"activation": "relu"}, "relu"),
+        ({"threshold": 1.5}, "1.5"),
+        ({"text_fields": []}, "text_fields"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_an_error_at_once(
+    settings: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=named):
+        ClassifyNews(**settings)
+
+
+def test_a_model_that_cannot_work_is_an_error_at_once(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="nowhere"):
+        ClassifyNews(tmp_path / "nowhere")

@@ -1,0 +1,93 @@
+"""TokenizeNews: token ids, the truncation flag, and dead letters passing by."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+import apache_beam as beam
+import pytest
+from apache_beam.testing.util import assert_that, equal_to
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.bundle import Bundle, BundleError
+from tests.unit.running import local_pipeline
+from transforms.errors import ConfigurationError
+from transforms.records import DeadLetter, Message, NewsItem, TokenizedNews, dead_letter
+from transforms.tokenize import TokenizeNews
+
+NOW = datetime.datetime(2026, 1, 31, tzinfo=datetime.UTC)
+
+
+def item(text: str) -> NewsItem:
+    return NewsItem(Message(b"{}"), "1", text, {}, NOW)
+
+
+def step(max_length: int = 512) -> TokenizeNews:
+    tokenize = TokenizeNews(max_length=max_length)
+    tokenize.setup()
+    return tokenize
+
+
+@pytest.fixture(scope="module")
+def eight() -> TokenizeNews:
+    return step(8)
+
+
+def tokenized(tokenize: TokenizeNews, text: str) -> TokenizedNews:
+    [found] = tokenize.process(item(text))
+    assert isinstance(found, TokenizedNews), found
+    assert found.news == item(text)
+    return found
+
+
+def test_token_ids_are_the_tokenizers() -> None:
+    text = "Striker scores twice as hosts win the cup final"
+    expected = Bundle.load().tokenizer().encode(text).ids
+    found = tokenized(step(), text)
+    assert list(found.input_ids) == expected
+    assert not found.truncated
+
+
+@given(st.text(max_size=100))
+def test_a_row_is_never_longer_than_asked_for(eight: TokenizeNews, text: str) -> None:
+    found = tokenized(eight, text)
+    assert 1 <= len(found.input_ids) <= 8
+
+
+def test_what_is_cut_off_is_said(eight: TokenizeNews) -> None:
+    short, long = tokenized(eight, "Cup final"), tokenized(eight, "Cup final " * 20)
+    assert not short.truncated
+    assert long.truncated
+    assert len(long.input_ids) == 8
+    # The closing special token stays.
+    assert long.input_ids[-1] == short.input_ids[-1]
+
+
+def test_a_lone_surrogate_is_no_error(eight: TokenizeNews) -> None:
+    assert tokenized(eight, "half \ud83d").input_ids
+
+
+def test_dead_letters_pass(eight: TokenizeNews) -> None:
+    letter = dead_letter(Message(b"x"), "ParseNews", ValueError("no"))
+    assert list(eight.process(letter)) == [letter]
+
+
+@pytest.mark.parametrize("max_length", [0, -1, 513])
+def test_a_maximum_length_out_of_range(max_length: int) -> None:
+    with pytest.raises(ConfigurationError, match=f"{max_length}.*512"):
+        TokenizeNews(max_length=max_length)
+
+
+def test_a_folder_that_is_no_bundle(tmp_path: Path) -> None:
+    with pytest.raises((BundleError, ConfigurationError), match=r"config\.json"):
+        TokenizeNews(tmp_path)
+
+
+def test_in_a_pipeline() -> None:
+    letter = dead_letter(Message(b"x"), "ParseNews", ValueError("no"))
+    with local_pipeline() as p:
+        out = p | beam.Create([item("Cup final"), letter]) | beam.ParDo(TokenizeNews())
+        kinds = out | beam.Map(lambda record: type(record).__name__)
+        assert_that(kinds, equal_to([TokenizedNews.__name__, DeadLetter.__name__]))

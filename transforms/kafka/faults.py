@@ -1,0 +1,127 @@
+"""What goes wrong with Kafka: what heals by itself is waited out, what does not ends the pipeline."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from kafka.errors import (
+    AuthorizationError,
+    InvalidProducerEpochError,
+    KafkaError,
+    ProducerFencedError,
+    SaslAuthenticationFailedError,
+)
+
+from transforms.failures import PipelineFailure
+from transforms.reading import draining
+
+log = logging.getLogger("newsbeam.kafka")
+T = TypeVar("T")
+
+#: Waits between attempts, in seconds: the first, and the longest; jittered by half.
+FIRST_DELAY, LONGEST_DELAY = 0.1, 10.0
+#: At most one log line about the same trouble in this time, in seconds.
+LOG_INTERVAL = 60.0
+#: How long a drain waits for a broker that does not come back, in seconds.
+DRAIN_PATIENCE = 30.0
+
+
+class Fenced(PipelineFailure):
+    """Another instance reads the same topics for the same group: it goes on where we committed."""
+
+    exit_code = 3
+
+
+class LostOffsets(PipelineFailure):
+    """Records that were to be read are no longer in the log."""
+
+
+class Hole(PipelineFailure):
+    """Committing would skip records: the graph was not fused, or two readers share a shard."""
+
+
+class KafkaFailure(PipelineFailure):
+    """Kafka refuses what was asked, and will again."""
+
+
+class Patience:
+    """Waits out one kind of trouble: back-off with jitter, and a log line now and then.
+
+    Args:
+        what: What is being tried, for the log.
+        clock: Gives seconds that never go back.
+        sleep: Waits for seconds.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._what = what
+        self._clock = clock
+        self._sleep = sleep
+        self._delay = FIRST_DELAY
+        self._began: float | None = None
+
+    def wait(self, error: Exception) -> None:
+        """Waits before the next attempt.
+
+        Raises:
+            Exception: The error, if the pipeline is draining and has been patient.
+        """
+        now = self._clock()
+        if self._began is None:
+            self._began = now
+        if draining() and now - self._began > DRAIN_PATIENCE:
+            raise error
+        if _may_log(self._what, now):
+            log.warning("%s: %s; trying again for %.0f s", self._what, error, now - self._began)
+        self._sleep(self._delay * random.uniform(0.5, 1.5))
+        self._delay = min(self._delay * 2, LONGEST_DELAY)
+
+
+_logged: dict[str, float] = {}
+_logged_lock = threading.Lock()
+
+
+def _may_log(what: str, now: float) -> bool:
+    with _logged_lock:
+        if now - _logged.get(what, -LOG_INTERVAL) < LOG_INTERVAL:
+            return False
+        _logged[what] = now
+        return True
+
+
+def is_fencing(error: BaseException) -> bool:
+    """Whether an error says that another producer has our transactional id."""
+    return isinstance(error, ProducerFencedError | InvalidProducerEpochError)
+
+
+def heals(error: BaseException) -> bool:
+    """Whether an error may go away by itself."""
+    if isinstance(error, AuthorizationError | SaslAuthenticationFailedError):
+        return False
+    return bool(getattr(error, "retriable", False)) or isinstance(error, OSError)
+
+
+def persistently(action: Callable[[], T], what: str) -> T:
+    """Calls until it works, as long as what goes wrong may heal by itself.
+
+    Raises:
+        KafkaFailure: Kafka refuses.
+    """
+    patience = Patience(what)
+    while True:
+        try:
+            return action()
+        except (KafkaError, OSError) as e:
+            if not heals(e):
+                raise KafkaFailure(f"{what}: {e}") from e
+            patience.wait(e)
