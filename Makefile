@@ -34,10 +34,9 @@ format: $(READY) ## Format the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(READY) ## Measure throughput, latency and memory (needs the AG News data beside the repo)
+bench: $(READY) ## Measure throughput and latency (needs the AG News data beside it)
 	$(BIN)/python -m benchmarks.throughput
 	$(BIN)/python -m benchmarks.latency
-	$(BIN)/python -m benchmarks.memory
 
 clean: ## Remove the environment and caches
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

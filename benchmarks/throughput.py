@@ -37,7 +37,7 @@ def bare_loop(rows: list[news.Row]) -> float:
         ids = np.array([tokenizer.encode(row.text).ids], dtype=np.int64)
         # The session itself: what newsbeam adds is what is measured against this.
         feed = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
-        return int(model._session.run(None, feed)[0].argmax())  # noqa: SLF001
+        return int(model._session.run(None, feed)[0].argmax())
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(classify, rows[:50]))

@@ -112,7 +112,9 @@ def _rows(
             text = " ".join(row[i] for i in text_columns or ()).replace("\\", " ")
             yield line, row[label_column].strip(), text
     except csv.Error as e:
-        raise CsvError(f"{path}, line {line + 1}: {e}; quote fields that hold commas") from e
+        raise CsvError(
+            f"{path}, line {line + 1}: {e}; close every quote, and quote fields that hold commas"
+        ) from e
 
 
 def _columns(path: Path, header: list[str]) -> tuple[int, list[int]]:

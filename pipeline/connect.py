@@ -108,7 +108,8 @@ def default_dead_letters(sink: Endpoint) -> Endpoint:
     if isinstance(sink, FileEndpoint):
         gz = ".gz" if sink.path.endswith(".gz") else ""
         stem = sink.path.removesuffix(".gz").removesuffix(".jsonl")
-        return parse(f"{stem}.dead_letters.jsonl{gz}")
+        path = f"{stem}.dead_letters.jsonl{gz}"
+        return FileEndpoint(path, path, "json")
     return StdEndpoint("stderr")
 
 

@@ -37,13 +37,8 @@ def ag_news() -> Path:
 @pytest.fixture(scope="session")
 def embedded_broker() -> Iterator[EmbeddedBroker]:
     """One embedded broker for the session."""
-    from transforms.kafka.consumers import close_consumers
-    from transforms.kafka.write import close_producers
-
     with EmbeddedBroker() as broker:
         yield broker
-        close_consumers()
-        close_producers()
 
 
 @pytest.fixture

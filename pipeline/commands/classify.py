@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-from models.classifier import Prediction
+from models.classifier import Prediction, TextClassifier
 from pipeline.commands.model_options import (
     Activation,
     ActivationOption,
@@ -91,7 +92,18 @@ def classify(
     # News may hold characters that the terminal's encoding lacks.
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     write = _writer(as_json, classifier.labels(), multi_label)
-    source = [[Line(None, text) for text in texts]] if texts else _stdin_lines()
+    source = iter([[Line(None, text) for text in texts]]) if texts else _stdin_lines()
+    try:
+        failed = _classify(classifier, source, write)
+    except BrokenPipeError:
+        # The reader went away (`newsbeam classify … | head`): what is buffered has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        failed = 0
+    return 1 if failed else 0
+
+
+def _classify(classifier: TextClassifier, source: Iterator[list[Line]], write: Write) -> int:
+    """Classifies lines as they come; returns how many could not be."""
     failed = 0
     for lines in source:
         outcomes = classifier.outcomes([line.text for line in lines])
@@ -103,7 +115,7 @@ def classify(
             else:
                 write(line, outcome)
         sys.stdout.flush()
-    return 1 if failed else 0
+    return failed
 
 
 def _stdin_lines() -> Iterator[list[Line]]:

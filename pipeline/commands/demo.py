@@ -145,7 +145,7 @@ def _pipeline(
     """How to run the pipeline, and how to make it finish."""
     from pipeline.demo.session import CATEGORIZED, DEAD_LETTERS, FETCH_WAIT_MS, NEWS
     from pipeline.options import RunOptions
-    from pipeline.run import execute
+    from pipeline.run import _start_prism, beam_options, execute
     from transforms.reading import drain
 
     options = RunOptions(
@@ -154,7 +154,15 @@ def _pipeline(
         dead_letters=f"kafka://{servers}/{DEAD_LETTERS}",
         model=model,
     )
-    return lambda: execute(options, beam_args), drain
+    # Beam starts Prism from the main thread only, and the pipeline has one of its own; it takes the
+    # Prism that runs, as long as somebody holds on to it.
+    prism = _start_prism(beam_options(beam_args))
+
+    def run() -> None:
+        _ = prism
+        execute(options, beam_args)
+
+    return run, drain
 
 
 @contextmanager

@@ -15,8 +15,8 @@ from kafka import KafkaProducer
 from pipeline.demo.ledger import Ledger
 from pipeline.demo.poison import PoisonMessage
 
-#: At most one message in so many is poison.
-POISON_EVERY = 5
+#: The poison is sorted by kind; taking every so-manieth brings different kinds early.
+KINDS = 7
 
 
 @dataclass(frozen=True)
@@ -35,20 +35,20 @@ def sample_news() -> list[Outgoing]:
 
 
 def mix(news: Sequence[Outgoing], poison: Sequence[PoisonMessage], total: int) -> list[Outgoing]:
-    """`total` messages: news in order, over and over if need be, poison evenly among them.
+    """`total` messages: rounds of all the news with all the poison evenly among it.
 
-    The first message is news. All of the poison is there if it is at most every fifth message, else
-    a cross section of it.
+    A round begins with news; the poison of its beginning is a cross section of all of it.
     """
-    bad = min(len(poison), total // POISON_EVERY)
-    chosen = [poison[i * len(poison) // bad] for i in range(bad)]
-    # Poison number k takes the place in the middle of the k-th of `bad` equal stretches.
-    places = {(2 * k + 1) * total // (2 * bad): p for k, p in enumerate(chosen)} if bad else {}
-    items = itertools.cycle(news)
-    return [
+    spread = [p for kind in range(KINDS) for p in poison[kind::KINDS]]
+    length = len(news) + len(spread)
+    # Poison number k takes the place in the middle of the k-th of equal stretches.
+    places = {(2 * k + 1) * length // (2 * len(spread)): p for k, p in enumerate(spread)}
+    items = iter(news)
+    one_round = [
         Outgoing(places[i].value, places[i].key) if i in places else next(items)
-        for i in range(total)
+        for i in range(length)
     ]
+    return list(itertools.islice(itertools.cycle(one_round), total))
 
 
 class Traffic:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import subprocess
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +22,7 @@ from kafka.errors import (
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from tests.servers.apache_kafka import KafkaCluster
+from tests.servers.cache import Unavailable, provision_once, run_or_unavailable
 from tests.servers.processes import ServerProcess, free_port, wait_until
 
 Unique = Callable[[str], str]
@@ -59,6 +64,45 @@ def transactional(cluster: KafkaCluster, transactional_id: str) -> Iterator[Kafk
     with closing(producer):
         producer.init_transactions()
         yield producer
+
+
+def _make_slowly(folder: Path) -> None:
+    (folder / f"made-by-{os.getpid()}").touch()
+    time.sleep(0.2)  # long enough for the others to arrive
+
+
+def _provision(_: int) -> list[str]:
+    return sorted(path.name for path in provision_once("thing-1", _make_slowly).iterdir())
+
+
+def test_processes_that_provision_at_once_share_one_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEWSBEAM_TEST_CACHE", str(tmp_path))
+    with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("spawn")) as pool:
+        contents = list(pool.map(_provision, range(3)))
+    assert len(contents[0]) == 1
+    assert contents == [contents[0]] * 3
+
+
+def test_a_failed_provision_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEWSBEAM_TEST_CACHE", str(tmp_path))
+
+    def fail(folder: Path) -> None:
+        (folder / "half").touch()
+        run_or_unavailable(["sh", "-c", "echo no such mirror; exit 7"], "fetching")
+
+    with pytest.raises(Unavailable, match=r"fetching failed with exit code 7:\nno such mirror"):
+        provision_once("thing-2", fail)
+    assert [path.name for path in tmp_path.iterdir()] == ["thing-2.lock"]
+
+
+def test_a_missing_program_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Unavailable, match="Apache Kafka needs `java`, which is not on PATH"):
+        KafkaCluster(tmp_path)
 
 
 def test_ports_are_free_and_never_handed_out_twice() -> None:

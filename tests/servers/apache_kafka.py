@@ -56,7 +56,7 @@ def provision() -> str:
     def copy_jars(folder: Path) -> None:
         maven = find_program("mvn", "fetching Apache Kafka")
         goal = ["dependency:copy-dependencies", "-DincludeScope=runtime"]
-        command = [maven, "--batch-mode", "--quiet", "--file", KAFKA_POM, *goal]
+        command = [maven, "--batch-mode", "--quiet", "--file", str(KAFKA_POM), *goal]
         run_or_unavailable([*command, f"-DoutputDirectory={folder}"], "fetching Apache Kafka")
 
     pom_hash = uuid.uuid5(uuid.NAMESPACE_OID, KAFKA_POM.read_text()).hex[:8]
@@ -87,7 +87,8 @@ class KafkaCluster:
         security: KafkaSecurity | None = None,
         properties: Mapping[str, str] | None = None,
     ) -> None:
-        self._java = [find_program("java", "Apache Kafka"), *_JVM_FLAGS, "-cp", provision()]
+        java = find_program("java", "Apache Kafka")
+        self._java: tuple[str, ...] = (java, *_JVM_FLAGS, "-cp", provision())
         self._directory = directory
         self._security = security
         self._properties = dict(properties or {})
@@ -99,7 +100,7 @@ class KafkaCluster:
         }
         self._processes = {
             broker: ServerProcess(
-                [*self._java, "kafka.Kafka", self._property_file(broker)],
+                [*self._java, "kafka.Kafka", str(self._property_file(broker))],
                 directory / f"broker-{broker}.log",
             )
             for broker in self._ports
@@ -308,10 +309,9 @@ class KafkaCluster:
         file.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
         file.chmod(0o600)  # it may hold a password
         scram = self._security.format_arguments() if self._security else []
-        arguments = ["format", "--cluster-id", self._cluster_id, "--config", file, *scram]
-        run_or_unavailable(
-            [*self._java, "kafka.tools.StorageTool", *arguments], "kafka-storage format"
-        )
+        tool = (*self._java, "kafka.tools.StorageTool", "format")
+        arguments = ("--cluster-id", self._cluster_id, "--config", str(file), *scram)
+        run_or_unavailable([*tool, *arguments], "kafka-storage format")
 
     def _replication(self) -> dict[str, str]:
         replicas, in_sync = str(self._replicas), str(min(2, self._replicas))

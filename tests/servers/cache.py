@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 
-class Unavailable(Exception):  # noqa: N818 - a state of the machine, not a fault of the code
+class Unavailable(Exception):
     """A server cannot be provisioned on this machine; the message says what is missing."""
 
 

@@ -17,6 +17,7 @@ from typing import Self, TypeVar
 T = TypeVar("T")
 
 _handed_out: set[int] = set()
+_random = random.Random(os.urandom(8))  # tests that seed `random` draw the same ports otherwise
 
 
 def free_port() -> int:
@@ -26,8 +27,9 @@ def free_port() -> int:
     client that keeps reconnecting to a stopped server would in the end connect to itself and
     keep the server from coming back on its port.
     """
-    candidates = range(15_000, _first_ephemeral_port())
-    for port in random.SystemRandom().sample(candidates, k=min(len(candidates), 1_000)):
+    low, end = 15_000, _first_ephemeral_port()
+    for _ in range(1_000):
+        port = _random.randrange(low, end)
         if port in _handed_out:
             continue
         with socket.socket() as probe:
@@ -37,7 +39,7 @@ def free_port() -> int:
                 continue
         _handed_out.add(port)
         return port
-    raise OSError(f"no free port on 127.0.0.1 in {candidates}")
+    raise OSError(f"found no free port on 127.0.0.1 between {low} and {end}")
 
 
 def _first_ephemeral_port() -> int:

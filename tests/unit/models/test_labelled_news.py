@@ -60,7 +60,7 @@ def test_limit(tmp_path: Path) -> None:
         ("1,a,b\n2,c\n", "line 2: 2 columns; give each row a class and a text"),
         ("just a text\n", "line 1: 1 columns"),
         ("label,url\n1,u\n", "its columns are label, url; name"),
-        ('1,"a\n', "line 2: .*quote fields"),
+        ('1,"a\n', "line 1: unexpected end of data; close every quote"),
     ],
 )
 def test_faults(tmp_path: Path, text: str, words: str) -> None:

@@ -108,8 +108,8 @@ def test_shortening_changes_nothing(
 
 
 @pytest.mark.parametrize("piece", ["news of the day, ", "x", " ", "\n\n", "'ll", "😀", "1,000 "])
-def test_a_text_of_megabytes(default_bundle: Bundle, piece: str) -> None:
-    text = piece * (1_000_000 // len(piece.encode()))
+def test_a_very_long_text(default_bundle: Bundle, piece: str) -> None:
+    text = piece * (200_000 // len(piece.encode()))
     tokenizer = TextTokenizer(default_bundle)
     ((ids, truncated),) = tokenizer([text])
     assert truncated

@@ -12,23 +12,32 @@ from rich.console import Console
 from pipeline.demo.ledger import Ledger, Totals
 from pipeline.demo.poison import POISON
 from pipeline.demo.show import Show, bar, ok, summary
-from pipeline.demo.traffic import POISON_EVERY, Outgoing, mix, sample_news
+from pipeline.demo.traffic import Outgoing, mix, sample_news
 from transforms.records import CategorizedItem, Message, dead_letter, now
 
 NEWS = [Outgoing(b"news %d" % n, None) for n in range(7)]
 BAD = {p.value for p in POISON}
 
 
-@pytest.mark.parametrize("total", [1, 4, 5, 23, 300, 5000])
-def test_mix_has_all_it_should(total: int) -> None:
-    mixed = mix(NEWS, POISON, total)
+def test_a_round_has_all_news_in_order_and_all_poison_once() -> None:
+    news = [Outgoing(b"news %d" % n, None) for n in range(300)]
+    mixed = mix(news, POISON, 300 + len(POISON))
     bad = [m.value for m in mixed if m.value in BAD]
+    assert sorted(bad) == sorted(p.value for p in POISON)
+    assert [m for m in mixed if m.value not in BAD] == news
+    assert mixed[0] == news[0]
+
+
+@pytest.mark.parametrize("total", [1, 5, 300, 5000])
+def test_rounds_repeat_until_there_are_enough(total: int) -> None:
+    length = len(NEWS) + len(POISON)
+    mixed = mix(NEWS, POISON, total)
     assert len(mixed) == total
-    assert len(bad) == min(len(POISON), total // POISON_EVERY)
-    assert len(set(bad)) == len(bad)
-    assert mixed[0] == NEWS[0]
-    good = [m for m in mixed if m.value not in BAD]
-    assert good == [NEWS[n % len(NEWS)] for n in range(len(good))]
+    assert mixed == [mixed[n % length] for n in range(total)]
+
+
+def test_without_poison_there_is_news_alone() -> None:
+    assert mix(NEWS, (), 9) == [*NEWS, *NEWS[:2]]
 
 
 def test_default_demo_has_all_sample_news_and_all_poison() -> None:
@@ -38,11 +47,13 @@ def test_default_demo_has_all_sample_news_and_all_poison() -> None:
     assert values >= {m.value for m in news}
 
 
-def test_poison_is_spread() -> None:
-    mixed = mix(NEWS, POISON, 1000)
+def test_poison_is_spread_and_soon_of_many_kinds() -> None:
+    mixed = mix(sample_news(), POISON, 299)
     places = [i for i, m in enumerate(mixed) if m.value in BAD]
     gaps = [b - a for a, b in itertools.pairwise(places)]
     assert max(gaps) - min(gaps) <= 1
+    first = {m.value for m in mixed[:60]}
+    assert {p.expected for p in POISON if p.value in first} == {"dead_letter", "categorized"}
 
 
 def test_ledger_balances() -> None:

@@ -1,0 +1,210 @@
+"""`newsbeam classify`: texts and lines, for people and machines, and what is wrong in one line."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import typer
+from rich.console import Console
+from typer.testing import CliRunner, Result
+
+from models.bundle import BundleError
+from models.classifier import TextClassifier
+from models.onnx import ModelError, OnnxModel
+from pipeline.commands import classify as command
+from transforms.errors import ConfigurationError
+
+SPORTS = "Striker scores twice in the second half as the home team win the cup final"
+BUSINESS = "Shares fall as the bank reports lower quarterly profit and cuts its dividend"
+
+app = typer.Typer()
+app.command()(command.classify)
+
+
+def run(*args: str, stdin: bytes = b"") -> Result:
+    return CliRunner().invoke(app, list(args), input=stdin, standalone_mode=False)
+
+
+def test_texts() -> None:
+    result = run(SPORTS, f"  {BUSINESS}\tagain\n")
+    assert result.return_value == 0
+    rows = [line.split("\t") for line in result.stdout.splitlines()]
+    assert [row[0] for row in rows] == ["Sports", "Business"]
+    assert rows[0][2] == SPORTS
+    assert rows[1][2] == f"{BUSINESS} again"
+    assert all(0.5 < float(row[1]) <= 1 for row in rows)
+    assert result.stderr == ""
+
+
+def test_json_is_what_the_python_call_gives() -> None:
+    result = run(SPORTS, "--json", "--max_length", "8")
+    (line,) = result.stdout.splitlines()
+    assert json.loads(line) == json.loads(
+        json.dumps(TextClassifier.load(max_length=8).predict(SPORTS).as_dict())
+    )
+    assert json.loads(line)["truncated"]
+
+
+def test_lines_of_stdin() -> None:
+    stdin = f"{SPORTS}\r\n\n  \n{BUSINESS}\ncaf\xe9 ".encode("latin-1")
+    result = run("--json", stdin=stdin)
+    values = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [v["line"] for v in values] == [1, 4, 5]
+    assert [v["category"] for v in values[:2]] == ["Sports", "Business"]
+    assert values[0]["text"] == SPORTS
+    assert values[2]["text"] == "caf\ufffd "
+    assert result.stderr.splitlines() == [
+        "newsbeam: line 5 is not UTF-8; bytes that are not were read as \ufffd",
+        "newsbeam: 2 empty lines skipped",
+    ]
+    assert result.return_value == 0
+
+
+def test_nothing_on_stdin() -> None:
+    result = run(stdin=b"")
+    assert (result.stdout, result.stderr, result.return_value) == ("", "", 0)
+
+
+def test_lines_are_classified_as_they_come() -> None:
+    code = (
+        "import sys, typer; from pipeline.commands.classify import classify;"
+        "app = typer.Typer(); app.command()(classify);"
+        "sys.exit(app(['--json'], standalone_mode=False))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        for number, (text, category) in enumerate([(SPORTS, "Sports"), (BUSINESS, "Business")], 1):
+            process.stdin.write(text.encode() + b"\n")
+            process.stdin.flush()
+            # stdin stays open: an answer that waits for more would never come.
+            answer = json.loads(process.stdout.readline())
+            assert (answer["line"], answer["category"]) == (number, category)
+        process.stdin.close()
+        assert process.stdout.read() == b""
+    assert process.returncode == 0
+
+
+def test_a_reader_that_goes_away() -> None:
+    code = (
+        "import sys, typer; from pipeline.commands.classify import classify;"
+        "app = typer.Typer(); app.command()(classify);"
+        "sys.exit(app([], standalone_mode=False))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        process.stdin.write(f"{SPORTS}\n".encode())
+        process.stdin.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
+class Chunks:
+    """A stream that gives what was written to it, piece by piece."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self.pieces = list(pieces)
+
+    def read1(self, size: int) -> bytes:
+        return self.pieces.pop(0) if self.pieces else b""
+
+
+@pytest.mark.parametrize(
+    ("pieces", "lists"),
+    [
+        ((b"a\nb\n", b"c"), [[b"a", b"b"], [b"c"]]),
+        ((b"a", b"b", b"c\nd", b"\n"), [[b"abc"], [b"d"]]),
+        ((b"a\r", b"\n\n"), [[b"a", b""]]),
+        ((), []),
+    ],
+)
+def test_read_lines(pieces: tuple[bytes, ...], lists: list[list[bytes]]) -> None:
+    assert list(command.read_lines(Chunks(*pieces))) == lists
+
+
+def test_scores_settings() -> None:
+    args = ("--json", "--activation", "sigmoid", "--multi_label", "--threshold", "0")
+    values = json.loads(run(SPORTS, *args).stdout)
+    assert values["labels"][0] == "Sports"
+    assert sorted(values["labels"]) == sorted(values["scores"])
+    plain = run(SPORTS, *args[1:]).stdout
+    assert plain.split("\t")[0] == ",".join(values["labels"])
+
+
+def test_a_terminal_gets_a_bar_of_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+
+    def terminal(**options: Any) -> Console:
+        return Console(file=screen, force_terminal=True, width=70, color_system=None, **options)
+
+    monkeypatch.setattr(command, "Console", terminal)
+    assert run(SPORTS, f"\x1b[2J{BUSINESS}").return_value == 0
+    first, second = screen.getvalue().splitlines()
+    assert first.startswith("Sports  ")
+    assert "%" in first
+    assert first.count("█") + first.count("▓") + first.count("▒") + first.count("░") in (19, 20, 21)
+    assert first.endswith("…")
+    assert second.startswith("Business")
+    assert "\x1b" not in second  # what a text says is not obeyed
+
+
+def test_a_text_that_cannot_be_classified(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = OnnxModel.logits
+
+    def poisoned(self: OnnxModel, rows: Sequence[Sequence[int]]) -> list[Any]:
+        return [
+            ModelError("poison") if len(r) == 3 else x
+            for r, x in zip(rows, real(self, rows), strict=True)
+        ]
+
+    monkeypatch.setattr(OnnxModel, "logits", poisoned)
+    result = run(stdin=f"a\n{SPORTS}\n".encode())
+    assert result.return_value == 1
+    assert result.stdout.startswith("Sports\t")
+    assert result.stderr == "newsbeam: line 1 could not be classified: poison\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "kind", "words"),
+    [
+        (("a", " "), ConfigurationError, "text 2 is empty"),
+        (("a", "--max_length", "0"), ConfigurationError, "--max_length 0: choose 1 to 512"),
+        (("a", "--threshold", "2"), ConfigurationError, "--threshold 2.0: choose a score"),
+        (("a", "--model", "/no/such"), BundleError, "no such folder"),
+        (("a", "--activation", "relu"), Exception, "softmax.*sigmoid"),
+    ],
+)
+def test_what_is_wrong(args: tuple[str, ...], kind: type[Exception], words: str) -> None:
+    result = run(*args)
+    assert result.stdout == ""
+    with pytest.raises(kind, match=words):
+        raise result.exception or AssertionError("no error")
+
+
+def test_settings_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEWSBEAM_MAX_LENGTH", "4")
+    monkeypatch.setenv("NEWSBEAM_JSON", "1")
+    assert json.loads(run(SPORTS).stdout)["tokens"] == 4
+
+
+def test_help_names_every_option() -> None:
+    text = run("--help").stdout
+    for option in ("model", "max_length", "activation", "threshold", "multi_label", "json"):
+        assert f"--{option}" in text
+        assert f"NEWSBEAM_{option.upper()}" in text

@@ -1,0 +1,112 @@
+"""`newsbeam evaluate`: tables, JSON, a picture, and what is wrong in one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from models.bundle import BundleError
+from models.onnx import ModelError, OnnxModel
+from pipeline.commands.evaluate import evaluate
+from transforms.errors import ConfigurationError
+
+ROWS = """\
+2,Cup final,Striker scores twice in the second half as the home team win
+3,Bank profit,"Shares fall as the bank reports lower quarterly profit, cuts dividend"
+4,Browser hole,New software update fixes security hole in web browser\\researchers say
+1,Peace talks,President meets foreign ministers after border clashes kill dozens
+1,Another match,Striker scores twice in the second half as the home team win
+"""
+
+app = typer.Typer()
+app.command()(evaluate)
+
+
+def run(*args: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(a) for a in args], standalone_mode=False)
+
+
+@pytest.fixture
+def news(tmp_path: Path) -> Path:
+    file = tmp_path / "news.csv"
+    file.write_text(ROWS)
+    return file
+
+
+def test_json(news: Path) -> None:
+    result = run("--csv", news, "--json")
+    assert result.return_value == 0
+    values = json.loads(result.stdout)
+    assert values["eval_accuracy"] == 0.8
+    assert values["samples"] == 5
+    assert values["confusion"] == [[1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+    for name in ("loss", "precision", "recall", "f1", "runtime"):
+        assert values[f"eval_{name}"] > 0
+    for name in ("samples_per_second", "steps_per_second"):
+        assert values[f"eval_{name}"] > 0
+    assert result.stderr == ""  # no progress bar where there is no terminal
+
+
+def test_limit_and_batch_size(news: Path) -> None:
+    values = json.loads(
+        run(
+            "--csv", news, "--json", "--limit", "4", "--batch_size", "2", "--max_length", "5"
+        ).stdout
+    )
+    assert values["samples"] == values["truncated"] == 4
+    steps = values["eval_steps_per_second"] * values["eval_runtime"]
+    assert steps == pytest.approx(2)
+
+
+def test_tables(news: Path) -> None:
+    text = run("--csv", news).stdout
+    assert "eval_accuracy" in text
+    assert "0.80000" in text
+    assert "95%" in text
+    assert "macro" in text
+    for label in ("World", "Sports", "Business", "Sci/Tech"):
+        assert text.count(label) == 3  # figures, and both sides of the confusion matrix
+    assert "expected_calibration_error" in text
+
+
+def test_plot(news: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib is an extra")
+    picture = tmp_path / "news.png"
+    result = run("--csv", news, "--plot", picture)
+    assert result.return_value == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert str(picture) in result.stderr
+
+
+def test_what_is_wrong(news: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.csv"
+    broken.write_text("9,x\n")
+    for args, kind, words in (
+        (("--csv", tmp_path / "no.csv"), ConfigurationError, "No such file"),
+        (("--csv", broken), ConfigurationError, "line 1: '9' is no label"),
+        (("--csv", news, "--plot", tmp_path / "a.doc"), ConfigurationError, "ends in .png"),
+        (("--csv", news, "--max_length", "600"), ConfigurationError, "--max_length 600"),
+        (("--csv", news, "--model", tmp_path / "no"), BundleError, "no such folder"),
+    ):
+        result = run(*args)
+        assert isinstance(result.exception, kind)
+        assert words in str(result.exception)
+        assert "\n" not in str(result.exception)
+
+
+def test_a_row_that_cannot_be_classified(news: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = OnnxModel.logits
+    loaded = []
+
+    def poisoned(self: OnnxModel, rows: list[list[int]]) -> list[object]:
+        loaded.append(rows)
+        return list(real(self, rows)) if len(loaded) == 1 else [ModelError("poison")] * len(rows)
+
+    monkeypatch.setattr(OnnxModel, "logits", poisoned)
+    result = run("--csv", news)
+    assert result.return_value == 1
+    assert result.stderr == f"newsbeam: {news}: a row could not be classified: poison\n"

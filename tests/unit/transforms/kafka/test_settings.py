@@ -1,0 +1,215 @@
+"""Client settings: where they come from, which is the strongest, and that secrets stay secret."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kafka.errors import KafkaError
+
+from tests.servers.processes import free_port
+from transforms.errors import ConfigurationError
+from transforms.kafka.settings import KafkaSettings, is_secret
+
+PASSWORD = "correct-horse-battery"
+
+
+def of(**arguments: Any) -> KafkaSettings:
+    return KafkaSettings.of("h:1", **({"environment": {}} | arguments))
+
+
+def file(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "kafka.properties"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+# ---- where settings come from ----------------------------------------------------------------------
+
+
+def test_the_later_source_is_the_stronger(tmp_path: Path) -> None:
+    path = file(tmp_path, "client_id=file\nrequest_timeout_ms=1\nretry_backoff_ms=1\n")
+    settings = of(
+        config_file=path,
+        environment={"NEWSBEAM_KAFKA_CLIENT_ID": "env", "NEWSBEAM_KAFKA_REQUEST_TIMEOUT_MS": "2"},
+        query={"client_id": "uri"},
+    )
+    found = settings.for_client("consumer")
+    assert (found["client_id"], found["request_timeout_ms"], found["retry_backoff_ms"]) == (
+        "uri",
+        2,
+        1,
+    )
+
+
+def test_servers_are_a_list_for_the_client() -> None:
+    settings = KafkaSettings.of(["a:1", "b:2"], environment={})
+    assert settings.for_client("admin")["bootstrap_servers"] == ["a:1", "b:2"]
+    assert settings.servers == "a:1,b:2"
+
+
+def test_properties_files_of_other_clients(tmp_path: Path) -> None:
+    path = file(
+        tmp_path,
+        "# a comment\n! another\n\n"
+        "bootstrap.servers=ignored:1\n"
+        "security.protocol = SASL_SSL\n"
+        "sasl.mechanisms=SCRAM-SHA-512\n"
+        "sasl.username=me\n"
+        "sasl.password=a=b\n"
+        "ssl.ca.location=/ca.pem\n"
+        "ssl.endpoint.identification.algorithm=\n",
+    )
+    found = of(config_file=path).for_client("producer")
+    assert found == {
+        "bootstrap_servers": ["h:1"],
+        "security_protocol": "SASL_SSL",
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_plain_username": "me",
+        "sasl_plain_password": "a=b",
+        "ssl_cafile": "/ca.pem",
+        "ssl_check_hostname": False,
+    }
+
+
+@pytest.mark.parametrize("quote", ['"', "'", ""])
+def test_a_jaas_line(tmp_path: Path, quote: str) -> None:
+    path = file(
+        tmp_path,
+        "sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required "
+        f"username={quote}me{quote} password={quote}{PASSWORD}{quote};\n",
+    )
+    found = of(config_file=path).for_client("admin")
+    assert (found["sasl_plain_username"], found["sasl_plain_password"]) == ("me", PASSWORD)
+
+
+def test_a_setting_for_one_client() -> None:
+    settings = of(query={"client_id": "all", "producer_client_id": "p", "linger_ms": "7"})
+    assert settings.for_client("producer")["client_id"] == "p"
+    assert settings.for_client("consumer")["client_id"] == "all"
+    assert settings.for_client("producer")["linger_ms"] == 7
+    assert "linger_ms" not in settings.for_client("consumer")
+
+
+def test_the_users_settings_are_stronger_than_defaults() -> None:
+    settings = of(query={"linger_ms": "7"})
+    found = settings.for_client("producer", linger_ms=5, acks="all")
+    assert (found["linger_ms"], found["acks"]) == (7, "all")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("true", True), ("no", False), ("1", True), ("0", False)]
+)
+def test_truth_values(text: str, value: bool) -> None:
+    assert of(query={"ssl_check_hostname": text}).for_client("admin")["ssl_check_hostname"] is value
+
+
+# ---- what can't work -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"query": {"clientid": "x"}}, "'clientid' in the URI: did you mean 'client_id'"),
+        ({"query": {"xyzzy": "x"}}, "'xyzzy'"),
+        ({"environment": {"NEWSBEAM_KAFKA_SECURITY_PROTOCOLL": "x"}}, "SECURITY_PROTOCOLL"),
+        ({"query": {"request_timeout_ms": "soon"}}, "request_timeout_ms='soon'.*a number"),
+        ({"query": {"check_crcs": "maybe"}}, "check_crcs='maybe'.*true or false"),
+        ({"config_file": "nowhere.properties"}, "nowhere.properties"),
+    ],
+)
+def test_the_error_names_the_setting(arguments: dict[str, Any], named: str) -> None:
+    with pytest.raises(ConfigurationError, match=named):
+        of(**arguments)
+
+
+def test_a_line_that_is_no_setting_is_named_by_its_number_only(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="kafka.properties:2") as caught:
+        of(config_file=file(tmp_path, f"client_id=x\n{PASSWORD}\n"))
+    assert PASSWORD not in str(caught.value)
+
+
+# ---- secrets ---------------------------------------------------------------------------------------
+
+
+def with_secrets(servers: str = "h:1") -> KafkaSettings:
+    environment = {
+        "NEWSBEAM_KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+        "NEWSBEAM_KAFKA_SASL_MECHANISM": "PLAIN",
+        "NEWSBEAM_KAFKA_SASL_PLAIN_USERNAME": "me",
+        "NEWSBEAM_KAFKA_SASL_PLAIN_PASSWORD": PASSWORD,
+        "NEWSBEAM_KAFKA_PRODUCER_SSL_PASSWORD": PASSWORD + "2",
+    }
+    return KafkaSettings.of(servers, environment=environment)
+
+
+def test_a_password_does_not_show() -> None:
+    settings = with_secrets()
+    for shown in (repr(settings), str(settings), f"{settings}", repr([settings])):
+        assert PASSWORD not in shown
+        assert "sasl_plain_password" in shown
+        assert "PLAIN" in shown
+
+
+@pytest.mark.parametrize("name", ["sasl_plain_password", "ssl.password", "SSL_PASSWORD"])
+def test_a_password_in_a_uri_is_refused_and_not_shown(name: str) -> None:
+    with pytest.raises(ConfigurationError, match="NEWSBEAM_KAFKA_") as caught:
+        of(query={name: PASSWORD})
+    assert PASSWORD not in str(caught.value)
+
+
+def test_a_broker_that_does_not_answer_is_named_without_the_password(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server = f"127.0.0.1:{free_port()}"
+    with caplog.at_level(logging.DEBUG), pytest.raises(ConfigurationError) as caught:
+        with_secrets(server).admin(bootstrap_timeout_ms=500)
+    assert server in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert PASSWORD not in str(caught.value) + caplog.text
+    assert not isinstance(caught.value.__cause__, KafkaError)
+
+
+@pytest.mark.parametrize(
+    ("name", "secret"),
+    [
+        ("sasl_plain_password", True),
+        ("ssl_password", True),
+        ("sasl.jaas.config", True),
+        ("client_secret", True),
+        ("client_id", False),
+        ("sasl_plain_username", False),
+    ],
+)
+def test_what_is_secret(name: str, secret: bool) -> None:
+    assert is_secret(name) is secret
+
+
+# ---- identity --------------------------------------------------------------------------------------
+
+
+def test_equal_settings_share_clients() -> None:
+    assert with_secrets() == with_secrets()
+    assert hash(with_secrets()) == hash(with_secrets())
+    assert of(query={"client_id": "a"}) != of(query={"client_id": "b"})
+    assert of() != KafkaSettings.of("h:2", environment={})
+
+
+def test_they_travel_to_workers_whole() -> None:
+    back = pickle.loads(pickle.dumps(with_secrets()))
+    assert back == with_secrets()
+    assert back.for_client("consumer")["sasl_plain_password"] == PASSWORD
+
+
+servers = st.lists(st.sampled_from(["a:1", "b:1", "c:1"]), min_size=1, unique=True)
+
+
+@given(servers, servers)
+def test_clusters_are_the_same_where_they_share_a_server(one: list[str], other: list[str]) -> None:
+    first, second = KafkaSettings(",".join(one), {}), KafkaSettings(",".join(other), {})
+    assert first.same_cluster(second) == second.same_cluster(first) == bool(set(one) & set(other))

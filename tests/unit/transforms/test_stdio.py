@@ -1,0 +1,109 @@
+"""stdin and stdout: the reader alone, and writing whole lines."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import apache_beam as beam
+import pytest
+
+from tests.unit.running import local_pipeline
+from transforms.errors import ConfigurationError
+from transforms.records import (
+    FilePosition,
+    Message,
+    dead_letter,
+    dead_letter_from_json,
+)
+from transforms.stdio import StdinReader, StdinSource, WriteToStdout
+
+
+@pytest.fixture
+def stdin(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.BufferedWriter]:
+    """The other end of a pipe that is stdin."""
+    read, write = os.pipe()
+    with os.fdopen(read, "rb") as reader, os.fdopen(write, "wb", buffering=0) as writer:
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=reader))
+        yield writer  # type: ignore[misc]
+        writer.close()
+        # The reader's thread sees the end before the pipe is closed under it.
+        while reader.peek(1):
+            reader.read()
+
+
+def take(reader: StdinReader, count: int) -> list[Message]:
+    """Polls until so many messages have come."""
+    found: list[Message] = []
+    while len(found) < count:
+        found += reader.poll(60, count - len(found)).messages
+    return found
+
+
+def take_end(reader: StdinReader) -> None:
+    while not reader.at_end():
+        assert not reader.poll(60, 10).messages
+
+
+def test_lines_come_as_they_are_written(stdin: io.BufferedWriter) -> None:
+    reader = StdinReader(StdinSource("json"))
+    stdin.write(b'{"n": 1}\n\n{"n": 2}\n')
+    assert take(reader, 2) == [
+        Message(b'{"n": 1}', source=FilePosition("-", 1)),
+        Message(b'{"n": 2}', source=FilePosition("-", 3)),
+    ]
+    assert not reader.at_end()
+    assert not reader.poll(0, 10).messages
+    stdin.write(b'{"n": 3}')
+    stdin.close()
+    assert [m.value for m in take(reader, 1)] == [b'{"n": 3}']
+    take_end(reader)
+
+
+def test_a_poll_takes_no_more_than_it_may(stdin: io.BufferedWriter) -> None:
+    reader = StdinReader(StdinSource("text"))
+    stdin.write(b"".join(b"%d\n" % i for i in range(10)))
+    stdin.close()
+    batches = []
+    while not reader.at_end():
+        batches.append(reader.poll(60, 3))
+    assert [m.value for b in batches for m in b.messages] == [b"%d" % i for i in range(10)]
+    assert all(len(b.messages) <= 3 for b in batches)
+    assert batches[-1].position == 10
+
+
+def test_it_resumes_where_it_stands_and_nowhere_else(stdin: io.BufferedWriter) -> None:
+    reader = StdinReader(StdinSource("text"))
+    reader.resume(None)
+    stdin.write(b"a\nb\n")
+    take(reader, 2)
+    reader.resume(2)
+    with pytest.raises(ConfigurationError, match="can't be read again from 1"):
+        reader.resume(1)
+
+
+def test_csv_with_given_columns(stdin: io.BufferedWriter) -> None:
+    reader = StdinReader(StdinSource("csv", ("id", "title")))
+    stdin.write(b'1,"A\nB"\n')
+    stdin.close()
+    [message] = take(reader, 1)
+    assert (message.value, message.columns) == (b'1,"A\nB"', ("id", "title"))
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_outcomes_are_printed_as_whole_lines(
+    stream: str, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    letters = [dead_letter(Message(b"%d" % i), "ParseNews", ValueError("no")) for i in range(50)]
+    capfdbinary.readouterr()
+    with local_pipeline() as p:
+        _ = p | beam.Create(letters) | WriteToStdout(stderr=stream == "stderr")
+    printed = getattr(capfdbinary.readouterr(), {"stdout": "out", "stderr": "err"}[stream])
+    # Beam itself may warn on stderr.
+    lines = [line for line in printed.splitlines() if line.startswith(b"{")]
+    assert sorted(dead_letter_from_json(line).message.value or b"" for line in lines) == sorted(
+        b"%d" % i for i in range(50)
+    )
