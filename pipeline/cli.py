@@ -20,8 +20,8 @@ app = typer.Typer(
     help="Streaming news classification: reads news, categorizes it, writes categorized records.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    add_completion=True,
+    rich_markup_mode="markdown",
+    add_completion=False,
 )
 # Options that are not ours are Beam's: `run` hands them on.
 app.command("run", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(

@@ -108,7 +108,7 @@ def execute(
             Status() if live_status else contextlib.nullcontext(),
             drained_by_signals() as can_signal,
         ):
-            _prism = _start_prism(parsed) if can_signal else None
+            _prism = start_prism(parsed) if can_signal else None
             pipeline.run().wait_until_finish()
     finally:
         close_transactions()
@@ -140,7 +140,7 @@ def drained_by_signals() -> Iterator[bool]:
             signal.signal(number, handler)
 
 
-def _start_prism(parsed: PipelineOptions) -> object | None:
+def start_prism(parsed: PipelineOptions) -> object | None:
     """Starts Prism, where it is the runner, deaf to the terminal's Ctrl-C, so that we can drain.
 
     A program inherits ignored signals. Beam then uses the server that runs already.

@@ -143,9 +143,10 @@ def _pipeline(
     servers: str, model: str | None, beam_args: list[str]
 ) -> tuple[Callable[[], None], Callable[[], None]]:
     """How to run the pipeline, and how to make it finish."""
+    from pipeline.connect import AT_LEAST_ONCE
     from pipeline.demo.session import CATEGORIZED, DEAD_LETTERS, FETCH_WAIT_MS, NEWS
     from pipeline.options import RunOptions
-    from pipeline.run import _start_prism, beam_options, execute
+    from pipeline.run import beam_options, execute, start_prism
     from transforms.reading import drain
 
     options = RunOptions(
@@ -153,10 +154,12 @@ def _pipeline(
         sink=f"kafka://{servers}/{CATEGORIZED}",
         dead_letters=f"kafka://{servers}/{DEAD_LETTERS}",
         model=model,
+        # The embedded broker answers to transactions, but readers see them before they are committed.
+        delivery=AT_LEAST_ONCE,
     )
     # Beam starts Prism from the main thread only, and the pipeline has one of its own; it takes the
     # Prism that runs, as long as somebody holds on to it.
-    prism = _start_prism(beam_options(beam_args))
+    prism = start_prism(beam_options(beam_args))
 
     def run() -> None:
         _ = prism

@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-_ENDS, _NEWS, _MODEL, _LOG = "Endpoints", "News items", "Model", "Logging"
+from pipeline.commands.model_options import (
+    Activation,
+    ActivationOption,
+    MaxLength,
+    Model,
+    MultiLabel,
+    Threshold,
+)
+
+_ENDS, _NEWS, _LOG = "Endpoints", "News items", "Logging"
 
 
 def run(
@@ -18,10 +27,7 @@ def run(
         typer.Option(
             "--source",
             metavar="URI",
-            help="Where news comes from: `kafka://host:port[,host:port]/topic[,topic]` with "
-            "`?group=NAME` (default newsbeam) and `&start=committed|earliest|latest|TIME` "
-            "(default committed, else earliest); a path or `file://` URI, globs and .gz too "
-            "(JSON lines, CSV, text); `-` for stdin.",
+            help="Where news comes from: topics, files, or stdin.",
             envvar="NEWSBEAM_SOURCE",
             rich_help_panel=_ENDS,
             show_default=False,
@@ -64,7 +70,7 @@ def run(
         str | None,
         typer.Option(
             "--delivery",
-            metavar="exactly_once|at_least_once",
+            metavar="MODE",
             help="What holds when something fails. exactly_once needs source, sink and dead letters "
             "in one Kafka cluster: outputs and offsets are written in one transaction, which "
             "readers with isolation.level=read_committed see all of or nothing. at_least_once: "
@@ -78,7 +84,7 @@ def run(
         str,
         typer.Option(
             "--on_offset_out_of_range",
-            metavar="fail|earliest|latest",
+            metavar="POLICY",
             help="What to do when the topic's retention deleted records before they were read: "
             "fail, since going on is loss, or go on at the earliest or latest record.",
             envvar="NEWSBEAM_ON_OFFSET_OUT_OF_RANGE",
@@ -124,9 +130,9 @@ def run(
         str | None,
         typer.Option(
             "--format",
-            metavar="json|text|csv",
-            help="What a message is: a JSON object, a plain text, or a CSV row (files and stdin). "
-            "Default: by the file's extension, else json.",
+            metavar="FORMAT",
+            help="What a message is: `json` (an object), `text`, or `csv` (a row; files and stdin "
+            "only). Default: by the file's extension, else json.",
             envvar="NEWSBEAM_FORMAT",
             rich_help_panel=_NEWS,
             show_default=False,
@@ -136,7 +142,7 @@ def run(
         str,
         typer.Option(
             "--text_fields",
-            metavar="FIELD[,FIELD]",
+            metavar="FIELDS",
             help="Fields that make the text, joined by a space; `a|b` is the first of them that "
             "the item has.",
             envvar="NEWSBEAM_TEXT_FIELDS",
@@ -177,57 +183,11 @@ def run(
             rich_help_panel=_NEWS,
         ),
     ] = "disabled",
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            metavar="DIR",
-            help="Folder of the model bundle. Default: the one in the package.",
-            envvar="NEWSBEAM_MODEL",
-            rich_help_panel=_MODEL,
-            show_default=False,
-        ),
-    ] = None,
-    max_length: Annotated[
-        int,
-        typer.Option(
-            "--max_length",
-            help="The most tokens of a text, special tokens included, 1 to 512; the rest is cut "
-            "off and the record says so. The cost of long texts grows with it.",
-            envvar="NEWSBEAM_MAX_LENGTH",
-            rich_help_panel=_MODEL,
-        ),
-    ] = 512,
-    activation: Annotated[
-        str,
-        typer.Option(
-            "--activation",
-            metavar="softmax|sigmoid",
-            help="How logits become scores: softmax where one label is right, sigmoid where each "
-            "stands for itself.",
-            envvar="NEWSBEAM_ACTIVATION",
-            rich_help_panel=_MODEL,
-        ),
-    ] = "softmax",
-    threshold: Annotated[
-        float,
-        typer.Option(
-            "--threshold",
-            help="Score from which on a label is among an item's `labels`, 0 to 1. The category is "
-            "always the best one.",
-            envvar="NEWSBEAM_THRESHOLD",
-            rich_help_panel=_MODEL,
-        ),
-    ] = 0.5,
-    multi_label: Annotated[
-        bool,
-        typer.Option(
-            "--multi_label",
-            help="Let several labels hold, not only the best one.",
-            envvar="NEWSBEAM_MULTI_LABEL",
-            rich_help_panel=_MODEL,
-        ),
-    ] = False,
+    model: Model = None,
+    max_length: MaxLength = 512,
+    activation: ActivationOption = Activation.SOFTMAX,
+    threshold: Threshold = 0.5,
+    multi_label: MultiLabel = False,
     log_level: Annotated[
         str,
         typer.Option(
@@ -241,6 +201,17 @@ def run(
     ] = "info",
 ) -> int:
     """Read news, categorize it, write it; whole messages that can't be go to the dead letters.
+
+    **Endpoints** are URIs:
+
+    - `kafka://host:port[,host:port]/topic[,topic]`; a source also takes `?group=NAME` (default
+      newsbeam) and `&start=`: committed (default; earliest if nothing is), earliest, latest, or a
+      time such as 2026-01-31T12:00:00Z. Any other name there is a Kafka client setting.
+
+    - a path or `file://` URI: JSON lines, CSV or text by extension, globs, .gz too; with
+      `?columns=a,b` for CSV without a header line.
+
+    - `-`: stdin or stdout.
 
     Ends with its files, at the end of its topics with --stop_at_end, or on SIGTERM or Ctrl-C, when
     it finishes what it has read. Any other option is Beam's: --runner=FnApiRunner (default),

@@ -40,12 +40,18 @@ def end_of(
         for tp, offset in ends.items():
             consumer.seek(tp, offset)
         deadline = time.monotonic() + TIMEOUT
+
+        def fetch(timeout_ms: int) -> None:
+            for tp in consumer.poll(timeout_ms=timeout_ms):
+                ends[tp] = max(ends[tp], consumer.highwater(tp) or 0)
+
         # The high watermark is known as soon as a fetch was answered.
         while unknown := [tp for tp in wanted if consumer.highwater(tp) is None]:
             if time.monotonic() > deadline:
                 raise KafkaTimeoutError(f"no answer about {unknown[0]} at {settings.servers}")
-            for tp in consumer.poll(timeout_ms=100):
-                ends[tp] = max(ends[tp], consumer.highwater(tp) or 0)
+            fetch(timeout_ms=100)
+        for _ in wanted:
+            fetch(timeout_ms=0)  # A poll may answer for one partition at a time.
         return ends
     finally:
         consumer.close()
