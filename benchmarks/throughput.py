@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import news
+from benchmarks.brokers import broker
 from models.bundle import Bundle
 from models.onnx import OnnxModel
-from pipeline.demo.broker import EmbeddedBroker
 from transforms.classify import BATCH_SIZE
 
 PARTITIONS = 4
@@ -46,11 +46,10 @@ def bare_loop(rows: list[news.Row]) -> float:
         return len(rows) / (time.perf_counter() - started)
 
 
-def newsbeam(rows: list[news.Row], args: list[str]) -> tuple[float, float]:
+def newsbeam(rows: list[news.Row], args: list[str], kind: str) -> tuple[float, float]:
     """Rows per second from the first output to the last, and the accuracy of the outputs."""
-    with EmbeddedBroker() as broker:
-        servers = broker.bootstrap_servers
-        broker.create_topics({"news": PARTITIONS, "out": PARTITIONS, "out-dead-letters": 1})
+    topics = {"news": PARTITIONS, "out": PARTITIONS, "out-dead-letters": 1}
+    with broker(topics, kind) as servers:
         news.produce(servers, "news", rows, PARTITIONS)
         run = news.newsbeam_run(
             f"kafka://{servers}/news", f"kafka://{servers}/out", "--stop_at_end", *args
@@ -76,6 +75,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, help="rows to run (default: all)")
     parser.add_argument("--rounds", type=int, default=3, help="pairs of runs (default: 3)")
     parser.add_argument("--runner", default="FnApiRunner", help="Beam runner")
+    parser.add_argument("--broker", choices=["kafka", "embedded"], default="kafka")
     parser.add_argument("--bare-only", action="store_true", help=argparse.SUPPRESS)
     options, args = parser.parse_known_args()
     rows = news.rows(options.csv, options.rows)
@@ -90,7 +90,7 @@ def main() -> None:
             [*bare, "--rows", str(len(rows))], stdout=subprocess.PIPE, text=True, check=True
         )
         loop = float(found.stdout)
-        rate, accuracy = newsbeam(rows, [f"--runner={options.runner}", *args])
+        rate, accuracy = newsbeam(rows, [f"--runner={options.runner}", *args], options.broker)
         ratios.append(rate / loop)
         print(
             f"round {n + 1}: bare loop {loop:.1f} rows/s, newsbeam on {options.runner} {rate:.1f} "

@@ -1,0 +1,156 @@
+"""The command line of the chaos runs, and their table."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from tests.chaos.run import AT_LEAST_ONCE, EXACTLY_ONCE, ChaosRun, Plan, Result
+from tests.servers.cache import Unavailable
+from tests.servers.prism import prism_binary
+
+RUNNERS = ("FnApiRunner", "PrismRunner")
+DELIVERIES = (EXACTLY_ONCE, AT_LEAST_ONCE)
+BOTH = "both"
+#: Seconds between two lines where there is no terminal.
+LINE_EVERY = 10.0
+
+
+class Count:
+    """A live line on a terminal; elsewhere a line now and then."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = Live(console=console, transient=True) if console.is_terminal else None
+        self._next = 0.0
+
+    def __enter__(self) -> Count:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.stop()
+
+    def __call__(self, line: str) -> None:
+        """Shows a line."""
+        if self._live:
+            self._live.update(Text(line))
+        elif time.monotonic() >= self._next:
+            self._next = time.monotonic() + LINE_EVERY
+            print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
+
+
+def parse(args: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    add = parser.add_argument
+    add("--seed", type=int, help="makes the order of the faults again (default: random)")
+    add("--runner", choices=(*RUNNERS, BOTH), default=BOTH)
+    add("--delivery", choices=(*DELIVERIES, BOTH), default=BOTH)
+    add("--records", type=int, default=30_000, help="messages of a run (default: 30000)")
+    add("--kills", type=int, default=20, help="kill -9 of the pipeline (default: 20)")
+    add("--broker-kills", type=int, default=5, help="kill -9 of the broker (default: 5)")
+    add("--pauses", type=int, default=1, help="SIGSTOP of the broker for 20 s (default: 1)")
+    add("--handovers", type=int, default=1, help="two instances at once (default: 1)")
+    add(
+        "--refuse-dead-letters",
+        type=int,
+        default=1,
+        help="times that the broker refuses writes to the dead letters (default: 1)",
+    )
+    add("--directory", type=Path, help="keeps logs and the broker's data there")
+    return parser.parse_args(args)
+
+
+def plans(options: argparse.Namespace, seed: int) -> list[Plan]:
+    runners = RUNNERS if options.runner == BOTH else (options.runner,)
+    deliveries = DELIVERIES if options.delivery == BOTH else (options.delivery,)
+    faults = {
+        "kills": options.kills,
+        "broker_kills": options.broker_kills,
+        "pauses": options.pauses,
+        "handovers": options.handovers,
+        "refuse_dead_letters": options.refuse_dead_letters,
+    }
+    return [
+        Plan(
+            runner,
+            delivery,
+            options.records,
+            faults,
+            seed,
+            (f"--prism_location={prism_binary()}",) if runner == "PrismRunner" else (),
+        )
+        for delivery in deliveries
+        for runner in runners
+    ]
+
+
+def table(results: Sequence[Result], seed: int) -> Table:
+    shown = Table(title=f"newsbeam under fire, Apache Kafka, seed {seed}")
+    shown.add_column("runner")
+    shown.add_column("delivery")
+    headings = (
+        *("records", "kills", "broker\nkills", "pauses", "hand-\novers", "refusals", "restarts"),
+        *("outputs", "dead\nletters", "lost", "doubled", "wrong", "duration"),
+    )
+    for heading in headings:
+        shown.add_column(heading, justify="right")
+    for result in results:
+        v, faults = result.verdict, result.inflicted
+        books = (v.outputs, v.dead_letters, v.lost, v.doubled, v.wrong) if v else ("?",) * 5
+        numbers = [result.plan.records, *(faults[f] for f in result.plan.faults), result.restarts]
+        minutes, seconds = divmod(round(result.seconds), 60)
+        cells = [f"{n:,}" if isinstance(n, int) else n for n in (*numbers, *books)]
+        style = None if result.passed else "bold red"
+        shown.add_row(
+            *(result.plan.runner, result.plan.delivery, *cells, f"{minutes}:{seconds:02}"),
+            style=style,
+        )
+    return shown
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    options = parse(args)
+    seed = random.SystemRandom().randrange(10**6) if options.seed is None else options.seed
+    console = Console() if sys.stdout.isatty() else Console(width=160)
+    directory = options.directory or Path(tempfile.mkdtemp(prefix="newsbeam-chaos-"))
+    print(f"seed {seed}: make it again with --seed {seed}; logs in {directory}", flush=True)
+    results: list[Result] = []
+    try:
+        for plan in plans(options, seed):
+            with Count(console) as count:
+                folder = directory / f"{plan.runner}-{plan.delivery}"
+                results.append(ChaosRun(plan, folder, count).run())
+            result = results[-1]
+            verdict = "held" if result.passed else "FAILED"
+            print(f"{plan.name}: {verdict} after {result.seconds:.0f} s", flush=True)
+            examples = result.verdict.examples if result.verdict else ()
+            for complaint in (*result.complaints, *examples):
+                print(f"  {complaint}", flush=True)
+    except Unavailable as e:
+        print(f"chaos: {e}", file=sys.stderr)
+        return 2
+    finally:
+        if results:
+            console.print(table(results, seed))
+    passed = all(result.passed for result in results)
+    if passed and options.directory is None:
+        shutil.rmtree(directory)
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""The input of a run: sample news with poison in it under unique keys, and the thread that sends it."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from kafka import KafkaProducer
+
+from pipeline.demo.poison import POISON
+from pipeline.demo.traffic import sample_news
+
+#: One message of this many is poison.
+POISON_EVERY = 50
+#: Larger poison would be most of the traffic, in bytes.
+LARGEST_POISON = 10_000
+
+
+class Input(NamedTuple):
+    """A message to be produced; its key is its id."""
+
+    key: bytes
+    value: bytes
+    poison: bool
+
+
+def messages(count: int, rng: random.Random) -> list[Input]:
+    """Makes news and poison with keys of their own.
+
+    Args:
+        count: How many.
+        rng: Says where the poison is, and which.
+    """
+    news = [json.loads(message.value) for message in sample_news()]
+    poison = [
+        p.value for p in POISON if p.expected == "dead_letter" and len(p.value) <= LARGEST_POISON
+    ]
+    found = []
+    for i in range(count):
+        key = f"chaos-{i:07}"
+        if rng.randrange(POISON_EVERY) == 0:
+            found.append(Input(key.encode(), rng.choice(poison), poison=True))
+        else:
+            item = {**news[i % len(news)], "id": key}
+            found.append(Input(key.encode(), json.dumps(item).encode(), poison=False))
+    return found
+
+
+class Feeder:
+    """Produces messages from a thread of its own, as far as it was told to go.
+
+    Args:
+        servers: Where the brokers are.
+        topic: Where to.
+        inputs: What.
+    """
+
+    def __init__(self, servers: str, topic: str, inputs: Sequence[Input]) -> None:
+        self._servers = servers
+        self._topic = topic
+        self._inputs = inputs
+        self._turn = threading.Condition()
+        self._limit = 0
+        self._thread = threading.Thread(target=self._run, name="chaos-feeder", daemon=True)
+        #: Messages handed to the producer.
+        self.sent = 0
+        #: What went wrong, if anything did.
+        self.error: BaseException | None = None
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def go_to(self, limit: int) -> None:
+        """Lets all messages before this one go."""
+        with self._turn:
+            if limit > self._limit:
+                self._limit = limit
+                self._turn.notify()
+
+    def close(self) -> None:
+        """Ends the thread, whatever is left."""
+        with self._turn:
+            self._inputs = self._inputs[: self.sent]
+            self._turn.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            producer = KafkaProducer(
+                bootstrap_servers=self._servers,
+                acks="all",
+                linger_ms=5,
+                # A paused or restarted broker is waited for, however slow the machine.
+                delivery_timeout_ms=600_000,
+                max_block_ms=600_000,
+                reconnect_backoff_max_ms=1_000,
+            )
+            futures = []
+            while True:
+                with self._turn:
+                    self._turn.wait_for(
+                        lambda: self.sent < self._limit or self.sent >= len(self._inputs)
+                    )
+                    if self.sent >= len(self._inputs):
+                        break
+                    batch = self._inputs[self.sent : self._limit]
+                futures += [producer.send(self._topic, key=m.key, value=m.value) for m in batch]
+                self.sent += len(batch)
+            producer.flush()
+            for future in futures:
+                future.get()
+            producer.close()
+        except Exception as e:
+            self.error = e

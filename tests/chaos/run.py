@@ -1,0 +1,245 @@
+"""One run under fire: a cluster, a supervised pipeline, news, faults, and the verdict at the end."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kafka import TopicPartition
+
+from tests.chaos.faults import BROKER_PROPERTIES, FAULTS
+from tests.chaos.instance import Supervisor
+from tests.chaos.news import Feeder, messages
+from tests.chaos.progress import Progress
+from tests.chaos.verdict import Verdict, judge
+from tests.servers.apache_kafka import KafkaCluster
+
+EXACTLY_ONCE, AT_LEAST_ONCE = "exactly_once", "at_least_once"
+GROUP, SOURCE, SINK, DEAD_LETTERS = "chaos", "news", "categorized", "dead-letters"
+PARTITIONS = 4
+#: How many messages wait for the pipeline: drawn anew after each fault, so that bundles, and with
+#: them transactions, are of all sizes.
+BACKLOG = (50, 2_000)
+#: Where the faults fall, as shares of the records: there have to be some left after the last one.
+FIRST_FAULT, LAST_FAULT = 0.01, 0.92
+#: With nothing committed for this long, the pipeline hangs, in seconds.
+STUCK_AFTER = 600.0
+
+
+class Stuck(Exception):
+    """The run does not move on."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is made of.
+
+    Attributes:
+        runner: Beam's runner.
+        delivery: `exactly_once` or `at_least_once`.
+        records: How many messages.
+        faults: How often each fault of `FAULTS` comes.
+        seed: What the random numbers begin with.
+        beam_args: Further options of Beam, such as where Prism is.
+    """
+
+    runner: str
+    delivery: str
+    records: int
+    faults: Mapping[str, int]
+    seed: int
+    beam_args: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What the run is called."""
+        return f"{self.runner}, {self.delivery}"
+
+
+@dataclass
+class Result:
+    """What came of a run.
+
+    Attributes:
+        plan: What was to be done.
+        inflicted: How often each fault came.
+        restarts: How often the pipeline ended by itself, as it may where it is refused a write.
+        complaints: What was wrong beside lost and doubled records.
+        verdict: What came out against what went in; None where the run got stuck.
+        seconds: How long it took.
+    """
+
+    plan: Plan
+    inflicted: Counter[str] = field(default_factory=Counter)
+    restarts: int = 0
+    complaints: list[str] = field(default_factory=list)
+    verdict: Verdict | None = None
+    seconds: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        """Whether the delivery held what it promises, and nothing else was wrong."""
+        v = self.verdict
+        if v is None or v.lost or v.wrong or self.complaints:
+            return False
+        return not v.doubled or self.plan.delivery == AT_LEAST_ONCE
+
+
+class ChaosRun:
+    """Runs a plan.
+
+    Args:
+        plan: What to do.
+        directory: Where the cluster's data and all logs go.
+        say: Shows how far it is, given a line.
+    """
+
+    def __init__(self, plan: Plan, directory: Path, say: Callable[[str], None]) -> None:
+        self._plan = plan
+        self._directory = directory
+        self._say = say
+        self._result = Result(plan)
+        self.rng = random.Random(f"{plan.seed} {plan.name}")
+        self.exactly_once = plan.delivery == EXACTLY_ONCE
+        self.dead_letter_topic = DEAD_LETTERS
+        #: Source records committed as done.
+        self.done = 0
+        self._moved = time.monotonic()
+
+    def run(self) -> Result:
+        """Runs to the end, and judges."""
+        began = time.monotonic()
+        self._directory.mkdir(parents=True)
+        with KafkaCluster(self._directory / "kafka", properties=BROKER_PROPERTIES) as self.cluster:
+            servers = self.cluster.bootstrap_servers
+            for topic in (SOURCE, SINK, DEAD_LETTERS):
+                self.cluster.create_topic(topic, PARTITIONS)
+            self._inputs = messages(self._plan.records, self.rng)
+            self._feeder = Feeder(servers, SOURCE, self._inputs)
+            self.progress = Progress(
+                servers,
+                GROUP,
+                [TopicPartition(SOURCE, p) for p in range(PARTITIONS)],
+                [TopicPartition(t, p) for t in (SINK, DEAD_LETTERS) for p in range(PARTITIONS)],
+            )
+            self._draw_backlog()
+            self._feeder.start()
+            self.supervisor = Supervisor(self._arguments(servers), self._directory)
+            try:
+                self._under_fire()
+                self._to_the_end()
+            except (Stuck, TimeoutError) as e:
+                self.complain(str(e))
+            else:
+                self._result.verdict = judge(servers, self._inputs, SINK, DEAD_LETTERS)
+            finally:
+                self._feeder.close()
+                self.supervisor.current.kill()
+                self.progress.close()
+        self._look_at_ends()
+        self._result.seconds = time.monotonic() - began
+        return self._result
+
+    def _arguments(self, servers: str) -> list[str]:
+        return [
+            *("--source", f"kafka://{servers}/{SOURCE}?group={GROUP}"),
+            *("--sink", f"kafka://{servers}/{SINK}"),
+            *("--dead_letters", f"kafka://{servers}/{DEAD_LETTERS}"),
+            f"--delivery={self._plan.delivery}",
+            f"--runner={self._plan.runner}",
+            *self._plan.beam_args,
+        ]
+
+    def _under_fire(self) -> None:
+        """Inflicts the faults in random order, each at a random count and after new progress."""
+        order = [name for name, n in self._plan.faults.items() for _ in range(n)]
+        self.rng.shuffle(order)
+        records = self._plan.records
+        moments = sorted(
+            self.rng.uniform(FIRST_FAULT * records, LAST_FAULT * records) for _ in order
+        )
+        for name, moment in zip(order, moments, strict=True):
+            at_least = max(moment, self.done + 1)
+            self.wait_for(lambda least=at_least: self.done >= least, f"progress before {name}")  # type: ignore[misc]
+            self.supervisor.during = name
+            FAULTS[name](self)
+            self._result.inflicted[name] += 1
+            self._draw_backlog()
+
+    def _to_the_end(self) -> None:
+        self._backlog = self._plan.records
+        self.wait_for(lambda: self.done >= self._plan.records, "the last records")
+        if code := self.supervisor.finish():
+            log = self.supervisor.current.log
+            self.complain(f"exit code {code} instead of 0 after SIGTERM, see {log}")
+
+    def _draw_backlog(self) -> None:
+        low, high = BACKLOG
+        self._backlog = round(low * (high / low) ** self.rng.random())
+
+    def wait_for(self, condition: Callable[[], bool], what: str, interval: float = 0.1) -> None:
+        """Waits for a condition, while the pipeline is kept running and news keeps coming.
+
+        Args:
+            condition: What to wait for.
+            what: Its name.
+            interval: Seconds between two looks.
+
+        Raises:
+            Stuck: Nothing has moved for a long time.
+        """
+        next_look = 0.0
+        while not condition():
+            now = time.monotonic()
+            if now >= next_look:
+                self._look()
+                next_look = now + 0.1
+            if self.still_for() > STUCK_AFTER:
+                log = self.supervisor.current.log
+                raise Stuck(f"stuck for {STUCK_AFTER:.0f} s waiting for {what}, see {log}")
+            time.sleep(interval)
+
+    def _look(self) -> None:
+        """Looks how far it is; feeds, restarts and shows accordingly."""
+        done = self.progress.committed()
+        if done > self.done:
+            self.done, self._moved = done, time.monotonic()
+        self.supervisor.look()
+        if self._feeder.error is not None:
+            raise Stuck(f"the producer of the news failed: {self._feeder.error!r}")
+        self._feeder.go_to(self.done + self._backlog)
+        faults = ", ".join(
+            f"{self._result.inflicted[name]}/{n} {name.replace('_', ' ')}"
+            for name, n in self._plan.faults.items()
+            if n
+        )
+        self._say(
+            f"{self._plan.name}: {self.done:,} of {self._plan.records:,} done, "
+            f"{self._feeder.sent - self.done:,} waiting; {faults}; "
+            f"{len(self.supervisor.ends)} restarts"
+        )
+
+    def still_for(self) -> float:
+        """Seconds since something was committed."""
+        return time.monotonic() - self._moved
+
+    def complain(self, what: str) -> None:
+        """Notes that something is wrong."""
+        self._result.complaints.append(what)
+
+    def _look_at_ends(self) -> None:
+        """A pipeline may end where it is refused a write; anything else it has to sit out."""
+        self._result.restarts = len(self.supervisor.ends)
+        for end in self.supervisor.ends:
+            if end.during != "refuse_dead_letters":
+                self.complain(
+                    f"ended by itself during or after {end.during} with {end.code}: "
+                    f"{end.last_line!r}, see {end.log}"
+                )
+        for log in self.supervisor.logs():
+            if "Traceback" in log.read_text(errors="replace"):
+                self.complain(f"a traceback, see {log}")
