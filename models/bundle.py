@@ -7,6 +7,7 @@ import json
 import mmap
 import os
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,9 @@ class Bundle:
         model_file: The ONNX file.
         dynamic_int8: Whether the model quantizes activations with ranges taken over the whole
             batch. A score then depends on who shares the batch, so rows must run one by one.
+        temperature: What logits are divided by, so that scores mean what they say; measured by
+            the model's training. 1 leaves them as they are.
+        multi_label: Whether the model was trained to give a text several labels, or none.
     """
 
     path: Path
@@ -92,6 +96,8 @@ class Bundle:
     pad_id: int
     model_file: Path
     dynamic_int8: bool
+    temperature: float = 1.0
+    multi_label: bool = False
 
     @property
     def model_id(self) -> str:
@@ -142,6 +148,8 @@ class Bundle:
             pad_id=pad_id,
             model_file=model_file,
             dynamic_int8=dynamic_int8,
+            temperature=_temperature(folder, config),
+            multi_label=_multi_label(folder, config),
         )
 
     def tokenizer(self) -> Tokenizer:
@@ -226,6 +234,31 @@ def _positions(folder: Path, config: dict[str, Any]) -> tuple[int, int]:
             "number of positions that the model was trained with"
         )
     return pad_id, positions - taken
+
+
+def _temperature(folder: Path, config: dict[str, Any]) -> float:
+    """What the logits are divided by."""
+    value = config.get("temperature")
+    if value is None:
+        return 1.0
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 < value <= sys.float_info.max:
+        raise BundleError(
+            f"model {folder}: temperature in config.json is {value!r}; make it a number above 0, "
+            "such as `newsbeam evaluate --calibrate` gives, or leave it out"
+        )
+    return float(value)
+
+
+def _multi_label(folder: Path, config: dict[str, Any]) -> bool:
+    """Whether several labels may hold at once."""
+    value = config.get("problem_type")
+    if value not in (None, "single_label_classification", "multi_label_classification"):
+        raise BundleError(
+            f"model {folder}: problem_type in config.json is {value!r}; a classifier has "
+            "single_label_classification or multi_label_classification"
+        )
+    return value == "multi_label_classification"
 
 
 def _read_model(folder: Path, model_file: Path) -> tuple[str, bool]:

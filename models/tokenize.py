@@ -6,11 +6,12 @@ import functools
 import json
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from tokenizers import Encoding, Tokenizer
 
 from models.bundle import Bundle
+from models.long_text import check_long_text, most_tokens, window_starts
 
 #: The longest row that can be asked for, in tokens: what Spark NLP's annotator takes, too.
 MAX_LENGTH = 512
@@ -43,8 +44,27 @@ _LOCAL_NORMALIZERS = {
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
+class TokenizedText(NamedTuple):
+    """A text as rows for the model.
+
+    Attributes:
+        windows: Token ids, special tokens included, of each window; one, unless the text is longer
+            than the maximum length and such texts are classified in windows.
+        tokens: How many tokens of the text the windows hold, special tokens included; those that
+            windows have in common count once.
+        truncated: Whether the text had more tokens than that.
+    """
+
+    windows: tuple[tuple[int, ...], ...]
+    tokens: int
+    truncated: bool
+
+
 class TextTokenizer:
-    """Tokenizes texts for a bundle's model, cut to a maximum length.
+    """Tokenizes texts for a bundle's model, cut to a maximum length or into windows of it.
+
+    Whether upper and lower case differ is the tokenizer's affair (its normalizer): a model is
+    trained with one, and has no use for another.
 
     A text of megabytes costs no more than its beginning does: it is shortened before it is
     tokenized, which cannot change the result. Pre-tokenizers split a text into words from left to
@@ -58,59 +78,87 @@ class TextTokenizer:
         bundle: The bundle.
         max_length: The most tokens of a row, special tokens included: 1 to 512. A model that takes
             fewer gets as many as it takes.
+        long_text: What becomes of a text with more tokens: `truncate` keeps the first; `average`
+            and `max` cut it into overlapping windows (see `window_starts`), at most `MAX_WINDOWS`
+            of them. A row that only special tokens fit into is always truncated.
 
     Raises:
-        ValueError: `max_length` is out of range.
+        ValueError: `max_length` is out of range, or `long_text` is none of its choices.
         BundleError: The bundle's tokenizer cannot be read.
     """
 
-    def __init__(self, bundle: Bundle, max_length: int = MAX_LENGTH) -> None:
+    def __init__(
+        self, bundle: Bundle, max_length: int = MAX_LENGTH, long_text: str = "truncate"
+    ) -> None:
         self.max_length = check_max_length(max_length, bundle)
+        check_long_text(long_text)
         self._bundle = bundle
         self._tokenizer = bundle.tokenizer()
         self._special = tuple(self._tokenizer.encode("").ids)
+        mask = self._tokenizer.encode("news").special_tokens_mask
+        self._before = mask.index(0) if 0 in mask else len(mask)  # special tokens before the text
+        # The tokens of a text that are kept, in one row or in all its windows.
+        self._limit = self.max_length
+        room = self.max_length - len(self._special)
+        if long_text != "truncate" and room > 0:
+            self._limit = most_tokens(room) + len(self._special)
         self._bound: int | None = None
         if _is_local(self._tokenizer):
-            self._bound = self.max_length * CHARACTERS_PER_TOKEN + MARGIN
+            self._bound = self._limit * CHARACTERS_PER_TOKEN + MARGIN
         # A limit that only special tokens fit into is more than the library can do: leave it room
         # for one token, and cut the row afterwards.
-        self._tokenizer.enable_truncation(max(self.max_length, len(self._special) + 1))
+        self._tokenizer.enable_truncation(max(self._limit, len(self._special) + 1))
+
+    @property
+    def case_sensitive(self) -> bool:
+        """Whether upper and lower case make a difference to the tokenizer."""
+        normalizer = self._tokenizer.normalizer
+        return normalizer is None or normalizer.normalize_str("A") == "A"
 
     @functools.cached_property
     def _whole(self) -> Tokenizer:
         """A tokenizer without a limit, for the texts that may have to be shortened."""
         return self._bundle.tokenizer()
 
-    def __call__(self, texts: Sequence[str]) -> list[tuple[tuple[int, ...], bool]]:
+    def __call__(self, texts: Sequence[str]) -> list[TokenizedText]:
         """Tokenizes texts.
 
         Args:
             texts: The texts. A lone surrogate, which is no character, counts as U+FFFD.
 
         Returns:
-            For each text its token ids, special tokens included, and whether it had more of them
-            than `max_length`. The closing special token is kept; a limit that the special tokens
-            do not fit into gives the first of them.
+            For each text its windows. The special tokens around the text are in each of them; a
+            limit that the special tokens do not fit into gives the first of them.
         """
         rows = []
+        limit = self._limit
         for encoding in self._encode([self._shorten(text) for text in texts]):
-            ids = encoding.ids
-            if len(ids) < self.max_length:
-                rows.append((tuple(ids), False))
-            elif len(ids) > self.max_length:
-                rows.append((self._special[: self.max_length], True))
-            elif self.max_length == len(self._special):
-                rows.append((tuple(ids), False))
+            ids = tuple(encoding.ids)
+            if len(ids) < limit:
+                truncated = False
+            elif len(ids) > limit:
+                ids, truncated = self._special[:limit], True
             else:
-                rows.append((tuple(ids), bool(encoding.overflowing)))
+                truncated = limit != len(self._special) and bool(encoding.overflowing)
+            windows = (ids,) if len(ids) <= self.max_length else self._windows(ids)
+            rows.append(TokenizedText(windows, len(ids), truncated))
         return rows
+
+    def _windows(self, ids: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+        """Cuts a row that is too long; each window gets the special tokens around the text."""
+        size = self.max_length - len(self._special)
+        after = len(ids) - len(self._special) + self._before
+        begin, text, end = ids[: self._before], ids[self._before : after], ids[after:]
+        return tuple(
+            begin + text[first : first + size] + end for first in window_starts(len(text), size)
+        )
 
     def words(self, text: str) -> list[tuple[int, int, int]]:
         """The words of a text that are classified.
 
         Returns:
             For each word where it begins and ends in the text (end exclusive), and how many tokens
-            it is made of. Words beyond `max_length` are left out.
+            it is made of. Words beyond the limit are left out.
         """
         text = _characters(text)
         encoding = self._tokenizer.encode(self._shorten(text))
@@ -143,7 +191,7 @@ class TextTokenizer:
         while len(text) > bound:
             beginning = _characters(text[:bound])
             encoding = self._whole.encode(beginning, add_special_tokens=False)
-            if _trusted(encoding, len(beginning) - MARGIN) >= self.max_length:
+            if _trusted(encoding, len(beginning) - MARGIN) >= self._limit:
                 return beginning
             bound *= 4
         return text

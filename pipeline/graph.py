@@ -26,9 +26,11 @@ def build(pipeline: beam.Pipeline, options: RunOptions, ends: Ends) -> None:
         time_field=options.time_field,
         text_clean_up=options.text_clean_up,
         max_length=options.max_length,
+        long_text=options.long_text,
         activation=options.activation,
         threshold=options.threshold,
         multi_label=options.multi_label,
+        temperature=options.temperature,
     )
     # Both streams together: one transaction, where source and sinks are one Kafka cluster.
     _ = classified.outcomes | "Write results" >> ends.write()

@@ -22,10 +22,12 @@ class RunOptions:
         id_field: Field that holds the id.
         time_field: Field that holds the time of publication.
         text_clean_up: Clean-up of the text.
-        max_length: The most tokens of a text.
-        activation: `softmax` or `sigmoid`.
+        max_length: The most tokens of a row.
+        long_text: What becomes of a longer text: `truncate`, `average` or `max`.
+        activation: `softmax` or `sigmoid`; None goes by the model.
         threshold: Score from which on a label is among an item's labels.
-        multi_label: Whether several labels may hold.
+        multi_label: Whether several labels may hold; None goes by the model.
+        temperature: What logits are divided by; None goes by the model.
         stop_at_end: Finish when everything that is in the topics now is processed.
         delivery: `exactly_once` or `at_least_once`; None is exactly once where it can be.
         on_offset_out_of_range: When records were deleted before they were read: `fail`, or go on at
@@ -45,9 +47,11 @@ class RunOptions:
     time_field: str = "published"
     text_clean_up: str = "disabled"
     max_length: int = MAX_LENGTH
-    activation: str = "softmax"
+    long_text: str = "truncate"
+    activation: str | None = None
     threshold: float = 0.5
-    multi_label: bool = False
+    multi_label: bool | None = None
+    temperature: float | None = None
     stop_at_end: bool = False
     delivery: str | None = None
     on_offset_out_of_range: str = "fail"

@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from pipeline.demo.broker import EmbeddedBroker
 from transforms.reading import undrain
 from transforms.tally import TALLY
+
+# No deadline: a slow machine is no error.
+hypothesis.settings.register_profile(
+    "newsbeam", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("newsbeam")
 
 pytest_plugins = ["tests.servers.fixtures"]
 

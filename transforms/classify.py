@@ -11,8 +11,8 @@ from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 from apache_beam.transforms.window import TimestampedValue
 
 from models.bundle import Bundle
-from models.onnx import OnnxModel
-from models.scores import ScoreSettings, labels_above, score
+from models.onnx import ModelError, OnnxModel
+from models.scores import ScoreSettings, labels_above, score_windows
 from transforms.dead_letters import Step
 from transforms.event_time import event_timestamp
 from transforms.records import (
@@ -34,15 +34,16 @@ class OnnxTextClassifier(ModelHandler[TokenizedNews, PredictionResult, OnnxModel
     """A model handler that runs a bundle on ONNX Runtime.
 
     Beam's own ONNX handler feeds one input, fails on ragged batches and keeps old weights when the
-    model is updated, so this one stands alone. Same text, same scores, whoever shares its batch. A
-    row that the model can't classify becomes a dead letter, alone; dead letters of earlier steps
-    pass through.
+    model is updated, so this one stands alone. Same text, same scores, whoever shares its batch. An
+    item with a row that the model can't classify becomes a dead letter, alone; dead letters of
+    earlier steps pass through.
 
     Each result is a `PredictionResult` whose `inference` is the score of every label, by name.
 
     Args:
         model: The bundle's folder; None is the default bundle.
-        settings: How logits become scores.
+        settings: How logits become scores; what they leave to the bundle is that of the bundle in
+            use, also after an update.
     """
 
     def __init__(
@@ -63,25 +64,31 @@ class OnnxTextClassifier(ModelHandler[TokenizedNews, PredictionResult, OnnxModel
         model: OnnxModel,
         inference_args: Mapping[str, Any] | None = None,
     ) -> Iterable[PredictionResult | DeadLetter]:
-        rows = [r for r in batch if not isinstance(r, DeadLetter)]
-        logits = iter(model.logits([r.input_ids for r in rows]))
+        # All windows of all items at once, and each item's taken off the results again.
+        logits = model.logits(
+            [w for r in batch if not isinstance(r, DeadLetter) for w in r.windows]
+        )
+        first = 0
         labels, model_id = model.bundle.labels, model.bundle.model_id
+        settings = self._settings.of(model.bundle)
         for record in batch:
             if isinstance(record, DeadLetter):
                 yield record
                 continue
-            found = next(logits)
-            if isinstance(found, Exception):
+            found = logits[first : first + len(record.windows)]
+            first += len(found)
+            try:
+                _, scores = score_windows(found, settings)
+            except ModelError as e:
                 TALLY.dead_letter(type(self).__name__)
-                yield dead_letter(record.news.message, type(self).__name__, found, model_id)
+                yield dead_letter(record.news.message, type(self).__name__, e, model_id)
                 continue
-            scores = score(found, self._settings)[1]
             yield PredictionResult(record, dict(zip(labels, scores, strict=True)), model_id)
 
     def get_num_bytes(self, batch: Sequence[TokenizedNews]) -> int:
         # Cheap on purpose: Beam's default pickles the batch.
-        rows = (r for r in batch if not isinstance(r, DeadLetter))
-        return sum(len(r.input_ids) for r in rows) * np.dtype(np.int64).itemsize
+        rows = (w for r in batch if not isinstance(r, DeadLetter) for w in r.windows)
+        return sum(map(len, rows)) * np.dtype(np.int64).itemsize
 
     def batch_elements_kwargs(self) -> Mapping[str, Any]:
         # Fixed: BatchElements otherwise explores sizes and times.
@@ -122,7 +129,7 @@ class Categorize(Step):
             score=values[top],
             scores=scores,
             labels=labels_above(top, values, labels, self._settings),
-            tokens=len(tokenized.input_ids),
+            tokens=tokenized.tokens,
             truncated=tokenized.truncated,
             model=record.model_id,
             event_time=news.event_time,

@@ -46,10 +46,15 @@ class ClassifyNews(beam.PTransform):
         id_field: The field that holds the id.
         time_field: The field that holds the time of publication.
         text_clean_up: `disabled`, `inplace`, `inplace_full`, `shrink` or `shrink_full`.
-        max_length: The most tokens of a text: 1 to 512.
-        activation: `softmax` (one of the labels is right) or `sigmoid` (each for itself).
+        max_length: The most tokens of a row: 1 to 512.
+        long_text: What becomes of a longer text: `truncate` classifies its beginning; `average` and
+            `max` classify overlapping windows (at most 64), and take the average of their scores,
+            or the maximum for each label.
+        activation: `softmax` (one of the labels is right) or `sigmoid` (each for itself); None is
+            sigmoid for a multi-label model, softmax for any other.
         threshold: The score from which on a label is among an item's `labels`.
-        multi_label: Whether several labels may hold.
+        multi_label: Whether several labels may hold; None goes by the model.
+        temperature: What logits are divided by; None is what the model's config.json says, or 1.
 
     Raises:
         ConfigurationError: A setting is none of its choices.
@@ -66,20 +71,27 @@ class ClassifyNews(beam.PTransform):
         time_field: str = "published",
         text_clean_up: str = "disabled",
         max_length: int = MAX_LENGTH,
-        activation: str = "softmax",
+        long_text: str = "truncate",
+        activation: str | None = None,
         threshold: float = 0.5,
-        multi_label: bool = False,
+        multi_label: bool | None = None,
+        temperature: float | None = None,
     ) -> None:
         super().__init__()
-        Bundle.load(model).verify()
+        self._bundle = Bundle.load(model)
+        self._bundle.verify()
         try:
-            settings = ScoreSettings(activation, threshold, multi_label)
+            settings = ScoreSettings(activation, threshold, multi_label, temperature, long_text)
         except ValueError as e:
             raise ConfigurationError(str(e)) from None
         self._parse = ParseNews(format, text_fields, id_field, time_field, text_clean_up)
-        self._tokenize = TokenizeNews(model, max_length)
+        self._tokenize = TokenizeNews(model, max_length, long_text)
         self._classifier = OnnxTextClassifier(model, settings)
-        self._categorize = Categorize(settings)
+        self._categorize = Categorize(settings.of(self._bundle))
+
+    def labels(self) -> tuple[str, ...]:
+        """The categories that the model knows (`getClasses` in Spark NLP)."""
+        return self._bundle.labels
 
     def expand(self, news: beam.PCollection[Any]) -> ClassifiedNews:
         outcomes = (

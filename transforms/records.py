@@ -114,12 +114,16 @@ class TokenizedNews(Record, frozen=True):
 
     Attributes:
         news: The item.
-        input_ids: Token ids, special tokens included; at most the maximum length of them.
-        truncated: Whether the text had more tokens than fit.
+        windows: The token ids of each window, special tokens included; at most the maximum length
+            of them. One window, unless long texts are classified in several.
+        tokens: How many tokens of the text the windows hold, special tokens included; those that
+            windows have in common count once.
+        truncated: Whether the text had more tokens than that.
     """
 
     news: NewsItem
-    input_ids: tuple[int, ...]
+    windows: tuple[tuple[int, ...], ...]
+    tokens: int
     truncated: bool
 
 
@@ -133,7 +137,7 @@ class CategorizedItem(Record, frozen=True):
         scores: The score of every label.
         labels: The labels at or above the threshold, highest first (multi-label classification).
         tokens: How many tokens were classified, special tokens included.
-        truncated: Whether the text was longer than the maximum length.
+        truncated: Whether the text had more tokens: what came after them was not looked at.
         model: Name and short hash of the model that made the scores, as `name@hash`.
         event_time: When the item was published (UTC).
         processed_time: When it was classified (UTC).

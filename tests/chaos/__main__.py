@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -18,7 +20,6 @@ from rich.text import Text
 
 from tests.chaos.run import AT_LEAST_ONCE, EXACTLY_ONCE, ChaosRun, Plan, Result
 from tests.servers.cache import Unavailable
-from tests.servers.prism import prism_binary
 
 RUNNERS = ("FnApiRunner", "PrismRunner")
 DELIVERIES = (EXACTLY_ONCE, AT_LEAST_ONCE)
@@ -59,7 +60,7 @@ def parse(args: Sequence[str] | None) -> argparse.Namespace:
     add("--seed", type=int, help="makes the order of the faults again (default: random)")
     add("--runner", choices=(*RUNNERS, BOTH), default=BOTH)
     add("--delivery", choices=(*DELIVERIES, BOTH), default=BOTH)
-    add("--records", type=int, default=30_000, help="messages of a run (default: 30000)")
+    add("--records", type=int, default=30_000, help="messages of a run, at least (default: 30000)")
     add("--kills", type=int, default=20, help="kill -9 of the pipeline (default: 20)")
     add("--broker-kills", type=int, default=5, help="kill -9 of the broker (default: 5)")
     add("--pauses", type=int, default=1, help="SIGSTOP of the broker for 20 s (default: 1)")
@@ -75,6 +76,9 @@ def parse(args: Sequence[str] | None) -> argparse.Namespace:
 
 
 def plans(options: argparse.Namespace, seed: int) -> list[Plan]:
+    # It asks for Beam's version, and Beam logs as it is imported.
+    from tests.servers.prism import prism_binary
+
     runners = RUNNERS if options.runner == BOTH else (options.runner,)
     deliveries = DELIVERIES if options.delivery == BOTH else (options.delivery,)
     faults = {
@@ -111,7 +115,7 @@ def table(results: Sequence[Result], seed: int) -> Table:
     for result in results:
         v, faults = result.verdict, result.inflicted
         books = (v.outputs, v.dead_letters, v.lost, v.doubled, v.wrong) if v else ("?",) * 5
-        numbers = [result.plan.records, *(faults[f] for f in result.plan.faults), result.restarts]
+        numbers = [result.records, *(faults[f] for f in result.plan.faults), result.restarts]
         minutes, seconds = divmod(round(result.seconds), 60)
         cells = [f"{n:,}" if isinstance(n, int) else n for n in (*numbers, *books)]
         style = None if result.passed else "bold red"
@@ -124,6 +128,10 @@ def table(results: Sequence[Result], seed: int) -> Table:
 
 def main(args: Sequence[str] | None = None) -> int:
     options = parse(args)
+    # Clients of a broker that is killed have much to say.
+    logging.basicConfig(level=logging.CRITICAL)
+    # What was started is stopped on the way out, after SIGTERM too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     seed = random.SystemRandom().randrange(10**6) if options.seed is None else options.seed
     console = Console() if sys.stdout.isatty() else Console(width=160)
     directory = options.directory or Path(tempfile.mkdtemp(prefix="newsbeam-chaos-"))

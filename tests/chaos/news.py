@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from kafka import KafkaProducer
@@ -27,26 +28,23 @@ class Input(NamedTuple):
     poison: bool
 
 
-def messages(count: int, rng: random.Random) -> list[Input]:
-    """Makes news and poison with keys of their own.
+def messages(rng: random.Random) -> Iterator[Input]:
+    """Makes news and poison with keys of their own, without end.
 
     Args:
-        count: How many.
         rng: Says where the poison is, and which.
     """
     news = [json.loads(message.value) for message in sample_news()]
     poison = [
         p.value for p in POISON if p.expected == "dead_letter" and len(p.value) <= LARGEST_POISON
     ]
-    found = []
-    for i in range(count):
+    for i in itertools.count():
         key = f"chaos-{i:07}"
         if rng.randrange(POISON_EVERY) == 0:
-            found.append(Input(key.encode(), rng.choice(poison), poison=True))
+            yield Input(key.encode(), rng.choice(poison), poison=True)
         else:
             item = {**news[i % len(news)], "id": key}
-            found.append(Input(key.encode(), json.dumps(item).encode(), poison=False))
-    return found
+            yield Input(key.encode(), json.dumps(item).encode(), poison=False)
 
 
 class Feeder:
@@ -58,15 +56,16 @@ class Feeder:
         inputs: What.
     """
 
-    def __init__(self, servers: str, topic: str, inputs: Sequence[Input]) -> None:
+    def __init__(self, servers: str, topic: str, inputs: Iterator[Input]) -> None:
         self._servers = servers
         self._topic = topic
         self._inputs = inputs
         self._turn = threading.Condition()
         self._limit = 0
+        self._closed = False
         self._thread = threading.Thread(target=self._run, name="chaos-feeder", daemon=True)
-        #: Messages handed to the producer.
-        self.sent = 0
+        #: What was handed to the producer.
+        self.sent: list[Input] = []
         #: What went wrong, if anything did.
         self.error: BaseException | None = None
 
@@ -74,17 +73,16 @@ class Feeder:
         """Starts the thread."""
         self._thread.start()
 
-    def go_to(self, limit: int) -> None:
-        """Lets all messages before this one go."""
+    def go_to(self, count: int) -> None:
+        """Lets messages go until so many are sent."""
         with self._turn:
-            if limit > self._limit:
-                self._limit = limit
-                self._turn.notify()
+            self._limit = max(count, self._limit)
+            self._turn.notify()
 
     def close(self) -> None:
-        """Ends the thread, whatever is left."""
+        """Ends the thread, once the broker has what was sent."""
         with self._turn:
-            self._inputs = self._inputs[: self.sent]
+            self._closed = True
             self._turn.notify()
         self._thread.join()
 
@@ -102,14 +100,13 @@ class Feeder:
             futures = []
             while True:
                 with self._turn:
-                    self._turn.wait_for(
-                        lambda: self.sent < self._limit or self.sent >= len(self._inputs)
-                    )
-                    if self.sent >= len(self._inputs):
+                    self._turn.wait_for(lambda: self._closed or len(self.sent) < self._limit)
+                    if self._closed:
                         break
-                    batch = self._inputs[self.sent : self._limit]
-                futures += [producer.send(self._topic, key=m.key, value=m.value) for m in batch]
-                self.sent += len(batch)
+                    count = self._limit - len(self.sent)
+                for message in itertools.islice(self._inputs, count):
+                    self.sent.append(message)
+                    futures.append(producer.send(self._topic, key=message.key, value=message.value))
             producer.flush()
             for future in futures:
                 future.get()

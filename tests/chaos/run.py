@@ -41,7 +41,7 @@ class Plan:
     Attributes:
         runner: Beam's runner.
         delivery: `exactly_once` or `at_least_once`.
-        records: How many messages.
+        records: How many messages, at least.
         faults: How often each fault of `FAULTS` comes.
         seed: What the random numbers begin with.
         beam_args: Further options of Beam, such as where Prism is.
@@ -66,6 +66,7 @@ class Result:
 
     Attributes:
         plan: What was to be done.
+        records: How many messages went in: more than planned where faults took longer.
         inflicted: How often each fault came.
         restarts: How often the pipeline ended by itself, as it may where it is refused a write.
         complaints: What was wrong beside lost and doubled records.
@@ -74,6 +75,7 @@ class Result:
     """
 
     plan: Plan
+    records: int = 0
     inflicted: Counter[str] = field(default_factory=Counter)
     restarts: int = 0
     complaints: list[str] = field(default_factory=list)
@@ -109,6 +111,7 @@ class ChaosRun:
         #: Source records committed as done.
         self.done = 0
         self._moved = time.monotonic()
+        self._total: int | None = None
 
     def run(self) -> Result:
         """Runs to the end, and judges."""
@@ -118,8 +121,7 @@ class ChaosRun:
             servers = self.cluster.bootstrap_servers
             for topic in (SOURCE, SINK, DEAD_LETTERS):
                 self.cluster.create_topic(topic, PARTITIONS)
-            self._inputs = messages(self._plan.records, self.rng)
-            self._feeder = Feeder(servers, SOURCE, self._inputs)
+            self._feeder = Feeder(servers, SOURCE, messages(self.rng))
             self.progress = Progress(
                 servers,
                 GROUP,
@@ -135,9 +137,9 @@ class ChaosRun:
             except (Stuck, TimeoutError) as e:
                 self.complain(str(e))
             else:
-                self._result.verdict = judge(servers, self._inputs, SINK, DEAD_LETTERS)
+                self._result.records = len(self._feeder.sent)
+                self._result.verdict = judge(servers, self._feeder.sent, SINK, DEAD_LETTERS)
             finally:
-                self._feeder.close()
                 self.supervisor.current.kill()
                 self.progress.close()
         self._look_at_ends()
@@ -171,8 +173,13 @@ class ChaosRun:
             self._draw_backlog()
 
     def _to_the_end(self) -> None:
-        self._backlog = self._plan.records
-        self.wait_for(lambda: self.done >= self._plan.records, "the last records")
+        """Lets the last messages go, and waits until all are done; ends the pipeline."""
+        total = max(self._plan.records, len(self._feeder.sent))
+        self._backlog = total
+        self._feeder.go_to(total)
+        self._total = total
+        self.wait_for(lambda: self.done >= total, "the last records")
+        self._feeder.close()
         if code := self.supervisor.finish():
             log = self.supervisor.current.log
             self.complain(f"exit code {code} instead of 0 after SIGTERM, see {log}")
@@ -211,7 +218,9 @@ class ChaosRun:
         self.supervisor.look()
         if self._feeder.error is not None:
             raise Stuck(f"the producer of the news failed: {self._feeder.error!r}")
-        self._feeder.go_to(self.done + self._backlog)
+        wanted = self.done + self._backlog
+        # After the last fault there is an end; while faults are to come, news comes as well.
+        self._feeder.go_to(wanted if self._total is None else min(wanted, self._total))
         faults = ", ".join(
             f"{self._result.inflicted[name]}/{n} {name.replace('_', ' ')}"
             for name, n in self._plan.faults.items()
@@ -219,7 +228,7 @@ class ChaosRun:
         )
         self._say(
             f"{self._plan.name}: {self.done:,} of {self._plan.records:,} done, "
-            f"{self._feeder.sent - self.done:,} waiting; {faults}; "
+            f"{len(self._feeder.sent) - self.done:,} waiting; {faults}; "
             f"{len(self.supervisor.ends)} restarts"
         )
 

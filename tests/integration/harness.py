@@ -120,6 +120,7 @@ def read_topic(servers: str, topic: str, **settings: Any) -> list[Got]:
     settings = {
         "bootstrap_servers": servers,
         "group_id": None,
+        "enable_auto_commit": False,
         "isolation_level": "read_committed",
         "auto_offset_reset": "earliest",
         "fetch_max_wait_ms": 20,
@@ -246,8 +247,9 @@ class Done:
     @property
     def error(self) -> str:
         """The only line that it said to the user, log lines aside."""
-        (line,) = [s for s in self.stderr.splitlines() if not _LOG_LINE.match(s)]
-        return line
+        lines = [s for s in self.stderr.splitlines() if not _LOG_LINE.match(s)]
+        assert len(lines) == 1, self.stderr
+        return lines[0]
 
 
 _LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (DEBUG|INFO|WARNING|ERROR) ")

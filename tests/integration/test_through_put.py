@@ -6,8 +6,6 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from pipeline.demo.broker import EmbeddedBroker
 from pipeline.demo.poison import POISON
 from tests.integration.harness import (
@@ -23,42 +21,31 @@ from tests.integration.harness import (
     succeeded,
 )
 
-
-@pytest.fixture
-def kafka(embedded_broker: EmbeddedBroker, unique: Callable[[str], str]) -> Topics:
-    """Three topics of the embedded broker."""
-    return make_topics(
-        lambda name, n: embedded_broker.create_topics({name: n}),
-        embedded_broker.bootstrap_servers,
-        unique,
-    )
-
-
 ONCE = ("--delivery", "at_least_once", "--stop_at_end")
 
 
-def test_news_and_poison_come_out_once_each_and_whole(kafka: Topics) -> None:
+def test_news_and_poison_come_out_once_each_and_whole(embedded: Topics) -> None:
     messages = mixed(300)
     assert {p.value for p in POISON} <= {m.value for m in messages}
-    sent = kafka.produce(messages)
-    done = succeeded(*kafka.args(*ONCE))
-    assert_each_once(sent, kafka)
+    sent = embedded.produce(messages)
+    done = succeeded(*embedded.args(*ONCE))
+    assert_each_once(sent, embedded)
     ((total, categorized),) = SUMMARY.findall(done.stderr)
     assert (int(total), int(categorized)) == (300, sum(not m.dead for m in messages))
     assert "delivery at least once: as asked" in done.stderr
 
 
 def test_dead_letters_are_replayed_by_reading_them(
-    kafka: Topics, embedded_broker: EmbeddedBroker, unique: Callable[[str], str]
+    embedded: Topics, embedded_broker: EmbeddedBroker, unique: Callable[[str], str]
 ) -> None:
     letters = [m for m in mixed(300) if m.dead][:8]
-    sent = kafka.produce(letters)
-    succeeded(*kafka.args(*ONCE))
+    sent = embedded.produce(letters)
+    succeeded(*embedded.args(*ONCE))
     again = make_topics(
-        lambda name, n: embedded_broker.create_topics({name: n}), kafka.servers, unique
-    )._replace(news=kafka.dead)
+        lambda name, n: embedded_broker.create_topics({name: n}), embedded.servers, unique
+    )._replace(news=embedded.dead)
     succeeded(*again.args(*ONCE))
-    replayed = read_topic(kafka.servers, again.dead)
+    replayed = read_topic(embedded.servers, again.dead)
     assert sorted((g.value, g.key) for g in replayed) == sorted((m.value, m.key) for m in letters)
     for got in replayed:
         names = [name for name, _ in got.headers]
@@ -67,54 +54,54 @@ def test_dead_letters_are_replayed_by_reading_them(
     assert len(sent) == len(replayed)
 
 
-def test_tombstones_are_dead_letters(kafka: Topics) -> None:
-    sent = kafka.produce([Sent(None, b"gone")])  # type: ignore[arg-type]
-    succeeded(*kafka.args(*ONCE))
-    categorized, [letter] = kafka.outcomes()
+def test_tombstones_are_dead_letters(embedded: Topics) -> None:
+    sent = embedded.produce([Sent(None, b"gone")])  # type: ignore[arg-type]
+    succeeded(*embedded.args(*ONCE))
+    categorized, [letter] = embedded.outcomes()
     assert categorized == []
     assert (letter.value, letter.key, letter.source) == (None, b"gone", *sent)
 
 
 def test_several_topics_are_one_source(
-    kafka: Topics, embedded_broker: EmbeddedBroker, unique: Callable[[str], str]
+    embedded: Topics, embedded_broker: EmbeddedBroker, unique: Callable[[str], str]
 ) -> None:
     other = unique("more-news")
     embedded_broker.create_topics({other: 3})
-    sent = kafka.produce(short(40)) | kafka._replace(news=other).produce(short(40, 40))
-    both = kafka._replace(news=f"{kafka.news},{other}")
+    sent = embedded.produce(short(40)) | embedded._replace(news=other).produce(short(40, 40))
+    both = embedded._replace(news=f"{embedded.news},{other}")
     succeeded(*both.args(*ONCE, "--shards", "3"))
-    assert_each_once(sent, kafka)
+    assert_each_once(sent, embedded)
 
 
-def test_missing_sinks_are_created_if_asked(kafka: Topics, unique: Callable[[str], str]) -> None:
-    sent = kafka.produce(short(10))
-    topics = kafka._replace(out=unique("new-out"))
+def test_missing_sinks_are_created_if_asked(embedded: Topics, unique: Callable[[str], str]) -> None:
+    sent = embedded.produce(short(10))
+    topics = embedded._replace(out=unique("new-out"))
     args = topics.args(*ONCE, "--create_topics")
     del args[args.index("--dead_letters") : args.index("--dead_letters") + 2]
     succeeded(*args)
     assert_each_once(sent, topics._replace(dead=f"{topics.out}-dead-letters"))
 
 
-def test_earliest_begins_at_the_beginning_again(kafka: Topics) -> None:
-    kafka.produce(short(20))
+def test_earliest_begins_at_the_beginning_again(embedded: Topics) -> None:
+    embedded.produce(short(20))
     for _ in range(2):
-        succeeded(*kafka.args(*ONCE, source_query="&start=earliest"))
-    ids = [json.loads(got.value or b"")["id"] for got in kafka.outcomes()[0]]
+        succeeded(*embedded.args(*ONCE, source_query="&start=earliest"))
+    ids = [json.loads(got.value or b"")["id"] for got in embedded.outcomes()[0]]
     assert sorted(ids) == sorted(2 * [f"n{i}" for i in range(20)])
 
 
-def test_latest_leaves_out_what_was_there(kafka: Topics, tmp_path: Path) -> None:
-    kafka.produce(short(20))
-    with running(kafka.args(source_query="&start=latest"), tmp_path) as process:
+def test_latest_leaves_out_what_was_there(embedded: Topics, tmp_path: Path) -> None:
+    embedded.produce(short(20))
+    with running(embedded.args(source_query="&start=latest"), tmp_path) as process:
 
         def one_came() -> bool:
             # Nobody can tell from outside when it stands at the end: so produce until one comes.
             # One record a batch: Tansu names the start of the last batch as the end of a topic.
             for n in range(4):
-                kafka.produce(short(1, 100 + n), partition=n)
-            return kafka.count() > 0
+                embedded.produce(short(1, 100 + n), partition=n)
+            return embedded.count() > 0
 
         process.wait_for(one_came, "a late message to come out")
         process.drain()
     early = {f"n{i}" for i in range(20)}
-    assert not early & {json.loads(got.value or b"")["id"] for got in kafka.outcomes()[0]}
+    assert not early & {json.loads(got.value or b"")["id"] for got in embedded.outcomes()[0]}

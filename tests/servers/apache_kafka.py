@@ -93,7 +93,9 @@ class KafkaCluster:
         self._security = security
         self._properties = dict(properties or {})
         self._replicas = brokers
-        self._cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # One that begins with a dash looks like an option.
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        self._cluster_id = cluster_id.replace("-", "A")
         names = ["CONTROLLER", "PLAINTEXT", *(security.listeners if security else ())]
         self._ports = {
             broker: {name: free_port() for name in names} for broker in range(1, brokers + 1)

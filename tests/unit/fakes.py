@@ -68,7 +68,9 @@ class World:
         self.log: list[tuple[str, str, Any]] = []
         self.lock = threading.Lock()
         self.on_empty: Callable[[], None] = lambda: None
-        self.readers = {shard: MemoryReader(self, shard, messages[shard], ends) for shard in messages}
+        self.readers = {
+            shard: MemoryReader(self, shard, messages[shard], ends) for shard in messages
+        }
 
     def note(self, what: str, shard: str, detail: Any) -> None:
         with self.lock:

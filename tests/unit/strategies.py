@@ -40,9 +40,9 @@ positions = st.builds(
     KafkaPosition, topic_names, st.integers(0, 10_000), st.integers(0, 2**63 - 1)
 ) | st.builds(FilePosition, texts, st.integers(1, 10**9))
 header_names = texts.filter(lambda name: not name.startswith("newsbeam."))
-headers = st.lists(
-    st.tuples(header_names, st.none() | st.binary(max_size=20)), max_size=4
-).map(tuple)
+headers = st.lists(st.tuples(header_names, st.none() | st.binary(max_size=20)), max_size=4).map(
+    tuple
+)
 messages = st.builds(
     Message,
     value=st.none() | st.binary(max_size=60),

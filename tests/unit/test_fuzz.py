@@ -175,7 +175,11 @@ def check_written(outcome: CategorizedItem | DeadLetter, coder: RecordCoder) -> 
     assert coder.decode(coder.encode(outcome)) == outcome
     if isinstance(outcome, CategorizedItem):
         back = categorized_from_json(categorized_to_json(outcome))
-        assert (back.id, back.category, back.fields) == (outcome.id, outcome.category, outcome.fields)
+        assert (back.id, back.category, back.fields) == (
+            outcome.id,
+            outcome.category,
+            outcome.fields,
+        )
         return
     carried = Message(message.value, message.key, dead_letter_headers(outcome))
     letter = dead_letter_from_headers(carried)

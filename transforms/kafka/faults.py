@@ -101,7 +101,11 @@ def _may_log(what: str, now: float) -> bool:
 
 def is_fencing(error: BaseException) -> bool:
     """Whether an error says that another producer has our transactional id."""
-    return isinstance(error, ProducerFencedError | InvalidProducerEpochError)
+    return isinstance(error, ProducerFencedError | InvalidProducerEpochError) or any(
+        # What a client says of itself afterwards.
+        name in str(error)
+        for name in ("ProducerFencedError", "InvalidProducerEpochError")
+    )
 
 
 def heals(error: BaseException) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -9,9 +10,12 @@ from typing import Any
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
+from transforms.kafka.client import SteadyClient
 from transforms.kafka.encode import Outgoing
 from transforms.kafka.faults import KafkaFailure, Patience, heals
 from transforms.kafka.settings import KafkaSettings
+
+log = logging.getLogger("newsbeam.kafka")
 
 #: The largest request. Records are held to their topics' own limits, see `KafkaTopic.max_bytes`.
 MAX_REQUEST_SIZE = 64 * 1024 * 1024
@@ -20,7 +24,13 @@ MAX_REQUEST_SIZE = 64 * 1024 * 1024
 def new_producer(settings: KafkaSettings, **overrides: Any) -> KafkaProducer:
     """A producer that all replicas have to acknowledge, batched a little."""
     return settings.producer(
-        acks="all", linger_ms=5, max_request_size=MAX_REQUEST_SIZE, **overrides
+        acks="all",
+        linger_ms=5,
+        max_request_size=MAX_REQUEST_SIZE,
+        # A broker that is back is found within this time; by default it may take 30 s.
+        reconnect_backoff_max_ms=2000,
+        kafka_client=SteadyClient,
+        **overrides,
     )
 
 
@@ -34,6 +44,17 @@ def send(producer: KafkaProducer, record: Outgoing) -> Any:
         headers=[(name, value or b"") for name, value in record.headers],
         timestamp_ms=record.timestamp,
     )
+
+
+def flush(producer: KafkaProducer) -> None:
+    """Waits until each record sent is acknowledged or has failed; only its future says which.
+
+    What `flush` itself raises says nothing of the records: it happens when batches were split.
+    """
+    try:
+        producer.flush()
+    except KafkaError as e:
+        log.debug("flush: %s", e)
 
 
 def deliver(records: Sequence[Outgoing]) -> None:
@@ -53,7 +74,7 @@ def deliver(records: Sequence[Outgoing]) -> None:
             except KafkaError as e:
                 failed.append((record, e))
         for settings in {record.topic.settings for record, _ in sent}:
-            shared_producer(settings).flush()
+            flush(shared_producer(settings))
         for record, future in sent:
             try:
                 future.get()

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -34,18 +35,24 @@ from transforms.kafka.faults import (
     is_fencing,
     persistently,
 )
-from transforms.kafka.producers import new_producer, send
+from transforms.kafka.producers import flush, new_producer, send
 from transforms.kafka.settings import KafkaSettings
 from transforms.records import KafkaPosition
 
 log = logging.getLogger("newsbeam.kafka")
 
+#: The longest a transaction may take, in seconds: then the broker aborts it.
+TRANSACTION_TIMEOUT = 60.0
+
 Positions = dict[TopicPartition, int]
 
 
-def id_prefix(group: str) -> str:
-    """What the transactional ids of a group begin with."""
-    return f"newsbeam-{group}-"
+def transactional_id_of(group: str, shard: str) -> str:
+    """The transactional id of the one who writes what comes of a shard.
+
+    Shards are `topic[+topic]:k/n`: the group is all that stands before the last colon but one.
+    """
+    return f"newsbeam-{group}:{shard}"
 
 
 class ShardTransactions:
@@ -77,7 +84,14 @@ class ShardTransactions:
     def _take_over(self) -> None:
         def begin() -> KafkaProducer:
             producer = new_producer(
-                self._settings, transactional_id=id_prefix(self._group) + self._shard
+                self._settings,
+                transactional_id=transactional_id_of(self._group, self._shard),
+                transaction_timeout_ms=int(TRANSACTION_TIMEOUT * 1000),
+                # Between two transactions the broker writes the markers of the first.
+                retry_backoff_ms=10,
+                # From 2.5 on the client answers an error by asking for a new epoch, and a producer
+                # that was fenced takes its successor's transaction down with it.
+                api_version=(2, 4),
             )
             try:
                 producer.init_transactions()
@@ -108,18 +122,20 @@ class ShardTransactions:
             offsets = self._offsets_after(records)
             patience = Patience(f"committing shard {self._shard}")
             while True:
+                began = time.monotonic()
                 try:
                     self._attempt(records, offsets)
                     break
                 except KafkaError as e:
-                    if is_fencing(e):
+                    # The broker ends a transaction that takes too long as if it were fenced.
+                    expired = time.monotonic() - began > TRANSACTION_TIMEOUT
+                    if is_fencing(e) and not expired:
                         raise Fenced(
                             f"another instance has taken over shard {self._shard} of group "
                             f"{self._group!r} and goes on from what was committed here"
                         ) from e
                     failure = e
-                if not heals(failure) and not _aborted(failure):
-                    self._abandon()
+                if not heals(failure) and not expired and not _aborted(failure):
                     raise KafkaFailure(f"committing shard {self._shard}: {failure}") from failure
                 patience.wait(failure)
                 # Whether it was committed is not known: settle it, then look.
@@ -133,12 +149,14 @@ class ShardTransactions:
         assert producer is not None, "a shard is taken over before it is read"
         producer.begin_transaction()
         futures = [send(producer, record) for record in records]
+        # A commit may succeed without a record that failed: look at each one before.
+        flush(producer)
+        for future in futures:
+            future.get()
         producer.send_offsets_to_transaction(
             {tp: OffsetAndMetadata(offset, "", -1) for tp, offset in offsets.items()}, self._group
         )
         producer.commit_transaction()
-        for future in futures:
-            future.get()
 
     def _offsets_after(self, records: Sequence[Outgoing]) -> Positions:
         """The offset after each partition's last record; checks that none is left out."""
@@ -169,13 +187,6 @@ class ShardTransactions:
                     f"group {self._group!r} and goes on from there"
                 )
         return False
-
-    def _abandon(self) -> None:
-        try:
-            assert self._producer is not None
-            self._producer.abort_transaction()
-        except KafkaError as e:
-            log.debug("abort: %s", e)
 
     def close(self) -> None:
         """Closes the producer."""
@@ -214,12 +225,16 @@ def _aborted(error: KafkaError) -> bool:
 
 def _close(producer: Any) -> None:
     """Closes a producer without waiting for what it can't deliver."""
-    producer.close(timeout=0)
+    try:
+        producer.close(timeout=0)
+    except KafkaError as e:
+        log.debug("closing a producer: %s", e)
 
 
 _fenced: set[tuple[KafkaSettings, str, frozenset[str]]] = set()
 _transactions: dict[tuple[KafkaSettings, str, str], ShardTransactions] = {}
 _registry_lock = threading.Lock()
+_fencing_lock = threading.Lock()
 
 
 def shard_transactions(
@@ -243,17 +258,32 @@ def close_transactions() -> None:
 
 
 def fence_other_layouts(settings: KafkaSettings, group: str, shards: Sequence[str]) -> None:
-    """Fences the producers of a group that read other shards, such as `…:0/4` when we read 8.
+    """Fences the producers of a group that read our topics in other shards: `…:0/4` when we read 8.
 
-    Who changes the number of shards or the topics would otherwise not fence the instance before.
+    Who changes the number of shards or adds a topic would otherwise not fence the instance before.
     Done once a process: afterwards it is for others to fence us.
     """
-    ours = {id_prefix(group) + shard for shard in shards}
-    key = (settings, group, frozenset(ours))
-    with _registry_lock:
-        if key in _fenced:
-            return
-        _fenced.add(key)
+    key = (settings, group, frozenset(shards))
+    # No shard may look for committed offsets while another thread still fences who could commit.
+    with _fencing_lock:
+        if key not in _fenced:
+            _fence_other_layouts(settings, group, shards)
+            _fenced.add(key)
+
+
+def _topics_of(transactional_id: str, group: str) -> set[str]:
+    """The topics of a shard's transactional id; none where it is another group's."""
+    head, _, _ = transactional_id.rpartition(":")
+    head, _, topics = head.rpartition(":")
+    return set(topics.split("+")) if head == f"newsbeam-{group}" else set()
+
+
+def _fence_other_layouts(settings: KafkaSettings, group: str, shards: Sequence[str]) -> None:
+    ours = {transactional_id_of(group, shard) for shard in shards}
+    topics = _topics_of(next(iter(ours)), group)
+
+    def is_other(transactional_id: str) -> bool:
+        return transactional_id not in ours and bool(_topics_of(transactional_id, group) & topics)
 
     def find() -> list[str]:
         admin = settings.admin()
@@ -265,7 +295,7 @@ def fence_other_layouts(settings: KafkaSettings, group: str, shards: Sequence[st
         finally:
             admin.close()
         ids = [t.transactional_id for listings in listed.values() for t in listings]
-        return [i for i in ids if i.startswith(id_prefix(group)) and i not in ours]
+        return [i for i in ids if is_other(i)]
 
     def fence(transactional_id: str) -> None:
         producer = new_producer(settings, transactional_id=transactional_id)

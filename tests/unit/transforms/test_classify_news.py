@@ -80,14 +80,18 @@ def test_it_tells_the_categories_apart() -> None:
 
 def test_settings_reach_the_steps() -> None:
     with local_pipeline() as p:
-        result = p | beam.Create([{"h": "Cup  final " * 50, "uid": 7, "no": "x"}]) | ClassifyNews(
-            text_fields=["h"],
-            id_field="uid",
-            text_clean_up="shrink",
-            max_length=16,
-            activation="sigmoid",
-            threshold=0.0,
-            multi_label=True,
+        result = (
+            p
+            | beam.Create([{"h": "Cup  final " * 50, "uid": 7, "no": "x"}])
+            | ClassifyNews(
+                text_fields=["h"],
+                id_field="uid",
+                text_clean_up="shrink",
+                max_length=16,
+                activation="sigmoid",
+                threshold=0.0,
+                multi_label=True,
+            )
         )
         found = result.categorized | beam.Map(
             lambda item: (item.id, item.tokens, item.truncated, len(item.labels))

@@ -102,7 +102,9 @@ def test_no_byte_of_a_csv_file_is_lost(data: bytes) -> None:
     blank = dict.fromkeys(b"\r\n \t\v\f")
     joined = b"".join(m.value or b"" for m in found)
     strip = bytes(blank)
-    assert joined.translate(None, strip) == data.removeprefix(b"\xef\xbb\xbf").translate(None, strip)
+    assert joined.translate(None, strip) == data.removeprefix(b"\xef\xbb\xbf").translate(
+        None, strip
+    )
 
 
 def test_csv_with_a_header_and_rows_over_several_lines() -> None:

@@ -304,7 +304,13 @@ def _gist(record: NewsItem | DeadLetter) -> str:
 
 
 def test_in_a_pipeline() -> None:
-    elements = [b'{"title": "A"}', '{"title": "B"}', {"title": "C"}, Message(b'{"title": "D"}'), b"{"]
+    elements = [
+        b'{"title": "A"}',
+        '{"title": "B"}',
+        {"title": "C"},
+        Message(b'{"title": "D"}'),
+        b"{",
+    ]
     with local_pipeline() as p:
         out = p | beam.Create(elements) | beam.ParDo(ParseNews())
         assert_that(out | beam.Map(_gist), equal_to(["A", "B", "C", "D", "NotNews"]))

@@ -121,7 +121,9 @@ def test_dead_letters_survive_kafka_headers(letter: DeadLetter) -> None:
 
 
 def test_the_json_of_a_dead_letter_holds_its_bytes_as_base64() -> None:
-    letter = dead_letter(Message(b"\xff\x00", source=FilePosition("a", 7)), "ParseNews", ValueError())
+    letter = dead_letter(
+        Message(b"\xff\x00", source=FilePosition("a", 7)), "ParseNews", ValueError()
+    )
     record = json.loads(dead_letter_to_json(letter))
     assert base64.b64decode(record["value"]) == b"\xff\x00"
     assert record["source"] == {"type": "file", "file": "a", "line": 7}

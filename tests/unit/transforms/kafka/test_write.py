@@ -30,7 +30,9 @@ def read_all(settings: KafkaSettings, topic: str) -> list[Message]:
     return [message for batch in read_topics(endpoint) for message in batch]
 
 
-def test_each_outcome_goes_to_its_topic(settings: KafkaSettings, topics: Callable[..., str]) -> None:
+def test_each_outcome_goes_to_its_topic(
+    settings: KafkaSettings, topics: Callable[..., str]
+) -> None:
     out, dead = topics("out"), topics("dead")
     outcomes = [categorized(), LETTER, categorized()]
     with local_pipeline() as p:
@@ -54,7 +56,9 @@ def test_without_a_topic_for_them_dead_letters_are_the_output(
 ) -> None:
     out = topics("out")
     with local_pipeline() as p:
-        unwritten = p | beam.Create([categorized(), LETTER]) | WriteToKafka(KafkaTopic(settings, out))
+        unwritten = (
+            p | beam.Create([categorized(), LETTER]) | WriteToKafka(KafkaTopic(settings, out))
+        )
         assert_that(unwritten, equal_to([LETTER]))
     assert len(read_all(settings, out)) == 1
 

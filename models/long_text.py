@@ -1,0 +1,50 @@
+"""Long texts: where the overlapping windows lie that a text longer than a row is classified in."""
+
+from __future__ import annotations
+
+#: What to do with a text longer than the maximum length: cut it off, or classify it in windows and
+#: take the average of their scores, or the maximum for each label.
+LONG_TEXT = ("truncate", "average", "max")
+#: The most windows of a text. What lies beyond them is cut off: a text of megabytes must not hold
+#: up those that come after it.
+MAX_WINDOWS = 64
+#: The part of a window that it has in common with the one before, at least.
+OVERLAP = 4  # a quarter
+
+
+def check_long_text(long_text: str) -> str:
+    """Refuses what is none of `LONG_TEXT`.
+
+    Raises:
+        ValueError: The message names the choices.
+    """
+    if long_text not in LONG_TEXT:
+        raise ValueError(f"long_text {long_text!r}: choose one of {', '.join(LONG_TEXT)}")
+    return long_text
+
+
+def most_tokens(size: int) -> int:
+    """How many tokens of a text fit into `MAX_WINDOWS` windows of `size` tokens."""
+    return size + (MAX_WINDOWS - 1) * _step(size)
+
+
+def window_starts(length: int, size: int) -> list[int]:
+    """Where the windows of a text begin.
+
+    As few windows as overlap by a quarter, spread evenly: all of them are full (a window of a few
+    words at the end would weigh as much as the others, and know little), and since each shares as
+    much with its neighbours as the others do, the plain average of their scores is fair.
+
+    Args:
+        length: How many tokens the text has: more than `size`, at most `most_tokens(size)`.
+        size: How many tokens a window has.
+
+    Returns:
+        The first token of each window, from 0 to `length - size`, in order.
+    """
+    steps = -(-(length - size) // _step(size))
+    return [i * (length - size) // steps for i in range(steps + 1)]
+
+
+def _step(size: int) -> int:
+    return max(1, size - size // OVERLAP)

@@ -1,0 +1,170 @@
+"""The command line as its users meet it: help, wrong options, and what can't be reached or loaded."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from models.bundle import DEFAULT_BUNDLE
+from pipeline.demo.broker import EmbeddedBroker
+from tests.integration.harness import Topics, finished, refused
+from tests.servers.processes import free_port
+
+FLAGS = {
+    "run": {
+        "--source --sink --dead_letters --stop_at_end --delivery --on_offset_out_of_range --shards",
+        "--kafka_config --create_topics --format --text_fields --id_field --time_field",
+        "--text_clean_up --model --max_length --activation --threshold --multi_label --log_level",
+    },
+    "classify": {"--json --model --max_length --activation --threshold --multi_label"},
+    "evaluate": {"--csv --json --plot --model --max_length"},
+    "consume": {"--category --follow --format"},
+    "demo": {"--seconds --rate"},
+}
+GROUPS = {"run": ("Endpoints", "News items", "Model", "Logging"), "classify": ("Model", "Scores")}
+
+
+def test_help_lists_the_commands() -> None:
+    done = finished("--help")
+    assert (done.code, done.stderr) == (0, "")
+    assert all(f" {command} " in done.stdout for command in FLAGS)
+
+
+@pytest.mark.parametrize("command", FLAGS)
+def test_help_is_grouped_and_tells_every_flag(command: str) -> None:
+    done = finished(command, "--help")
+    assert (done.code, done.stderr) == (0, "")
+    for flag in " ".join(FLAGS[command]).split():
+        assert f" {flag} " in done.stdout, flag
+    for group in GROUPS.get(command, ()):
+        assert f"─ {group} ─" in done.stdout
+
+
+NEWS = "kafka://127.0.0.1:9/news"
+OUT = "kafka://127.0.0.1:9/out"
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ((), "Missing option '--source'"),
+        (("--sink", OUT), "Missing option '--source'"),
+        (("--source", NEWS), "Missing option '--sink'"),
+        (("--source", "ftp://x/y", "--sink", "-"), "unknown scheme 'ftp'"),
+        (("--source", "kafka://127.0.0.1/news", "--sink", "-"), "is no host:port"),
+        (("--source", "kafka://127.0.0.1:9/", "--sink", "-"), "names no topic"),
+        (("--source", "", "--sink", "-"), "an endpoint is empty"),
+        (("--source", NEWS, "--sink", NEWS), "is also the source"),
+        (("--source", NEWS, "--sink", OUT, "--dead_letters", OUT), "is also the sink"),
+        (("--source", NEWS, "--sink", OUT + "?group=g"), "group is for sources only"),
+        (("--source", NEWS + "?start=soon", "--sink", OUT), "'soon' is no start position"),
+        (("--source", NEWS + "?colour=red", "--sink", OUT), "unknown Kafka setting 'colour'"),
+        (("--source", NEWS + "?sasl_plain_password=x", "--sink", OUT), "is a secret"),
+        (("--source", NEWS, "--sink", "-", "--delivery", "exactly_once"), "one Kafka cluster"),
+        (("--source", NEWS, "--sink", OUT, "--delivery", "perhaps"), "'perhaps' is unknown"),
+        (("--source", NEWS, "--sink", OUT, "--shards", "0"), "--shards"),
+        (("--source", NEWS, "--sink", OUT, "--shards", "many"), "--shards"),
+        (("--source", NEWS, "--sink", OUT, "--kafka_config", "/none"), "Kafka settings file"),
+        (("--source", NEWS, "--sink", OUT, "--on_offset_out_of_range", "x"), "'x' is unknown"),
+        (("--source", "-", "--sink", "-", "--format", "xml"), "format='xml' is unknown"),
+        (("--source", "-", "--sink", "-", "--text_fields", ""), "text_fields is empty"),
+        (("--source", "-", "--sink", "-", "--text_clean_up", "wash"), "text_clean_up='wash'"),
+        (("--source", "-", "--sink", "-", "--max_length", "513"), "max_length"),
+        (("--source", "-", "--sink", "-", "--max_length", "0"), "max_length"),
+        (("--source", "-", "--sink", "-", "--activation", "relu"), "relu"),
+        (("--source", "-", "--sink", "-", "--threshold", "1.5"), "threshold"),
+        (("--source", "-", "--sink", "-", "--log_level", "loud"), "'loud' is unknown"),
+        (("--source", "-", "--sink", "-", "--runner", "NoRunner"), "NoRunner"),
+        (("--source", "-", "--sink", "-", "--colour", "red"), "--colour is neither"),
+        (("--source", "-", "--sink", "-", "--direct_num_workers", "2"), "--direct_num_workers"),
+        (("--source", "-", "--sink", "-", "--model", "/no/model"), "/no/model"),
+    ],
+    ids=lambda value: " ".join(value) or "nothing" if isinstance(value, tuple) else "",
+)
+def test_wrong_options_are_one_line_and_exit_code_2(args: tuple[str, ...], words: str) -> None:
+    assert words in refused("run", *args)
+
+
+def test_a_wrong_command_is_one_line() -> None:
+    assert "rnu" in refused("rnu")
+
+
+def test_no_broker_is_one_line() -> None:
+    server = f"127.0.0.1:{free_port()}"
+    at = f"kafka://{server}"
+    # How long it tries is a setting like any other.
+    line = refused("run", "--source", f"{at}/a?bootstrap_timeout_ms=500", "--sink", f"{at}/b")
+    assert f"can't reach Kafka at {server}" in line
+
+
+def test_a_missing_topic_is_one_line(
+    embedded_broker: EmbeddedBroker, embedded: Topics, unique: Callable[[str], str]
+) -> None:
+    none = unique("none")
+    line = refused(*embedded._replace(news=none).args())
+    assert f"--source: no topic '{none}' at {embedded.servers}: create it" in line
+    line = refused(*embedded._replace(out=none).args())
+    assert f"--sink: no topic '{none}'" in line
+    assert "--create_topics" in line
+    assert f"--dead_letters: no topic '{none}'" in refused(*embedded._replace(dead=none).args())
+
+
+def _remove(name: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).unlink()
+
+
+def _one_label_too_many(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config["id2label"]["4"] = "Weather"
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def _no_labels(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    del config["id2label"]
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def _cut(name: str) -> Callable[[Path], None]:
+    def cut(folder: Path) -> None:
+        data = (folder / name).read_bytes()
+        (folder / name).write_bytes(data[: len(data) // 2])
+
+    return cut
+
+
+def _not_onnx(folder: Path) -> None:
+    (folder / "model_quantized.onnx").write_bytes(b"this is no model")
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (_remove("config.json"), "config.json"),
+        (_remove("tokenizer.json"), "tokenizer"),
+        (_remove("model_quantized.onnx"), "model.onnx"),
+        (_one_label_too_many, "label"),
+        (_no_labels, "id2label"),
+        (_cut("config.json"), "config.json"),
+        (_cut("tokenizer.json"), "tokenizer.json"),
+        (_cut("model_quantized.onnx"), "model_quantized.onnx"),
+        (_not_onnx, "model_quantized.onnx"),
+    ],
+    ids=["no-config", "no-tokenizer", "no-model", "labels", "no-labels", *["damaged"] * 4],
+)
+def test_a_broken_model_is_one_line(
+    damage: Callable[[Path], None], words: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(DEFAULT_BUNDLE, folder)
+    damage(folder)
+    (tmp_path / "news.jsonl").write_text('{"title": "Stocks fell"}')
+    source, sink = str(tmp_path / "news.jsonl"), tmp_path / "out.jsonl"
+    line = refused("run", "--source", source, "--sink", str(sink), "--model", str(folder))
+    assert words in line
+    assert str(folder) in line
+    assert not sink.exists()

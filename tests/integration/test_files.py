@@ -1,0 +1,156 @@
+"""Files in, files out: JSON lines, CSV and plain text, zipped or not, with their dead letters."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import gzip
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from pipeline.demo.poison import POISON
+from pipeline.demo.traffic import sample_news
+from tests.integration.harness import DEAD_POISON, mixed, refused, succeeded
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    data = path.read_bytes()
+    if path.suffix == ".gz":
+        data = gzip.decompress(data)
+    return [json.loads(line) for line in data.splitlines()]
+
+
+def run(source: str | Path, sink: Path, *more: str) -> str:
+    return succeeded("run", "--source", str(source), "--sink", str(sink), *more).stderr
+
+
+def test_json_lines_with_poison(tmp_path: Path) -> None:
+    values = [m.value for m in mixed(300) if b"\n" not in m.value and m.value.strip()]
+    # Spaces before and after a record are its own; the file may end in none.
+    (tmp_path / "news.jsonl").write_bytes(b"\r\n".join(values))
+    run(tmp_path / "news.jsonl", tmp_path / "out.jsonl")
+    categorized = lines_of(tmp_path / "out.jsonl")
+    dead = lines_of(tmp_path / "out.dead_letters.jsonl")
+    by_line = {record["source"]["line"]: record for record in (*categorized, *dead)}
+    assert sorted(by_line) == list(range(1, len(values) + 1))
+    assert len(by_line) == len(categorized) + len(dead)
+    for number, value in enumerate(values, 1):
+        record = by_line[number]
+        if value in DEAD_POISON:
+            assert base64.b64decode(record["value"]) == value
+            assert (record["stage"], record["attempt"]) == ("ParseNews", 1)
+            assert record["error"]
+        else:
+            assert record["fields"] == json.loads(value)
+    assert sum(value in DEAD_POISON for value in values) > len(POISON) // 3
+
+
+def test_csv_with_a_header(tmp_path: Path) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(["id", "title", "description"])
+    writer.writerow(["a", "Stocks fell", 'Oil "rose"\nagain, on Tuesday'])
+    writer.writerow(["b", "Striker scores twice", "über 90 minutes"])
+    rows = text.getvalue() + 'c,too,many,columns\r\nd,"bad"quote,here\r\n\r\ne,Parliament,votes\r\n'
+    (tmp_path / "news.csv").write_text(rows, newline="")
+    run(tmp_path / "news.csv", tmp_path / "out.jsonl")
+    found = {r["id"]: (r["source"]["line"], r["fields"]) for r in lines_of(tmp_path / "out.jsonl")}
+    assert found == {
+        "a": (
+            2,
+            {"id": "a", "title": "Stocks fell", "description": 'Oil "rose"\nagain, on Tuesday'},
+        ),
+        "b": (
+            4,
+            {"id": "b", "title": "Striker scores twice", "description": "über 90 minutes"},
+        ),
+        "e": (8, {"id": "e", "title": "Parliament", "description": "votes"}),
+    }
+    dead = lines_of(tmp_path / "out.dead_letters.jsonl")
+    assert sorted(base64.b64decode(letter["value"]) for letter in dead) == [
+        b"c,too,many,columns",
+        b'd,"bad"quote,here',
+    ]
+    assert all(letter["columns"] == ["id", "title", "description"] for letter in dead)
+
+
+def test_csv_without_a_header(tmp_path: Path) -> None:
+    """Like the AG News files: class, title, description."""
+    (tmp_path / "news.csv").write_text(
+        '"3","Stocks fell","Oil rose"\n"2","Cup final","Hosts win"\n'
+    )
+    run(f"file://{tmp_path}/news.csv?columns=class,title,description", tmp_path / "out.jsonl")
+    found = {r["fields"]["title"]: r for r in lines_of(tmp_path / "out.jsonl")}
+    assert found["Stocks fell"]["category"] == "Business"
+    assert found["Cup final"]["category"] == "Sports"
+    assert found["Cup final"]["fields"] == {
+        "class": "2",
+        "title": "Cup final",
+        "description": "Hosts win",
+    }
+    assert found["Cup final"]["id"] == f"{tmp_path}/news.csv:2"
+
+
+def test_text(tmp_path: Path) -> None:
+    (tmp_path / "news.txt").write_bytes(
+        "Stocks fell\n\n  \nCafé owners strike\r\n\xff\n".encode("latin-1")
+    )
+    run(tmp_path / "news.txt", tmp_path / "out.jsonl", "--dead_letters", str(tmp_path / "bad"))
+    [item] = lines_of(tmp_path / "out.jsonl")
+    assert (item["fields"], item["source"]["line"]) == ({"text": "Stocks fell"}, 1)
+    dead = {base64.b64decode(x["value"]): x["error"] for x in lines_of(tmp_path / "bad")}
+    assert dead.keys() == {"Café owners strike".encode("latin-1"), b"\xff"}
+    assert all("not UTF-8" in error for error in dead.values())
+
+
+def test_globs_and_gzip(tmp_path: Path) -> None:
+    values = [m.value for m in sample_news()[:60]]
+    for n in range(3):
+        data = b"\n".join(values[n * 20 : n * 20 + 20]) + b"\n"
+        (tmp_path / f"news-{n}.jsonl.gz").write_bytes(gzip.compress(data))
+    run(tmp_path / "news-*.jsonl.gz", tmp_path / "out.jsonl.gz")
+    found = lines_of(tmp_path / "out.jsonl.gz")
+    assert sorted(r["id"] for r in found) == sorted(json.loads(v)["id"] for v in values)
+    assert {r["source"]["file"] for r in found} == {
+        str(tmp_path / f"news-{n}.jsonl.gz") for n in range(3)
+    }
+    assert lines_of(tmp_path / "out.dead_letters.jsonl.gz") == []
+
+
+def test_fields_and_clean_up_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "news.jsonl").write_text(
+        json.dumps({"nr": 7, "head": "Stocks\n\n fell", "when": "2012-05-01T12:00:00+02:00"})
+    )
+    flags = ("--text_fields", "head", "--id_field", "nr", "--time_field", "when")
+    clean_up = ("--text_clean_up", "shrink", "--max_length", "3", "--activation", "sigmoid")
+    run(tmp_path / "news.jsonl", tmp_path / "out.jsonl", *flags, *clean_up)
+    [item] = lines_of(tmp_path / "out.jsonl")
+    assert (item["id"], item["event_time"]) == ("7", "2012-05-01T10:00:00Z")
+    assert (item["tokens"], item["truncated"]) == (3, True)
+
+
+def test_a_damaged_archive_is_told_and_leaves_no_output(tmp_path: Path) -> None:
+    whole = gzip.compress(b"\n".join(m.value for m in sample_news()[:60]))
+    (tmp_path / "news.jsonl.gz").write_bytes(whole[: len(whole) // 2])
+    from tests.integration.harness import finished
+
+    done = finished(
+        "run", "--source", str(tmp_path / "news.jsonl.gz"), "--sink", str(tmp_path / "out.jsonl")
+    )
+    assert done.code == 1
+    assert done.error.startswith("newsbeam: the pipeline failed: ")
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_what_cannot_be_read_or_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "news.jsonl").write_text('{"title": "Stocks fell"}')
+    news = ("run", "--source", str(tmp_path / "news.jsonl"), "--sink")
+    assert "matches no file" in refused(
+        "run", "--source", str(tmp_path / "*.csv"), "--sink", str(tmp_path / "out.jsonl")
+    )
+    assert "can't write to the folder" in refused(*news, str(tmp_path / "no" / "out.jsonl"))
+    assert "is a folder: name a file" in refused(*news, str(tmp_path))
+    assert "is also the source" in refused(*news, str(tmp_path / "news.jsonl"))

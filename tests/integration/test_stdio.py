@@ -1,0 +1,75 @@
+"""stdin and stdout: a filter for pipes, one line out for each line in, as soon as it can be."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pipeline.demo.traffic import sample_news
+from tests.integration.harness import running, succeeded
+
+PIPE = ("run", "--source", "-", "--sink", "-")
+
+
+def test_a_line_comes_out_before_stdin_is_closed(tmp_path: Path) -> None:
+    with running(PIPE, tmp_path, piped=True) as process:
+        for n in range(3):
+            process.stdin.write(b'{"id": "%d", "title": "Stocks fell"}\n' % n)
+            process.stdin.flush()
+            item = json.loads(process.stdout.readline())
+            assert (item["id"], item["source"]["line"]) == (str(n), n + 1)
+        process.stdin.close()
+        assert process.stdout.read() == b""
+        done = process.wait()
+    assert done.code == 0, done.stderr
+    assert "newsbeam: 3 records in" in done.stderr
+
+
+def test_dead_letters_go_to_stderr_unless_told(tmp_path: Path) -> None:
+    values = [m.value for m in sample_news()[:30]]
+    lines = b"\n".join([*values[:15], b"{broken", *values[15:]])
+    done = succeeded(*PIPE, stdin=lines)
+    assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == [
+        json.loads(value)["id"] for value in values
+    ]
+    [letter] = [json.loads(s) for s in done.stderr.splitlines() if s.startswith("{")]
+    assert (letter["value"], letter["source"]["line"]) == ("e2Jyb2tlbg==", 16)
+    bad = tmp_path / "bad.jsonl"
+    done = succeeded(*PIPE, "--dead_letters", str(bad), stdin=b"{broken\n")
+    assert (done.stdout, json.loads(bad.read_text())["value"]) == ("", "e2Jyb2tlbg==")
+
+
+def test_lines_of_text_and_of_csv() -> None:
+    done = succeeded(*PIPE, "--format", "text", stdin=b"Stocks fell\nHosts win the cup final")
+    assert [json.loads(s)["category"] for s in done.stdout.splitlines()] == ["Business", "Sports"]
+    done = succeeded(*PIPE, "--format", "csv", stdin=b'title,id\n"Stocks\nfell",a\n')
+    [item] = [json.loads(s) for s in done.stdout.splitlines()]
+    assert item["fields"] == {"title": "Stocks\nfell", "id": "a"}
+
+
+def test_nothing_in_nothing_out() -> None:
+    done = succeeded(*PIPE)
+    assert done.stdout == ""
+    assert "newsbeam: 0 records in" in done.stderr
+
+
+def test_a_signal_finishes_what_was_read(tmp_path: Path) -> None:
+    with running(PIPE, tmp_path, piped=True) as process:
+        process.stdin.write(b'{"id": "1", "title": "Stocks fell"}\n')
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["id"] == "1"
+        process.drain()
+
+
+def test_a_reader_that_goes_away_is_told_in_one_line(tmp_path: Path) -> None:
+    with running(PIPE, tmp_path, piped=True) as process:
+        process.stdin.write(b'{"id": "1", "title": "Stocks fell"}\n')
+        process.stdin.flush()
+        process.stdout.readline()
+        process.stdout.close()
+        process.stdin.write(b'{"id": "2", "title": "Stocks fell"}\n')
+        process.stdin.flush()
+        done = process.wait()
+    assert done.code == 1
+    assert "pipe" in done.error.lower()
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,174 @@
+"""The command line as a user meets it: in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.servers.processes import free_port
+
+REPO = Path(__file__).parents[3]
+PASSWORD = "correct-horse-battery"
+
+
+def newsbeam(
+    *args: str, stdin: str = "", environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("NEWSBEAM_")}
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline", *args],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        cwd=REPO,
+        env=inherited | (environment or {}),
+        check=False,
+    )
+
+
+def check_refused(found: subprocess.CompletedProcess[str], named: str) -> None:
+    """One line on stderr that names the value; nothing else, and exit code 2."""
+    assert found.returncode == 2, found.stderr
+    assert found.stdout == ""
+    assert len(found.stderr.splitlines()) == 1, found.stderr
+    assert found.stderr.startswith("newsbeam: ")
+    assert "Traceback" not in found.stderr
+    assert named in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "named"),
+    [
+        ("run", "--source"),
+        ("run --source -", "--sink"),
+        ("run --source - --sink - --shards many", "--shards"),
+        ("run --source - --sink - --shards 0", "--shards"),
+        ("run --source - --sink - --max_length 513", "513"),
+        ("run --source - --sink - --threshold 2", "2.0"),
+        ("run --source - --sink - --activation relu", "relu"),
+        ("run --source - --sink - --text_clean_up wash", "wash"),
+        ("run --source - --sink - --format xml", "xml"),
+        ("run --source - --sink - --log_level loud", "loud"),
+        ("run --source - --sink - --delivery twice", "twice"),
+        ("run --source - --sink - --no_such_option=3", "--no_such_option=3"),
+        ("run --source - --sink - --runner=NoSuchRunner", "NoSuchRunner"),
+        ("run --source - --sink - --direct_num_workers=2", "--direct_num_workers"),
+        ("run --source rabbit://h/q --sink -", "rabbit"),
+        ("run --source kafka://h/t --sink -", "'h'"),
+        ("run --source no-such-file.jsonl --sink -", "no-such-file.jsonl"),
+        ("run --source - --sink no-such-folder/out.jsonl", "no-such-folder"),
+        ("run --source - --sink - --model no-such-model", "no-such-model"),
+        ("run --source - --sink - --kafka_config no-such.properties", None),
+        ("classify --model no-such-model text", "no-such-model"),
+        ("evaluate --csv no-such-file.csv", "no-such-file.csv"),
+        ("consume no-such-file.jsonl", "no-such-file.jsonl"),
+        ("no_such_command", "no_such_command"),
+    ],
+)
+def test_what_is_given_wrongly_is_one_line(args: str, named: str | None) -> None:
+    found = newsbeam(*args.split())
+    if named is None:
+        # A setting that no endpoint needs harms nobody.
+        assert found.returncode in {0, 2}
+        return
+    check_refused(found, named)
+
+
+def broken_bundle(folder: Path, kind: str) -> str:
+    """A copy of the default bundle with something wrong; says what the error has to name."""
+    from models.bundle import DEFAULT_BUNDLE
+
+    folder.mkdir()
+    for file in DEFAULT_BUNDLE.iterdir():
+        (folder / file.name).symlink_to(file)
+    config = folder / "config.json"
+    model = next(folder.glob("*.onnx"))
+    if kind == "no model":
+        model.unlink()
+        return "model.onnx"
+    if kind == "corrupt model":
+        data = model.read_bytes()
+        model.unlink()
+        model.write_bytes(data[: len(data) // 2])
+        return model.name
+    if kind == "labels":
+        text = json.loads(config.read_text())
+        text["id2label"] = {"0": "World", "1": "Sports", "2": "Business"}
+        config.unlink()
+        config.write_text(json.dumps(text))
+        return "id2label"
+    config.unlink()
+    return "config.json"
+
+
+@pytest.mark.parametrize("kind", ["no model", "corrupt model", "labels", "no config"])
+def test_a_broken_model_is_one_line(tmp_path: Path, kind: str) -> None:
+    named = broken_bundle(tmp_path / "bundle", kind)
+    found = newsbeam("run", "--source", "-", "--sink", "-", "--model", str(tmp_path / "bundle"))
+    check_refused(found, named)
+
+
+@pytest.mark.parametrize("level", ["info", "debug"])
+def test_a_broker_that_does_not_answer_is_one_line_and_the_password_does_not_show(
+    level: str,
+) -> None:
+    server = f"127.0.0.1:{free_port()}"
+    found = newsbeam(
+        *("run", "--source", f"kafka://{server}/news", "--sink", "-", "--log_level", level),
+        environment={
+            "NEWSBEAM_KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+            "NEWSBEAM_KAFKA_SASL_MECHANISM": "PLAIN",
+            "NEWSBEAM_KAFKA_SASL_PLAIN_USERNAME": "me",
+            "NEWSBEAM_KAFKA_SASL_PLAIN_PASSWORD": PASSWORD,
+            "NEWSBEAM_KAFKA_ADMIN_BOOTSTRAP_TIMEOUT_MS": "500",
+        },
+    )
+    assert PASSWORD not in found.stdout + found.stderr
+    assert found.returncode == 2
+    assert server in found.stderr.splitlines()[-1]
+    if level == "info":
+        check_refused(found, server)
+
+
+def test_a_password_in_a_uri_is_refused_and_not_shown() -> None:
+    found = newsbeam("run", "--source", f"kafka://me:{PASSWORD}@h:1/t", "--sink", "-")
+    check_refused(found, "NEWSBEAM_KAFKA_SASL_PLAIN_USERNAME")
+    assert PASSWORD not in found.stderr
+
+
+def test_help_lists_the_commands() -> None:
+    found = newsbeam("--help")
+    assert found.returncode == 0
+    for command in ("run", "classify", "evaluate", "consume", "demo"):
+        assert command in found.stdout
+
+
+def test_a_pipe() -> None:
+    lines = '{"id": "a", "title": "Striker scores twice as hosts win the cup final"}\n{"id": "b"\n'
+    found = newsbeam("run", "--source", "-", "--sink", "-", stdin=lines)
+    assert found.returncode == 0, found.stderr
+    [item] = map(json.loads, found.stdout.splitlines())
+    assert (item["id"], item["category"]) == ("a", "Sports")
+    [letter] = [json.loads(line) for line in found.stderr.splitlines() if line.startswith("{")]
+    assert letter["stage"] == "ParseNews"
+    assert "Traceback" not in found.stderr
+
+
+def test_the_environment_gives_options(tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("Shares fall\n")
+    found = newsbeam(
+        "run",
+        environment={
+            "NEWSBEAM_SOURCE": str(tmp_path / "in.txt"),
+            "NEWSBEAM_SINK": str(tmp_path / "out.jsonl"),
+            "NEWSBEAM_LOG_LEVEL": "error",
+        },
+    )
+    assert found.returncode == 0, found.stderr
+    assert found.stderr == ""
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 1

@@ -1,0 +1,178 @@
+"""Connecting: which transforms the endpoints become, and which combinations cannot be."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import pytest
+
+from pipeline.connect import connect, default_dead_letters
+from pipeline.endpoints import KafkaEndpoint, StdEndpoint, parse
+from pipeline.graph import build
+from pipeline.options import RunOptions
+from tests.unit.running import local_pipeline
+from transforms.errors import ConfigurationError
+from transforms.records import categorized_from_json, dead_letter_from_json
+
+IN, OUT, DEAD = "kafka://h:1/in", "kafka://h:1/out", "kafka://h:1/dead"
+
+
+def options(source: str = IN, sink: str = OUT, **others: Any) -> RunOptions:
+    return RunOptions(source, sink, **others)
+
+
+# ---- where dead letters go -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sink", "topics"),
+    [
+        ("kafka://h:1/out", ("out-dead-letters",)),
+        ("kafka://h:1/out/", ("out-dead-letters",)),
+        ("kafka://h:1,g:2/out?client_id=x", ("out-dead-letters",)),
+    ],
+)
+def test_dead_letters_go_to_a_topic_beside_the_sinks(sink: str, topics: tuple[str, ...]) -> None:
+    found, end = default_dead_letters(parse(sink)), parse(sink)
+    assert isinstance(found, KafkaEndpoint)
+    assert isinstance(end, KafkaEndpoint)
+    assert found.topics == topics
+    assert (found.servers, found.query) == (end.servers, end.query)
+
+
+@pytest.mark.parametrize(
+    ("sink", "path"),
+    [
+        ("out.jsonl", "out.dead_letters.jsonl"),
+        ("/a/out.jsonl.gz", "/a/out.dead_letters.jsonl.gz"),
+        ("file:///a/out.jsonl", "/a/out.dead_letters.jsonl"),
+        ("file://a:b.jsonl", "a:b.dead_letters.jsonl"),
+        ("out", "out.dead_letters.jsonl"),
+    ],
+)
+def test_dead_letters_go_to_a_file_beside_the_sinks(sink: str, path: str) -> None:
+    assert getattr(default_dead_letters(parse(sink)), "path", None) == path
+
+
+def test_dead_letters_of_stdout_go_to_stderr() -> None:
+    assert default_dead_letters(StdEndpoint()) == StdEndpoint("stderr")
+
+
+# ---- what is resolved ------------------------------------------------------------------------------
+
+
+def test_kafka_to_kafka() -> None:
+    ends = connect(options(IN + ",in2?group=g&start=earliest", shards=3))
+    source = ends.kafka_source
+    assert source is not None
+    assert (source.topics, source.group, source.start) == (("in", "in2"), "g", "earliest")
+    assert len(source.shards()) == 3
+    assert ends.topic is not None
+    assert ends.dead_letter_topic is not None
+    assert (ends.topic.name, ends.dead_letter_topic.name) == ("out", "out-dead-letters")
+    assert not ends.bounded
+    assert ends.format == "json"
+
+
+@pytest.mark.parametrize(
+    ("given", "delivery"),
+    [
+        ({}, "exactly_once"),
+        ({"dead_letters": DEAD}, "exactly_once"),
+        ({"delivery": "at_least_once"}, "at_least_once"),
+        ({"sink": "kafka://other:1/out"}, "at_least_once"),
+        ({"dead_letters": "dead.jsonl"}, "at_least_once"),
+        ({"source": "in.jsonl"}, "at_least_once"),
+        ({"sink": "-"}, "at_least_once"),
+    ],
+)
+def test_exactly_once_where_it_can_be(given: dict[str, Any], delivery: str) -> None:
+    ends = connect(options(**given))
+    assert ends.delivery == delivery
+    assert ends.why
+    if ends.kafka_source:
+        assert ends.kafka_source.exactly_once == (delivery == "exactly_once")
+
+
+@pytest.mark.parametrize(
+    ("source", "format", "expected", "bounded"),
+    [
+        ("in.jsonl", None, "json", True),
+        ("in.csv", None, "csv", True),
+        ("in.csv", "text", "text", True),
+        ("-", None, "json", False),
+        ("-", "text", "text", False),
+    ],
+)
+def test_the_format(source: str, format: str | None, expected: str, bounded: bool) -> None:
+    ends = connect(options(source, "-", format=format))
+    assert (ends.format, ends.bounded) == (expected, bounded)
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"sink": IN}, "--sink 'kafka://h:1/in' is also the source"),
+        ({"sink": "kafka://x:1,h:1/in"}, "also the source"),
+        ({"dead_letters": IN}, "--dead_letters .* is also the source"),
+        ({"dead_letters": OUT}, "--dead_letters .* is also the sink"),
+        ({"source": "a.jsonl", "sink": "a.jsonl"}, "also the source"),
+        ({"sink": "a.jsonl", "dead_letters": "a.jsonl"}, "also the sink"),
+        ({"sink": "kafka://h:1/a,b"}, "2 topics: give one"),
+        ({"sink": OUT + "?group=g"}, "group is for sources only"),
+        ({"delivery": "maybe"}, "'maybe'"),
+        ({"delivery": "exactly_once", "sink": "-"}, "exactly_once"),
+        ({"shards": 0}, "shards=0"),
+        ({"source": IN + "?start=soon"}, "'soon'"),
+        ({"source": IN + "?no_such_setting=1"}, "'no_such_setting'"),
+        ({"kafka_config": "nowhere.properties"}, "nowhere.properties"),
+        ({"source": "gopher://x"}, "gopher"),
+    ],
+)
+def test_combinations_that_cannot_be(given: dict[str, Any], named: str) -> None:
+    with pytest.raises(ConfigurationError, match=named):
+        connect(options(**given))
+
+
+def test_one_properties_file_for_one_endpoint(tmp_path: Path) -> None:
+    for name in ("all", "sink"):
+        (tmp_path / f"{name}.properties").write_text(f"client_id={name}\n")
+    ends = connect(
+        options(
+            sink=f"{OUT}?config={tmp_path}/sink.properties",
+            kafka_config=str(tmp_path / "all.properties"),
+        )
+    )
+    assert ends.kafka_source is not None
+    assert ends.topic is not None
+    assert ends.kafka_source.settings.for_client("consumer")["client_id"] == "all"
+    assert ends.topic.settings.for_client("producer")["client_id"] == "sink"
+
+
+# ---- the graph over them ---------------------------------------------------------------------------
+
+
+def test_from_file_to_files(tmp_path: Path) -> None:
+    source, sink = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    good = {"id": "a", "title": "Striker scores twice as hosts win the cup final"}
+    source.write_text(json.dumps(good) + '\n{"id": "b"\n')
+    asked = options(str(source), str(sink))
+    with local_pipeline() as p:
+        build(p, asked, connect(asked))
+    [item] = map(categorized_from_json, sink.read_bytes().splitlines())
+    assert (item.id, item.category, item.fields) == ("a", "Sports", good)
+    [letter] = map(
+        dead_letter_from_json, (tmp_path / "out.dead_letters.jsonl").read_bytes().splitlines()
+    )
+    assert letter.message.value == b'{"id": "b"'
+
+
+def test_kafka_to_kafka_builds() -> None:
+    asked = options()
+    pipeline = beam.Pipeline(runner="FnApiRunner")
+    build(pipeline, asked, connect(asked))
+    labels = {transform.full_label for transform in pipeline.transforms_stack[0].parts}
+    assert labels == {"Read news", "Classify news", "Write results"}

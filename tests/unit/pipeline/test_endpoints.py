@@ -1,0 +1,145 @@
+"""Endpoints by URI: what each says, what none says, and that no password shows in an error."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from pipeline.endpoints import FileEndpoint, KafkaEndpoint, StdEndpoint, parse
+from tests.unit.strategies import topic_names
+from transforms.errors import ConfigurationError
+
+hosts = st.from_regex(r"[a-z][a-z0-9.-]{0,20}", fullmatch=True) | st.sampled_from(
+    ["127.0.0.1", "[::1]"]
+)
+servers = st.lists(st.tuples(hosts, st.integers(1, 65535)), min_size=1, max_size=3)
+groups = st.from_regex(r"[A-Za-z0-9._-]{1,20}", fullmatch=True)
+
+
+@given(servers, st.lists(topic_names, min_size=1, max_size=3), st.none() | groups)
+def test_kafka(servers: list[tuple[str, int]], topics: list[str], group: str | None) -> None:
+    netloc = ",".join(f"{host}:{port}" for host, port in servers)
+    uri = f"kafka://{netloc}/{','.join(topics)}" + (f"?group={group}" if group else "")
+    query = {"group": group} if group else {}
+    assert parse(uri) == KafkaEndpoint(uri, netloc, tuple(topics), query)
+
+
+def test_kafka_with_settings() -> None:
+    found = parse("kafka://h:1/a?group=g%20x&start=2026-01-31T12:00:00Z&client_id=me@home")
+    assert isinstance(found, KafkaEndpoint)
+    assert found.query == {"group": "g x", "start": "2026-01-31T12:00:00Z", "client_id": "me@home"}
+
+
+@pytest.mark.parametrize(
+    ("uri", "named"),
+    [
+        ("kafka://h/t", "'h'.*host:port"),
+        ("kafka://h:0/t", "'h:0'"),
+        ("kafka://h:65536/t", "'h:65536'"),
+        ("kafka://h:²/t", "'h:²'"),
+        ("kafka://h:1,/t", "host:port"),
+        ("kafka:///t", "host:port"),
+        ("kafka:h:1/t", "host:port"),
+        ("kafka://h:1", "no topic"),
+        ("kafka://h:1/", "no topic"),
+        ("kafka://h:1/a b", "'a b'"),
+        ("kafka://h:1/a/b", "'a/b'"),
+        ("kafka://h:1/..", "'..'"),
+        ("kafka://h:1/a#b", "'a#b'"),
+        ("kafka://h:1/" + "a" * 250, "no topic name"),
+        ("kafka://h:1/t?group=a&group=b", "group stands twice"),
+        ("kafka://[::1/t", r"\[::1/t"),
+        ("rabbit://h/t", "unknown scheme 'rabbit'.*kafka://"),
+        ("file:x.jsonl", "file:///path"),
+        ("file://", "names no file"),
+        ("file:///a.jsonl?colour=red", "'colour'"),
+        ("file:///a.jsonl?format=xml", "'xml'.*json, csv or text"),
+        ("", "empty.*kafka://"),
+    ],
+)
+def test_a_uri_that_cannot_work_is_named_with_the_fix(uri: str, named: str) -> None:
+    with pytest.raises(ConfigurationError, match=named) as caught:
+        parse(uri)
+    assert "\n" not in str(caught.value)
+
+
+@given(st.text() | st.text().map("kafka://".__add__) | st.text().map("file://".__add__))
+@example("kafka://h:1/\ud800")
+def test_any_text_is_an_endpoint_or_a_clear_error(text: str) -> None:
+    try:
+        found = parse(text)
+    except ConfigurationError as e:
+        assert str(e)
+    else:
+        assert isinstance(found, KafkaEndpoint | FileEndpoint | StdEndpoint)
+        assert found.uri == text
+
+
+passwords = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=6, max_size=20)
+
+
+@given(
+    passwords.map(lambda p: f"Q7{p}7Q"),
+    st.sampled_from(
+        [
+            "kafka://me:{}@h:1/t",
+            "kafka://me:{}@h/t",
+            "kafka+ssl://me:{}@h:1/t",
+            "kafka://h:1,me:{}@g:1/t",
+        ]
+    ),
+)
+def test_a_password_before_the_host_never_shows(password: str, form: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse(form.format(password))
+    assert password not in str(caught.value)
+    assert not re.search("Q7.*7Q", str(caught.value))
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "kafka://h:1/t?sasl_plain_password=hunter-two",
+        "kafka://h/t?sasl_plain_password=hunter-two",
+        "kafka://h:1/?sasl.plain.password=hunter-two&group=g",
+        "kafka://h:1/t?ssl_password=hunter-two&ssl_password=hunter-two",
+        "kafkaa://h:1/t?group=g&ssl_password=hunter-two",
+    ],
+)
+def test_a_password_in_the_query_never_shows(uri: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse(uri)
+    assert "hunter" not in str(caught.value)
+
+
+# ---- files, stdin and stdout -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("uri", "path", "format"),
+    [
+        ("news.jsonl", "news.jsonl", "json"),
+        ("news.jsonl.gz", "news.jsonl.gz", "json"),
+        ("/a/News.CSV", "/a/News.CSV", "csv"),
+        ("news.txt", "news.txt", "text"),
+        ("news", "news", "json"),
+        ("what?.txt", "what?.txt", "text"),
+        ("in/*.csv", "in/*.csv", "csv"),
+        ("file:///a/b.jsonl", "/a/b.jsonl", "json"),
+        ("file://b.csv?format=text", "b.csv", "text"),
+    ],
+)
+def test_files(uri: str, path: str, format: str) -> None:
+    assert parse(uri) == FileEndpoint(uri, path, format)
+
+
+def test_columns_of_csv() -> None:
+    uri = "file:///a.csv?columns=label,title"
+    assert parse(uri) == FileEndpoint(uri, "/a.csv", "csv", ("label", "title"))
+
+
+def test_stdin_and_stdout() -> None:
+    assert parse("-") == StdEndpoint("-")

@@ -1,0 +1,143 @@
+"""Running: Beam's options, signals, and whole runs in this process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from apache_beam.options.pipeline_options import StandardOptions
+
+from pipeline.demo.broker import EmbeddedBroker
+from pipeline.endpoints import KafkaEndpoint
+from pipeline.options import RunOptions
+from pipeline.outcomes import read_topics
+from pipeline.run import beam_options, drained_by_signals, execute
+from transforms.errors import ConfigurationError
+from transforms.kafka.settings import KafkaSettings
+from transforms.reading import draining
+from transforms.records import Message, categorized_from_json
+from transforms.tally import TALLY
+
+# ---- Beam's options --------------------------------------------------------------------------------
+
+
+def test_the_runner() -> None:
+    assert beam_options([]).view_as(StandardOptions).runner == "FnApiRunner"
+    flink = beam_options(["--runner=FlinkRunner", "--known_to_the_job_server=1"])
+    assert flink.view_as(StandardOptions).runner == "FlinkRunner"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--no_such_option=3"], "--no_such_option=3"),
+        (["stray"], "stray"),
+        (["--direct_num_workers=many"], "'many'"),
+        (["--runner=NoSuchRunner"], "NoSuchRunner"),
+    ],
+)
+def test_options_that_beam_does_not_take(arguments: list[str], named: str) -> None:
+    with pytest.raises(ConfigurationError, match=named) as caught:
+        beam_options(arguments)
+    assert "\n" not in str(caught.value)
+
+
+# ---- signals ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_drains(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with drained_by_signals() as can:
+        assert can
+        os.kill(os.getpid(), number)
+        assert draining()
+    assert signal.getsignal(number) is before
+
+
+def test_a_second_ctrl_c_interrupts() -> None:
+    def twice() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert draining()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with drained_by_signals(), pytest.raises(KeyboardInterrupt):
+        twice()
+
+
+def test_outside_the_main_thread_signals_are_left_alone() -> None:
+    found: list[bool] = []
+
+    def enter() -> None:
+        with drained_by_signals() as can:
+            found.append(can)
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    assert found == [False]
+
+
+# ---- whole runs ------------------------------------------------------------------------------------
+
+
+def test_a_file_to_a_file(tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("Striker scores twice in the cup final\n\nShares fall\n")
+    execute(RunOptions(str(tmp_path / "in.txt"), str(tmp_path / "out.jsonl")))
+    lines = (tmp_path / "out.jsonl").read_bytes().splitlines()
+    assert {categorized_from_json(line).fields["text"] for line in lines} == {
+        "Striker scores twice in the cup final",
+        "Shares fall",
+    }
+    assert TALLY.snapshot().categorized == 2
+
+
+def test_a_run_starts_to_count_from_zero(tmp_path: Path) -> None:
+    TALLY.categorized("left over")
+    (tmp_path / "in.txt").write_text("Shares fall\n")
+    execute(RunOptions(str(tmp_path / "in.txt"), str(tmp_path / "out.jsonl")))
+    assert TALLY.snapshot().categorized == 1
+
+
+def test_nothing_starts_where_something_is_wrong(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="matches no file"):
+        execute(RunOptions(str(tmp_path / "none.txt"), str(tmp_path / "out.jsonl")))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_topic_to_topic_until_its_end_and_on_from_there(
+    embedded_broker: EmbeddedBroker, topics: Callable[..., str], unique: Callable[[str], str]
+) -> None:
+    source, sink, dead = topics("in", partitions=2), topics("out"), topics("dead")
+    at = f"kafka://{embedded_broker.bootstrap_servers}"
+    options = RunOptions(
+        f"{at}/{source}?group={unique('group')}",
+        f"{at}/{sink}",
+        f"{at}/{dead}",
+        stop_at_end=True,
+        delivery="at_least_once",
+    )
+
+    def produce(first: int, end: int) -> None:
+        producer = KafkaSettings.of(embedded_broker.bootstrap_servers, environment={}).producer()
+        for i in range(first, end):
+            value = json.dumps({"id": i, "title": "Shares fall"}).encode() if i % 5 else b"{"
+            producer.send(source, value, key=b"%d" % i, partition=i % 2)
+        producer.flush()
+        producer.close()
+
+    def written(topic: str) -> list[Message]:
+        endpoint = KafkaEndpoint("", embedded_broker.bootstrap_servers, (topic,))
+        return [m for batch in read_topics(endpoint) for m in batch]
+
+    for first, end in ((0, 40), (40, 50)):
+        produce(first, end)
+        execute(options)
+        keys = sorted(int(m.key or b"") for m in written(sink) + written(dead))
+        assert keys == list(range(end))
+    assert sorted(int(m.key or b"") for m in written(dead)) == list(range(0, 50, 5))
