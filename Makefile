@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test lint format bench clean
+.PHONY: help setup demo test lint format bench chaos soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z_-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -37,6 +37,12 @@ format: $(READY) ## Format the code
 bench: $(READY) ## Measure throughput and latency (needs the AG News data beside it)
 	$(BIN)/python -m benchmarks.throughput
 	$(BIN)/python -m benchmarks.latency
+
+chaos: $(READY) ## Kill, pause and refuse at random on real Kafka, then count (needs Java, Maven, Go)
+	$(BIN)/python -m tests.chaos $(ARGS)
+
+soak: $(READY) ## Run 200,000 records and watch rate, memory, open files and threads
+	$(BIN)/python -m benchmarks.soak $(ARGS)
 
 clean: ## Remove the environment and caches
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

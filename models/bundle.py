@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import mmap
@@ -45,19 +46,19 @@ def resolve(path: str | os.PathLike[str]) -> Path:
     The one place that knows where bundles may live; every other function takes the folder.
 
     Args:
-        path: A folder, or a `file://` address of one.
+        path: A folder, or the address of one: `file://`, `hf://org/name[@revision]`, `gs://`,
+            `s3://`. What lies elsewhere is fetched once a machine: see `models.fetch`.
 
     Raises:
-        BundleError: There is no such folder, or its address has another scheme.
+        BundleError: There is no such folder, or it cannot be fetched.
     """
     text = os.fspath(path)
     scheme = _SCHEME.match(text)
     if scheme:
         if scheme[1].lower() != "file":
-            raise BundleError(
-                f"model {text!r}: cannot read {scheme[1]}://; copy the model to a local folder and "
-                "name that"
-            )
+            from models.fetch import fetch  # it imports this module
+
+            return fetch(text)
         text = text[len(scheme[0]) :]
     folder = Path(text).expanduser()
     if not folder.is_dir():
@@ -115,6 +116,16 @@ class Bundle:
             BundleError: A file is missing or broken, or the labels make no sense.
         """
         folder = resolve(path) if path is not None else DEFAULT_BUNDLE
+        try:
+            state = tuple(sorted((e.name, *_state(e)) for e in os.scandir(folder)))
+        except OSError as e:
+            raise BundleError(f"model {folder}: cannot read it ({e.strerror})") from e
+        return cls._load(folder, state)
+
+    @classmethod
+    @functools.lru_cache(maxsize=16)
+    def _load(cls, folder: Path, state: tuple[Any, ...]) -> Bundle:
+        """Reads a folder once for each state of its files: hashing and parsing them takes time."""
         config = _read_config(folder)
         model_file = next((folder / n for n in MODEL_FILES if (folder / n).is_file()), None)
         if model_file is None:
@@ -172,6 +183,11 @@ class Bundle:
         from models.onnx import OnnxModel  # it imports this module
 
         OnnxModel(self, threads=1).verify()
+
+
+def _state(entry: os.DirEntry[str]) -> tuple[int, int]:
+    found = entry.stat()
+    return found.st_size, found.st_mtime_ns
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

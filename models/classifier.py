@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 
 from models.bundle import Bundle
-from models.onnx import OnnxModel
-from models.scores import ScoreSettings, labels_above, score
+from models.onnx import ModelError, OnnxModel
+from models.scores import ScoreSettings, labels_above, score_windows
 from models.tokenize import MAX_LENGTH, TextTokenizer
 
 #: Texts that are tokenized and classified at a time: enough for any number of cores.
@@ -32,7 +32,7 @@ class Prediction:
         scores: The score of every label.
         labels: The labels at or above the threshold, highest first.
         tokens: How many tokens were classified, special tokens included.
-        truncated: Whether the text was longer than the maximum length.
+        truncated: Whether the text had more tokens: what came after them was not looked at.
         model: Name and short hash of the model, as `name@hash`.
     """
 
@@ -71,13 +71,29 @@ class Annotation:
     metadata: dict[str, str]
 
 
+class RawOutput(NamedTuple):
+    """What the model said about texts.
+
+    Attributes:
+        logits: Windows x labels, float32; the windows of a text one after the other. Without
+            windows (`long_text` is `truncate`), texts x labels.
+        truncated: For each text whether it had more tokens than were looked at.
+        windows: For each text how many windows it has.
+    """
+
+    logits: np.ndarray
+    truncated: list[bool]
+    windows: list[int]
+
+
 class TextClassifier:
     """A model, its tokenizer and its settings, ready to classify. Safe to call from many threads.
 
     Args:
         bundle: The model bundle.
-        max_length: The most tokens of a text that are classified, 1 to 512.
-        settings: How logits become scores.
+        max_length: The most tokens of a row, 1 to 512.
+        settings: How logits become scores, and what becomes of longer texts. What they leave to
+            the bundle is filled in.
         threads: The most threads that one call uses; None for all cores.
 
     Raises:
@@ -93,8 +109,8 @@ class TextClassifier:
         threads: int | None = None,
     ) -> None:
         self.bundle = bundle
-        self.settings = settings or ScoreSettings()
-        self._tokenizer = TextTokenizer(bundle, max_length)
+        self.settings = (settings or ScoreSettings()).of(bundle)
+        self._tokenizer = TextTokenizer(bundle, max_length, self.settings.long_text)
         self.max_length = self._tokenizer.max_length
         self._model = OnnxModel(bundle, threads)
         self._model.verify()
@@ -104,31 +120,43 @@ class TextClassifier:
         cls,
         model: str | os.PathLike[str] | None = None,
         max_length: int = MAX_LENGTH,
-        activation: str = "softmax",
+        activation: str | None = None,
         threshold: float = 0.5,
-        multi_label: bool = False,
+        multi_label: bool | None = None,
         threads: int | None = None,
+        temperature: float | None = None,
+        long_text: str = "truncate",
     ) -> TextClassifier:
         """Loads a classifier.
 
         Args:
             model: The folder of a model bundle; None for the default one.
-            max_length: The most tokens of a text that are classified, 1 to 512.
-            activation: `softmax` (one of the labels is right) or `sigmoid` (each for itself).
+            max_length: The most tokens of a row, 1 to 512.
+            activation: `softmax` (one of the labels is right) or `sigmoid` (each for itself); None
+                is sigmoid for a multi-label model, softmax for any other.
             threshold: The score from which on a label is among a prediction's `labels`.
-            multi_label: Whether `labels` may hold more than the category.
+            multi_label: Whether `labels` may hold more than the category; None goes by the model.
             threads: The most threads that one call uses; None for all cores.
+            temperature: What logits are divided by; None is what config.json says, or 1.
+            long_text: What becomes of a text with more than `max_length` tokens: `truncate`
+                classifies its beginning; `average` and `max` classify overlapping windows, at most
+                64, and take the average of their scores, or the maximum for each label.
 
         Raises:
             ValueError: A setting is out of range; the message names the choices.
             BundleError: The model cannot be used.
         """
-        settings = ScoreSettings(activation, threshold, multi_label)
+        settings = ScoreSettings(activation, threshold, multi_label, temperature, long_text)
         return cls(Bundle.load(model), max_length, settings, threads)
 
     def labels(self) -> tuple[str, ...]:
         """The categories that the model knows (`getClasses` in Spark NLP)."""
         return self.bundle.labels
+
+    @property
+    def case_sensitive(self) -> bool:
+        """Whether upper and lower case make a difference: the model's tokenizer says so."""
+        return self._tokenizer.case_sensitive
 
     @overload
     def predict(self, text: str) -> Prediction: ...
@@ -154,23 +182,22 @@ class TextClassifier:
             outcomes.extend(self._outcomes(texts[begin : begin + CHUNK]))
         return outcomes
 
-    def logits(self, texts: Sequence[str]) -> tuple[np.ndarray, list[bool]]:
+    def logits(self, texts: Sequence[str]) -> RawOutput:
         """The raw output of the model, for evaluation.
-
-        Returns:
-            The logits, texts x labels, float32; and for each text whether it was truncated.
 
         Raises:
             ModelError: The model could not classify one of them.
         """
-        rows = self._tokenizer(texts)
+        tokenized = self._tokenizer(texts)
         found: list[np.ndarray] = []
-        for result in self._model.logits([ids for ids, _ in rows]):
+        for result in self._model.logits([w for t in tokenized for w in t.windows]):
             if isinstance(result, Exception):
                 raise result
             found.append(result)
         logits = np.stack(found) if found else np.empty((0, len(self.bundle.labels)), np.float32)
-        return logits, [truncated for _, truncated in rows]
+        return RawOutput(
+            logits, [t.truncated for t in tokenized], [len(t.windows) for t in tokenized]
+        )
 
     @overload
     def annotate(self, text: str) -> dict[str, list[str]]: ...
@@ -227,21 +254,25 @@ class TextClassifier:
         return predictions
 
     def _outcomes(self, texts: Sequence[str]) -> Iterator[Prediction | Exception]:
-        rows = self._tokenizer(texts)
-        logits = self._model.logits([ids for ids, _ in rows])
+        tokenized = self._tokenizer(texts)
+        logits = self._model.logits([w for t in tokenized for w in t.windows])
         labels, model_id = self.bundle.labels, self.bundle.model_id
-        for text, (ids, truncated), found in zip(texts, rows, logits, strict=True):
-            if isinstance(found, Exception):
-                yield found
+        first = 0
+        for text, (windows, tokens, truncated) in zip(texts, tokenized, strict=True):
+            found = logits[first : first + len(windows)]
+            first += len(windows)
+            try:
+                top, scores = score_windows(found, self.settings)
+            except ModelError as e:
+                yield e
                 continue
-            top, scores = score(found, self.settings)
             yield Prediction(
                 text=text,
                 category=labels[top],
                 score=scores[top],
                 scores=dict(zip(labels, scores, strict=True)),
                 labels=labels_above(top, scores, labels, self.settings),
-                tokens=len(ids),
+                tokens=tokens,
                 truncated=truncated,
                 model=model_id,
             )

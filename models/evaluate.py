@@ -7,12 +7,13 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from models.classifier import TextClassifier
+from models.calibrate import fit_temperature
+from models.classifier import RawOutput, TextClassifier
 from models.labelled_news import LabelledNews
 from models.metrics import (
     CalibrationBin,
@@ -20,6 +21,7 @@ from models.metrics import (
     calibration,
     confusion_matrix,
     expected_calibration_error,
+    join_windows,
     label_figures,
     log_softmax,
     macro,
@@ -40,10 +42,13 @@ class Evaluation:
         model: Name and short hash of the model.
         samples: How many texts were classified.
         truncated: How many of them were longer than `max_length`.
-        max_length: The most tokens of a text.
+        max_length: The most tokens of a row.
+        long_text: What became of longer texts: `truncate`, `average` or `max`.
+        temperature: What the logits were divided by.
         batch_size: The texts of a step.
         labels: The labels, in the order of `confusion`.
-        eval_loss: Mean cross entropy of the softmax scores.
+        eval_loss: Mean cross entropy of the scores (divided by their sum, where the maximum of
+            windows was taken).
         eval_accuracy: The share that was right, 0 to 1.
         accuracy_interval: Its 95% confidence interval (Wilson).
         eval_precision: Macro average: the plain mean over the labels.
@@ -56,12 +61,15 @@ class Evaluation:
         per_label: Figures of each label.
         confusion: How many texts of each label (row) were given each label (column).
         calibration: What the calibration error is made of.
+        fitted_temperature: The temperature that suits these texts best, where it was asked for.
     """
 
     model: str
     samples: int
     truncated: int
     max_length: int
+    long_text: str
+    temperature: float
     batch_size: int
     labels: tuple[str, ...]
     eval_loss: float
@@ -77,6 +85,7 @@ class Evaluation:
     per_label: tuple[LabelFigures, ...]
     confusion: tuple[tuple[int, ...], ...]
     calibration: tuple[CalibrationBin, ...]
+    fitted_temperature: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The figures as plain values."""
@@ -102,52 +111,70 @@ def evaluate(
     news: LabelledNews,
     batch_size: int = BATCH_SIZE,
     progress: Callable[[int], None] | None = None,
+    calibrate: bool = False,
 ) -> Evaluation:
     """Classifies labelled news and compares.
 
     Args:
-        classifier: The classifier; its settings do not matter, the scores here are softmax.
+        classifier: The classifier. Of its settings temperature and `long_text` count; the scores
+            here are softmax, since each text has one label.
         news: The texts and their labels; at least one.
         batch_size: The texts of a step; it changes `eval_steps_per_second` and nothing else.
         progress: Called with how many texts were classified since the last call.
+        calibrate: Fit a temperature to these texts. The other figures are without it.
 
     Raises:
-        ValueError: There are no texts, or `batch_size` is below 1.
+        ValueError: There are no texts, `batch_size` is below 1, or a temperature is to be fitted to
+            texts that are classified in windows.
         ModelError: The model could not classify one of the texts.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size {batch_size}: choose a number from 1 on")
     if not len(news):
         raise ValueError("no texts to evaluate")
+    if calibrate and classifier.settings.long_text != "truncate":
+        raise ValueError(
+            f"long_text {classifier.settings.long_text!r}: a temperature is fitted to texts of one "
+            "row; choose truncate with calibrate"
+        )
     at_a_time = batch_size * STEPS_AT_A_TIME
     parts = []
-    truncated = 0
     began = time.perf_counter()
     for begin in range(0, len(news), at_a_time):
-        logits, cut = classifier.logits(news.texts[begin : begin + at_a_time])
-        parts.append(logits)
-        truncated += sum(cut)
+        part = classifier.logits(news.texts[begin : begin + at_a_time])
+        parts.append(part)
         if progress:
-            progress(len(logits))
+            progress(len(part.windows))
     runtime = time.perf_counter() - began
-    return figures(
-        classifier, np.concatenate(parts), np.array(news.targets), truncated, batch_size, runtime
+    output = RawOutput(
+        np.concatenate([part.logits for part in parts]),
+        [cut for part in parts for cut in part.truncated],
+        [count for part in parts for count in part.windows],
     )
+    targets = np.array(news.targets)
+    evaluation = figures(classifier, output, targets, batch_size, runtime)
+    if not calibrate:
+        return evaluation
+    return replace(evaluation, fitted_temperature=fit_temperature(output.logits, targets))
 
 
 def figures(
     classifier: TextClassifier,
-    logits: np.ndarray,
+    output: RawOutput,
     targets: np.ndarray,
-    truncated: int,
     batch_size: int,
     runtime: float,
 ) -> Evaluation:
-    """The figures of logits (texts x labels) that took `runtime` seconds, against the truth."""
+    """The figures of an output that took `runtime` seconds, against the truth."""
     labels = classifier.labels()
     samples = len(targets)
-    log_scores = log_softmax(logits)
-    predicted = logits.argmax(axis=1)
+    temperature, long_text = classifier.settings.temperature or 1.0, classifier.settings.long_text
+    log_scores = join_windows(
+        log_softmax(output.logits, temperature), np.array(output.windows), long_text
+    )
+    # The maxima of windows do not add up to 1; any other scores do already.
+    losses = -log_softmax(log_scores)[np.arange(samples), targets]
+    predicted = log_scores.argmax(axis=1)
     right = predicted == targets
     confusion = confusion_matrix(targets, predicted, len(labels))
     per_label = label_figures(confusion, labels)
@@ -156,11 +183,13 @@ def figures(
     return Evaluation(
         model=classifier.bundle.model_id,
         samples=samples,
-        truncated=truncated,
+        truncated=sum(output.truncated),
         max_length=classifier.max_length,
+        long_text=long_text,
+        temperature=temperature,
         batch_size=batch_size,
         labels=labels,
-        eval_loss=float(-log_scores[np.arange(samples), targets].mean()),
+        eval_loss=float(losses.mean()),
         eval_accuracy=float(right.mean()),
         accuracy_interval=wilson_interval(int(right.sum()), samples),
         eval_precision=precision,

@@ -51,11 +51,33 @@ class CalibrationBin:
     accuracy: float
 
 
-def log_softmax(logits: np.ndarray) -> np.ndarray:
+def log_softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     """Logarithms of the softmax scores, texts x labels, in float64."""
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    shifted = (logits.astype(np.float64) - logits.max(axis=1, keepdims=True)) / temperature
     scores: np.ndarray = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return scores
+
+
+def join_windows(log_scores: np.ndarray, windows: np.ndarray, long_text: str) -> np.ndarray:
+    """Logarithms of texts' scores, from those of their windows; as `score_windows` joins them.
+
+    Args:
+        log_scores: Windows x labels, the windows of a text one after the other.
+        windows: How many windows each text has, at least one.
+        long_text: `max` for the maximum for each label, else the average.
+
+    Returns:
+        Texts x labels.
+    """
+    if len(windows) == len(log_scores):
+        return log_scores
+    first = np.cumsum(windows) - windows
+    joined: np.ndarray
+    if long_text == "max":
+        joined = np.maximum.reduceat(log_scores, first, axis=0)
+    else:
+        joined = np.logaddexp.reduceat(log_scores, first, axis=0) - np.log(windows)[:, None]
+    return joined
 
 
 def confusion_matrix(targets: np.ndarray, predicted: np.ndarray, labels: int) -> np.ndarray:

@@ -27,7 +27,7 @@ class ScoreSettings:
             is the bundle's way: sigmoid for a multi-label model, softmax for any other.
         threshold: The score, 0 to 1, from which on a label counts.
         multi_label: Every label from the threshold on counts; otherwise only the category does.
-            None is the bundle's way.
+            None is the bundle's way, but with `softmax`, where one label is right, never.
         temperature: Logits are divided by it: above 1 makes scores less sure of themselves,
             without changing the category. None is the bundle's, which its training measured; 1
             leaves them as they are.
@@ -58,12 +58,14 @@ class ScoreSettings:
 
     def of(self, bundle: Bundle) -> ScoreSettings:
         """These settings, with the bundle's where they leave it the choice."""
-        activation, multi_label, temperature = self.activation, self.multi_label, self.temperature
+        activation = self.activation or ("sigmoid" if bundle.multi_label else "softmax")
+        multi_label, temperature = self.multi_label, self.temperature
+        if multi_label is None:
+            multi_label = bundle.multi_label and activation == "sigmoid"
+        if temperature is None:
+            temperature = bundle.temperature
         return dataclasses.replace(
-            self,
-            activation=activation or ("sigmoid" if bundle.multi_label else "softmax"),
-            multi_label=bundle.multi_label if multi_label is None else multi_label,
-            temperature=bundle.temperature if temperature is None else temperature,
+            self, activation=activation, multi_label=multi_label, temperature=temperature
         )
 
 

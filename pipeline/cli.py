@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from models.bundle import BundleError
-from pipeline.commands import classify, consume, demo, evaluate, run
+from pipeline.commands import classify, consume, demo, evaluate, model, run
 from transforms.errors import ConfigurationError
 
 #: What typer raises for a wrong command line; which module it lives in depends on typer's version.
@@ -31,6 +31,7 @@ app.command("classify")(classify.classify)
 app.command("evaluate")(evaluate.evaluate)
 app.command("consume")(consume.consume)
 app.command("demo")(demo.demo)
+app.add_typer(model.app, name="model")
 
 
 def main(args: Sequence[str] | None = None) -> int:

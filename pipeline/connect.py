@@ -79,8 +79,8 @@ def connect(options: RunOptions) -> Ends:
     """
     source, sink = parse(options.source), parse(options.sink)
     dead = parse(options.dead_letters) if options.dead_letters else default_dead_letters(sink)
-    _check_loops(source, sink, dead)
     topic = _topic(sink, "--sink", options)
+    _check_loops(source, sink, dead)
     dead_letter_topic = _topic(dead, "--dead_letters", options)
     kafka_source = _kafka_source(source, options)
     delivery, why = _delivery(options.delivery, kafka_source, topic, dead_letter_topic)

@@ -9,11 +9,19 @@ from transforms.errors import ConfigurationError
 LEVELS = ("debug", "info", "warning", "error")
 
 
+class _NoTraceback(logging.Filter):
+    """Keeps back the tracebacks of a runner: the command line tells what made a pipeline fail."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not record.exc_info and "Traceback (most recent" not in record.getMessage()
+
+
 def set_up(level: str) -> None:
     """Logs to stderr.
 
     Beam, gRPC and Kafka's client speak of their insides at every level; below debug only their
-    errors are shown, and Kafka's of a connection that will be tried again not even those.
+    errors are shown, without tracebacks, and Kafka's of a connection that will be tried again not
+    even those.
 
     Raises:
         ConfigurationError: There is no such level.
@@ -29,3 +37,5 @@ def set_up(level: str) -> None:
         logging.getLogger().setLevel(logging.INFO)
     else:
         logging.getLogger("kafka").setLevel(logging.CRITICAL)
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(_NoTraceback())

@@ -6,11 +6,15 @@ import csv
 import gzip
 import os
 import threading
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.io import fileio
+from apache_beam.io.filesystem import CompressionTypes
 
+from transforms.failures import PipelineFailure
 from transforms.records import (
     DeadLetter,
     FilePosition,
@@ -85,9 +89,29 @@ class _ReadFile(beam.DoFn):
         self._columns = columns
 
     def process(self, element: fileio.ReadableFile) -> Iterator[Message]:
-        with element.open() as f:
-            lines = iter(f.readline, b"")
-            yield from messages_of(lines, element.metadata.path, self._format, self._columns)
+        path = element.metadata.path
+        with _open(element) as f:
+            lines = _whole(iter(f.readline, b""), path)
+            yield from messages_of(lines, path, self._format, self._columns)
+
+
+def _open(file: fileio.ReadableFile) -> Any:
+    if not file.metadata.path.endswith(".gz"):
+        return file.open()
+    # Beam takes the point where an archive was cut off for the end of its data.
+    return gzip.GzipFile(fileobj=file.open(compression_type=CompressionTypes.UNCOMPRESSED))
+
+
+def _whole(lines: Iterable[bytes], path: str) -> Iterator[bytes]:
+    """The lines of a file that is whole.
+
+    Raises:
+        PipelineFailure: It isn't: going on would be silent loss.
+    """
+    try:
+        yield from lines
+    except (EOFError, gzip.BadGzipFile, zlib.error) as e:
+        raise PipelineFailure(f"{path} is damaged: {e}; get it again, or leave it out") from e
 
 
 class ReadFromFiles(beam.PTransform):

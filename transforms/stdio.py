@@ -54,7 +54,9 @@ class StdinReader(Reader):
         threading.Thread(target=self._read, name="newsbeam-stdin", daemon=True).start()
 
     def _read(self) -> None:
-        lines = iter(sys.stdin.buffer.readline, b"")
+        # A reader of our own: Python can't end while a thread waits in the one of sys.stdin.
+        stdin = open(sys.stdin.buffer.fileno(), "rb", closefd=False)  # noqa: SIM115
+        lines = iter(stdin.readline, b"")
         for message in messages_of(lines, "-", self._source.format, self._source.columns):
             self._queue.put(message)
         self._queue.put(None)

@@ -16,11 +16,13 @@ from rich.text import Text
 
 from models.classifier import Prediction, TextClassifier
 from pipeline.commands.model_options import (
-    Activation,
     ActivationOption,
+    LongText,
+    LongTextOption,
     MaxLength,
     Model,
     MultiLabel,
+    Temperature,
     Threshold,
     load_classifier,
 )
@@ -65,9 +67,11 @@ def classify(
     ] = None,
     model: Model = None,
     max_length: MaxLength = 512,
-    activation: ActivationOption = Activation.SOFTMAX,
+    long_text: LongTextOption = LongText.TRUNCATE,
+    activation: ActivationOption = None,
     threshold: Threshold = 0.5,
-    multi_label: MultiLabel = False,
+    multi_label: MultiLabel = None,
+    temperature: Temperature = None,
     as_json: Annotated[
         bool,
         typer.Option(
@@ -88,10 +92,13 @@ def classify(
         for number, text in enumerate(texts, 1):
             if not text.strip():
                 raise ConfigurationError(f"text {number} is empty: give it words to classify")
-    classifier = load_classifier(model, max_length, activation.value, threshold, multi_label)
+    classifier = load_classifier(
+        model, max_length, activation, threshold, multi_label, temperature, long_text
+    )
     # News may hold characters that the terminal's encoding lacks.
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
-    write = _writer(as_json, classifier.labels(), multi_label)
+    several = bool(classifier.settings.multi_label)
+    write = _writer(as_json, classifier.labels(), several)
     source = iter([[Line(None, text) for text in texts]]) if texts else _stdin_lines()
     try:
         failed = _classify(classifier, source, write)

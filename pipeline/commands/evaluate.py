@@ -21,9 +21,17 @@ from rich.text import Text
 from models.evaluate import BATCH_SIZE, Evaluation
 from models.evaluate import evaluate as evaluate_news
 from models.labelled_news import CsvError, read_csv
+from models.long_text import MAX_WINDOWS
 from models.onnx import ModelError
 from models.plot import PlotError, check_plot
-from pipeline.commands.model_options import MaxLength, Model, load_classifier
+from pipeline.commands.model_options import (
+    LongText,
+    LongTextOption,
+    MaxLength,
+    Model,
+    Temperature,
+    load_classifier,
+)
 from transforms.errors import ConfigurationError
 
 
@@ -52,6 +60,19 @@ def evaluate(
     ] = None,
     model: Model = None,
     max_length: MaxLength = 512,
+    long_text: LongTextOption = LongText.TRUNCATE,
+    temperature: Temperature = None,
+    calibrate: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate",
+            help="Fit the temperature that makes the scores of these texts mean what they say, for "
+            "the model's config.json; take other texts than those to evaluate on. Not with "
+            "--long_text average or max. Default: off.",
+            envvar="NEWSBEAM_EVALUATE_CALIBRATE",
+            rich_help_panel="Scores",
+        ),
+    ] = False,
     batch_size: Annotated[
         int,
         typer.Option(
@@ -87,7 +108,12 @@ def evaluate(
 
     Precision, recall and F1 are macro averages: the plain mean over the labels.
     """
-    classifier = load_classifier(model, max_length)
+    if calibrate and long_text is not LongText.TRUNCATE:
+        raise ConfigurationError(
+            f"--long_text {long_text.value}: a temperature is fitted to texts of one row; leave it "
+            "out with --calibrate"
+        )
+    classifier = load_classifier(model, max_length, temperature=temperature, long_text=long_text)
     try:
         if plot is not None:
             check_plot(plot)
@@ -95,7 +121,11 @@ def evaluate(
         with _progress() as progress:
             task = progress.add_task("Classifying", total=len(news))
             evaluation = evaluate_news(
-                classifier, news, batch_size, lambda rows: progress.advance(task, rows)
+                classifier,
+                news,
+                batch_size,
+                lambda rows: progress.advance(task, rows),
+                calibrate=calibrate,
             )
         if plot is not None:
             evaluation.plot(plot)
@@ -134,8 +164,13 @@ def _show(evaluation: Evaluation, csv: Path) -> None:
         console.print()
         console.print(table)
     if evaluation.truncated:
+        limit = f"{evaluation.max_length} tokens"
+        if evaluation.long_text != "truncate":
+            limit = f"{MAX_WINDOWS} windows of {limit}"
+        console.print(f"\n{evaluation.truncated:,} texts were longer than {limit}")
+    if evaluation.fitted_temperature is not None:
         console.print(
-            f"\n{evaluation.truncated:,} texts were longer than {evaluation.max_length} tokens"
+            f'\nFor the model\'s config.json: "temperature": {evaluation.fitted_temperature:.4f}'
         )
 
 
@@ -151,7 +186,11 @@ def _summary(e: Evaluation) -> Table:
         ("eval_precision", f"{e.eval_precision:.5f}", "macro"),
         ("eval_recall", f"{e.eval_recall:.5f}", "macro"),
         ("eval_f1", f"{e.eval_f1:.5f}", "macro"),
-        ("expected_calibration_error", f"{e.expected_calibration_error:.5f}", "15 bins"),
+        (
+            "expected_calibration_error",
+            f"{e.expected_calibration_error:.5f}",
+            f"15 bins, temperature {e.temperature:g}",
+        ),
         ("eval_runtime", f"{e.eval_runtime:.2f}", "seconds, without loading"),
         ("eval_samples_per_second", f"{e.eval_samples_per_second:.1f}", ""),
         ("eval_steps_per_second", f"{e.eval_steps_per_second:.2f}", f"{e.batch_size} rows a step"),

@@ -19,6 +19,14 @@ class Activation(enum.StrEnum):
     SIGMOID = "sigmoid"
 
 
+class LongText(enum.StrEnum):
+    """What becomes of texts with more tokens than a row has."""
+
+    TRUNCATE = "truncate"
+    AVERAGE = "average"
+    MAX = "max"
+
+
 Model = Annotated[
     str | None,
     typer.Option(
@@ -34,21 +42,46 @@ MaxLength = Annotated[
     int,
     typer.Option(
         "--max_length",
-        help="The most tokens of a text that are classified, 1 to 512; the rest is cut off. Long "
-        "texts cost more than their share: lower is faster, and sees less.",
+        help="The most tokens of a row, 1 to 512; --long_text says what becomes of texts that have "
+        "more. Long rows cost more than their share: lower is faster, and sees less.",
         envvar="NEWSBEAM_MAX_LENGTH",
         rich_help_panel="Model",
         show_default=True,
     ),
 ]
+LongTextOption = Annotated[
+    LongText,
+    typer.Option(
+        "--long_text",
+        help="What becomes of a text with more than --max_length tokens. truncate: its beginning "
+        "is classified. average, max: overlapping windows are, at most 64, and the average of "
+        "their scores counts, or the maximum for each label; a text then costs as much as it has "
+        "windows.",
+        envvar="NEWSBEAM_LONG_TEXT",
+        rich_help_panel="Model",
+    ),
+]
 ActivationOption = Annotated[
-    Activation,
+    Activation | None,
     typer.Option(
         "--activation",
         help="softmax: one of the labels is right, the scores add up to 1. sigmoid: each label "
-        "stands for itself.",
+        "stands for itself. Default: sigmoid for a multi-label model (problem_type in its "
+        "config.json), else softmax.",
         envvar="NEWSBEAM_ACTIVATION",
         rich_help_panel="Scores",
+        show_default=False,
+    ),
+]
+Temperature = Annotated[
+    float | None,
+    typer.Option(
+        "--temperature",
+        help="What the model's logits are divided by: higher makes scores less sure of themselves, "
+        "and leaves the category as it is. Default: temperature in the model's config.json, else 1.",
+        envvar="NEWSBEAM_TEMPERATURE",
+        rich_help_panel="Scores",
+        show_default=False,
     ),
 ]
 Threshold = Annotated[
@@ -62,13 +95,15 @@ Threshold = Annotated[
     ),
 ]
 MultiLabel = Annotated[
-    bool,
+    bool | None,
     typer.Option(
         "--multi_label",
         help="List every label from the threshold on, not the category alone; goes with "
-        "--activation sigmoid. Default: off.",
+        "--activation sigmoid. Default: on for a multi-label model without --activation softmax, "
+        "else off.",
         envvar="NEWSBEAM_MULTI_LABEL",
         rich_help_panel="Scores",
+        show_default=False,
     ),
 ]
 
@@ -76,9 +111,11 @@ MultiLabel = Annotated[
 def load_classifier(
     model: str | None,
     max_length: int,
-    activation: str = "softmax",
+    activation: Activation | None = None,
     threshold: float = 0.5,
-    multi_label: bool = False,
+    multi_label: bool | None = None,
+    temperature: float | None = None,
+    long_text: LongText = LongText.TRUNCATE,
 ) -> TextClassifier:
     """Loads a classifier with what was given on the command line.
 
@@ -87,7 +124,15 @@ def load_classifier(
         ConfigurationError: A setting is out of range.
     """
     try:
-        return TextClassifier.load(model, max_length, activation, threshold, multi_label)
+        return TextClassifier.load(
+            model,
+            max_length,
+            activation.value if activation else None,
+            threshold,
+            multi_label,
+            temperature=temperature,
+            long_text=long_text.value,
+        )
     except BundleError:
         raise
     except ValueError as e:

@@ -9,11 +9,13 @@ from typing import Annotated
 import typer
 
 from pipeline.commands.model_options import (
-    Activation,
     ActivationOption,
+    LongText,
+    LongTextOption,
     MaxLength,
     Model,
     MultiLabel,
+    Temperature,
     Threshold,
 )
 
@@ -185,9 +187,11 @@ def run(
     ] = "disabled",
     model: Model = None,
     max_length: MaxLength = 512,
-    activation: ActivationOption = Activation.SOFTMAX,
+    long_text: LongTextOption = LongText.TRUNCATE,
+    activation: ActivationOption = None,
     threshold: Threshold = 0.5,
-    multi_label: MultiLabel = False,
+    multi_label: MultiLabel = None,
+    temperature: Temperature = None,
     log_level: Annotated[
         str,
         typer.Option(
@@ -238,9 +242,11 @@ def run(
         time_field=time_field,
         text_clean_up=text_clean_up,
         max_length=max_length,
-        activation=activation,
+        long_text=long_text.value,
+        activation=activation.value if activation else None,
         threshold=threshold,
         multi_label=multi_label,
+        temperature=temperature,
         stop_at_end=stop_at_end,
         delivery=delivery,
         on_offset_out_of_range=on_offset_out_of_range,

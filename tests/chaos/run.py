@@ -171,6 +171,8 @@ class ChaosRun:
             FAULTS[name](self)
             self._result.inflicted[name] += 1
             self._draw_backlog()
+            # What was committed before it was killed is not progress after it.
+            self._look()
 
     def _to_the_end(self) -> None:
         """Lets the last messages go, and waits until all are done; ends the pipeline."""

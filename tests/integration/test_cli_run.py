@@ -1,4 +1,7 @@
-"""The command line as its users meet it: help, wrong options, and what can't be reached or loaded."""
+"""The command line as its users meet it: help, wrong options, and what can't be reached or loaded.
+
+One of each kind: what else can be wrong with an option is in the unit tests.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +11,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
 
 from models.bundle import DEFAULT_BUNDLE
+from pipeline.cli import app
 from pipeline.demo.broker import EmbeddedBroker
 from tests.integration.harness import Topics, finished, refused
 from tests.servers.processes import free_port
 
+_COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+#: Every command and its flags.
 FLAGS = {
-    "run": {
-        "--source --sink --dead_letters --stop_at_end --delivery --on_offset_out_of_range --shards",
-        "--kafka_config --create_topics --format --text_fields --id_field --time_field",
-        "--text_clean_up --model --max_length --activation --threshold --multi_label --log_level",
-    },
-    "classify": {"--json --model --max_length --activation --threshold --multi_label"},
-    "evaluate": {"--csv --json --plot --model --max_length"},
-    "consume": {"--category --follow --format"},
-    "demo": {"--seconds --rate"},
+    name: [flag for option in command.params for flag in option.opts if flag.startswith("--")]
+    for name, command in _COMMANDS.items()
 }
 GROUPS = {"run": ("Endpoints", "News items", "Model", "Logging"), "classify": ("Model", "Scores")}
 
@@ -31,6 +31,7 @@ GROUPS = {"run": ("Endpoints", "News items", "Model", "Logging"), "classify": ("
 def test_help_lists_the_commands() -> None:
     done = finished("--help")
     assert (done.code, done.stderr) == (0, "")
+    assert FLAGS.keys() >= {"run", "classify", "evaluate", "consume", "demo"}
     assert all(f" {command} " in done.stdout for command in FLAGS)
 
 
@@ -38,7 +39,7 @@ def test_help_lists_the_commands() -> None:
 def test_help_is_grouped_and_tells_every_flag(command: str) -> None:
     done = finished(command, "--help")
     assert (done.code, done.stderr) == (0, "")
-    for flag in " ".join(FLAGS[command]).split():
+    for flag in FLAGS[command]:
         assert f" {flag} " in done.stdout, flag
     for group in GROUPS.get(command, ()):
         assert f"─ {group} ─" in done.stdout
@@ -52,31 +53,14 @@ OUT = "kafka://127.0.0.1:9/out"
     ("args", "words"),
     [
         ((), "Missing option '--source'"),
-        (("--sink", OUT), "Missing option '--source'"),
-        (("--source", NEWS), "Missing option '--sink'"),
         (("--source", "ftp://x/y", "--sink", "-"), "unknown scheme 'ftp'"),
-        (("--source", "kafka://127.0.0.1/news", "--sink", "-"), "is no host:port"),
-        (("--source", "kafka://127.0.0.1:9/", "--sink", "-"), "names no topic"),
-        (("--source", "", "--sink", "-"), "an endpoint is empty"),
-        (("--source", NEWS, "--sink", NEWS), "is also the source"),
-        (("--source", NEWS, "--sink", OUT, "--dead_letters", OUT), "is also the sink"),
-        (("--source", NEWS, "--sink", OUT + "?group=g"), "group is for sources only"),
-        (("--source", NEWS + "?start=soon", "--sink", OUT), "'soon' is no start position"),
         (("--source", NEWS + "?colour=red", "--sink", OUT), "unknown Kafka setting 'colour'"),
         (("--source", NEWS + "?sasl_plain_password=x", "--sink", OUT), "is a secret"),
         (("--source", NEWS, "--sink", "-", "--delivery", "exactly_once"), "one Kafka cluster"),
-        (("--source", NEWS, "--sink", OUT, "--delivery", "perhaps"), "'perhaps' is unknown"),
         (("--source", NEWS, "--sink", OUT, "--shards", "0"), "--shards"),
-        (("--source", NEWS, "--sink", OUT, "--shards", "many"), "--shards"),
         (("--source", NEWS, "--sink", OUT, "--kafka_config", "/none"), "Kafka settings file"),
-        (("--source", NEWS, "--sink", OUT, "--on_offset_out_of_range", "x"), "'x' is unknown"),
         (("--source", "-", "--sink", "-", "--format", "xml"), "format='xml' is unknown"),
-        (("--source", "-", "--sink", "-", "--text_fields", ""), "text_fields is empty"),
-        (("--source", "-", "--sink", "-", "--text_clean_up", "wash"), "text_clean_up='wash'"),
         (("--source", "-", "--sink", "-", "--max_length", "513"), "max_length"),
-        (("--source", "-", "--sink", "-", "--max_length", "0"), "max_length"),
-        (("--source", "-", "--sink", "-", "--activation", "relu"), "relu"),
-        (("--source", "-", "--sink", "-", "--threshold", "1.5"), "threshold"),
         (("--source", "-", "--sink", "-", "--log_level", "loud"), "'loud' is unknown"),
         (("--source", "-", "--sink", "-", "--runner", "NoRunner"), "NoRunner"),
         (("--source", "-", "--sink", "-", "--colour", "red"), "--colour is neither"),

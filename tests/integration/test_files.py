@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.demo.poison import POISON
 from pipeline.demo.traffic import sample_news
-from tests.integration.harness import DEAD_POISON, mixed, refused, succeeded
+from tests.integration.harness import DEAD_POISON, finished, mixed, refused, succeeded
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
@@ -83,8 +83,7 @@ def test_csv_without_a_header(tmp_path: Path) -> None:
     )
     run(f"file://{tmp_path}/news.csv?columns=class,title,description", tmp_path / "out.jsonl")
     found = {r["fields"]["title"]: r for r in lines_of(tmp_path / "out.jsonl")}
-    assert found["Stocks fell"]["category"] == "Business"
-    assert found["Cup final"]["category"] == "Sports"
+    assert found.keys() == {"Stocks fell", "Cup final"}
     assert found["Cup final"]["fields"] == {
         "class": "2",
         "title": "Cup final",
@@ -134,14 +133,11 @@ def test_fields_and_clean_up_of_ones_own(tmp_path: Path) -> None:
 def test_a_damaged_archive_is_told_and_leaves_no_output(tmp_path: Path) -> None:
     whole = gzip.compress(b"\n".join(m.value for m in sample_news()[:60]))
     (tmp_path / "news.jsonl.gz").write_bytes(whole[: len(whole) // 2])
-    from tests.integration.harness import finished
-
     done = finished(
         "run", "--source", str(tmp_path / "news.jsonl.gz"), "--sink", str(tmp_path / "out.jsonl")
     )
-    assert done.code == 1
-    assert done.error.startswith("newsbeam: the pipeline failed: ")
-    assert "Traceback" not in done.stderr
+    assert (done.code, "Traceback" in done.stderr) == (1, False), done.stderr
+    assert done.error.startswith(f"newsbeam: {tmp_path}/news.jsonl.gz is damaged: ")
     assert not (tmp_path / "out.jsonl").exists()
 
 

@@ -90,7 +90,10 @@ records = (
     | st.builds(
         TokenizedNews,
         news=news_items,
-        input_ids=st.lists(st.integers(0, 50_000), max_size=6).map(tuple),
+        windows=st.lists(
+            st.lists(st.integers(0, 50_000), max_size=6).map(tuple), min_size=1, max_size=3
+        ).map(tuple),
+        tokens=st.integers(0, 30_000),
         truncated=st.booleans(),
     )
     | categorized_items

@@ -13,7 +13,9 @@ A name that starts with `consumer_`, `producer_` or `admin_` holds for that clie
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import logging
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, SaslAuthenticationFailedError
 
 from transforms.errors import ConfigurationError
 
@@ -131,6 +133,34 @@ def _from_file(path: str) -> dict[str, str]:
     return found
 
 
+class _Overhear(logging.Handler):
+    def __init__(self, errors: list[Exception]) -> None:
+        super().__init__(logging.WARNING)
+        self._errors = errors
+
+    def emit(self, record: logging.LogRecord) -> None:
+        found = record.args.values() if isinstance(record.args, dict) else record.args or ()
+        self._errors += [e for e in found if isinstance(e, Exception)]
+
+
+@contextlib.contextmanager
+def _overheard() -> Iterator[list[Exception]]:
+    """The errors that kafka-python logs on its way: what it raises says that time was up, not why."""
+    logger = logging.getLogger("kafka.net.manager")
+    errors: list[Exception] = []
+    handler, level, propagate = _Overhear(errors), logger.level, logger.propagate
+    if not logger.isEnabledFor(logging.WARNING):
+        logger.setLevel(logging.WARNING)
+        logger.propagate = False
+    logger.addHandler(handler)
+    try:
+        yield errors
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = propagate
+
+
 class KafkaSettings:
     """How to reach a Kafka cluster.
 
@@ -210,12 +240,24 @@ class KafkaSettings:
         return self._connect("admin", defaults)
 
     def _connect(self, client: str, defaults: Mapping[str, Any]) -> Any:
-        try:
-            return CLIENTS[client](**self.for_client(client, **defaults))
-        except (KafkaError, OSError, ValueError, AssertionError) as e:
-            raise KafkaUnavailable(
-                self._hide(f"can't reach Kafka at {self.servers}: {e}")
-            ) from None
+        with _overheard() as errors:
+            try:
+                return CLIENTS[client](**self.for_client(client, **defaults))
+            except (KafkaError, OSError, ValueError, AssertionError) as e:
+                raise KafkaUnavailable(self._hide(self._why_not(e, errors))) from None
+
+    def _why_not(self, error: Exception, overheard: Sequence[Exception]) -> str:
+        """What to tell of a connection that failed for an error, and for others before it."""
+        for e in (error, *overheard):
+            if isinstance(e, SaslAuthenticationFailedError):
+                return f"Kafka at {self.servers} refuses the login: {e}; check user and password"
+        if overheard and "sasl" in str(self._config.get("security_protocol")).lower():
+            # Brokers hang up on a wrong password, at times before the client has read their answer.
+            hint = "; check security_protocol, sasl_mechanism, user and password"
+        else:
+            hint = ""
+        last = f" ({overheard[-1]})" if overheard else ""
+        return f"can't reach Kafka at {self.servers}: {error}{last}{hint}"
 
     def _hide(self, text: str) -> str:
         for name, value in self._config.items():

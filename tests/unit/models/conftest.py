@@ -74,11 +74,13 @@ def onnx_model(
     width: str | int = "labels",
     token_types: bool = False,
     dynamic: bool = False,
+    attention: bool = False,
     input_name: str = "input_ids",
     output_name: str = "logits",
 ) -> bytes:
-    """The tiny model as the bytes of an ONNX file."""
+    """The tiny model as the bytes of an ONNX file; with attention, tokens look at each other."""
     nodes = []
+    constants = [("embedding", embedding)]
     inputs = [input_name, "attention_mask"]
     ids = input_name
     if token_types:
@@ -89,7 +91,23 @@ def onnx_model(
         _node("Gather", ["embedding", ids], ["tokens"], axis=0),
         _node("Cast", ["attention_mask"], ["mask"], to=FLOAT),
         _node("Unsqueeze", ["mask"], ["column"], axes=[2]),
-        _node("Mul", ["tokens", "column"], ["masked"]),
+    ]
+    hidden = "tokens"
+    if attention:
+        hidden = "seen"
+        constants += [("one", np.ones(1)), ("far", np.full(1, 1e9))]
+        nodes += [
+            _node("Transpose", ["tokens"], ["keys"], perm=[0, 2, 1]),
+            _node("MatMul", ["tokens", "keys"], ["alike"]),
+            _node("Sub", ["mask", "one"], ["outside"]),
+            _node("Mul", ["outside", "far"], ["penalty"]),
+            _node("Unsqueeze", ["penalty"], ["penalties"], axes=[1]),
+            _node("Add", ["alike", "penalties"], ["weights"]),
+            _node("Softmax", ["weights"], ["shares"], axis=2),
+            _node("MatMul", ["shares", "tokens"], ["seen"]),
+        ]
+    nodes += [
+        _node("Mul", [hidden, "column"], ["masked"]),
         _node("ReduceSum", ["masked"], ["sum"], axes=[1], keepdims=0),
     ]
     last = "sum"
@@ -101,7 +119,7 @@ def onnx_model(
     graph = (
         b"".join(_field(1, node) for node in nodes)
         + _field(2, "tiny")
-        + _field(5, _tensor("embedding", embedding))
+        + b"".join(_field(5, _tensor(name, array)) for name, array in constants)
         + b"".join(_field(11, _value(name, INT64, ["b", "s"])) for name in inputs)
         + _field(12, _value(output_name, FLOAT, ["b", width]))
     )

@@ -108,6 +108,27 @@ def test_positions(
     assert (bundle.max_length, bundle.pad_id) == (max_length, pad_id)
 
 
+@pytest.mark.parametrize(
+    ("config", "temperature", "multi_label"),
+    [
+        ({}, 1.0, False),
+        ({"temperature": None, "problem_type": None}, 1.0, False),
+        ({"temperature": 2, "problem_type": "single_label_classification"}, 2.0, False),
+        ({"temperature": 0.75, "problem_type": "multi_label_classification"}, 0.75, True),
+    ],
+)
+def test_what_it_says_about_scores(
+    make_bundle: Callable[..., Path], config: dict[str, Any], temperature: float, multi_label: bool
+) -> None:
+    bundle = Bundle.load(make_bundle(config=config))
+    assert (bundle.temperature, bundle.multi_label) == (temperature, multi_label)
+
+
+def test_the_hash_covers_the_temperature(make_bundle: Callable[..., Path]) -> None:
+    warm = Bundle.load(make_bundle("warm", config={"temperature": 2}))
+    assert warm.hash != Bundle.load(make_bundle("cold")).hash
+
+
 def test_resolve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert resolve(f"file://{tmp_path}") == tmp_path.resolve()
     monkeypatch.chdir(tmp_path)
@@ -165,6 +186,15 @@ def test_a_broken_file(
         ({"id2label": {"0": "a", "1": 7}}, "must be a text"),
         ({"pad_token_id": "x"}, "pad_token_id"),
         ({"max_position_embeddings": 0}, "max_position_embeddings"),
+        ({"temperature": 0}, "temperature in config.json is 0; make it a number above 0"),
+        ({"temperature": -1.5}, "temperature in config.json is -1.5;"),
+        ({"temperature": "1.5"}, "temperature in config.json is '1.5';"),
+        ({"temperature": True}, "temperature in config.json is True;"),
+        ({"temperature": float("nan")}, "temperature in config.json is nan;"),
+        ({"temperature": float("inf")}, "temperature in config.json is inf;"),
+        ({"temperature": 10**400}, "make it a number above 0"),
+        ({"problem_type": "regression"}, "single_label_classification or multi_label"),
+        ({"problem_type": 1}, "problem_type in config.json is 1;"),
         ({"vocab_size": 5}, "tokenizer knows 10 tokens, the model 5"),
     ],
 )

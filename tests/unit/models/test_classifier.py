@@ -93,10 +93,54 @@ def test_settings(make_bundle: Callable[..., Path]) -> None:
     assert calm.predict("ball").score == pytest.approx(0.5, abs=0.02)
 
 
+def test_the_bundle_says_how_sure_its_scores_are(make_bundle: Callable[..., Path]) -> None:
+    text = "ball bank goal"
+    plain = TextClassifier.load(make_bundle("plain")).predict(text)
+    folder = make_bundle("warm", config={"temperature": 4})
+    warm = TextClassifier.load(folder)
+    assert warm.settings.temperature == 4
+    assert warm.predict(text).category == plain.category
+    assert 0.5 < warm.predict(text).score < plain.score
+    hot = TextClassifier.load(folder, temperature=1)
+    assert hot.predict(text).scores == plain.scores
+
+
+def test_a_multi_label_bundle(make_bundle: Callable[..., Path]) -> None:
+    folder = make_bundle(config={"problem_type": "multi_label_classification"})
+    text = "ball ball bank"
+    assert TextClassifier.load(folder).predict(text).labels == ("Sports", "Business")
+    assert TextClassifier.load(folder).annotate(text)["class"] == ["Sports", "Business"]
+    one = TextClassifier.load(folder, activation="softmax").predict(text)
+    assert one.labels == ("Sports",)
+    assert sum(one.scores.values()) == pytest.approx(1)
+    assert TextClassifier.load(folder, multi_label=False).predict(text).labels == ("Sports",)
+
+
+def test_case_is_the_tokenizers_affair(make_bundle: Callable[..., Path]) -> None:
+    uncased = TextClassifier.load(make_bundle("uncased"))
+    assert not uncased.case_sensitive
+    assert uncased.predict("BALL Goal").scores == uncased.predict("ball goal").scores
+    folder = make_bundle("cased")
+    file = folder / "tokenizer.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"normalizer": None}))
+    cased = TextClassifier.load(folder)
+    assert cased.case_sensitive
+    assert cased.predict("ball goal").scores == uncased.predict("ball goal").scores
+    assert cased.predict("BALL Goal").scores != cased.predict("ball goal").scores
+
+
+def test_the_default_model_minds_case(classifier: TextClassifier) -> None:
+    assert classifier.case_sensitive
+    assert classifier.labels() == ("World", "Sports", "Business", "Sci/Tech")  # getClasses
+
+
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
         ({"max_length": 513}, "choose 1 to 512"),
+        ({"max_length": 0}, "choose 1 to 512"),
+        ({"long_text": "cut"}, "choose one of truncate, average, max"),
+        ({"temperature": 0}, "choose a number above 0"),
         ({"activation": "relu"}, "choose one of softmax, sigmoid"),
         ({"threshold": 2}, "choose a score from 0 to 1"),
         ({"threads": 0}, "choose a number from 1 on"),
@@ -124,10 +168,11 @@ def test_a_text_that_cannot_be_classified(make_bundle: Callable[..., Path]) -> N
 
 
 def test_logits(classifier: TextClassifier) -> None:
-    logits, truncated = classifier.logits(list(NEWS.values()))
+    logits, truncated, windows = classifier.logits(list(NEWS.values()))
     assert logits.shape == (4, 4)
     assert logits.argmax(axis=1).tolist() == [0, 1, 2, 3]
     assert truncated == [False] * 4
+    assert windows == [1] * 4
     assert classifier.logits([])[0].shape == (0, 4)
 
 

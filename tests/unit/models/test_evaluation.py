@@ -16,6 +16,7 @@ from models.evaluate import evaluate
 from models.labelled_news import LabelledNews, read_csv
 from models.onnx import ModelError
 from models.plot import PlotError, check_plot
+from models.scores import ScoreSettings
 
 TEST_CSV = Path(__file__).parents[3].parent / "shared" / "data" / "ag_news" / "test.csv"
 
@@ -61,7 +62,29 @@ def test_json(tiny: TextClassifier) -> None:
     assert values["accuracy_interval"] == list(e.accuracy_interval)
 
 
+def test_temperature(tiny: TextClassifier, make_bundle: Callable[..., Path]) -> None:
+    plain = evaluate(tiny, NEWS, calibrate=True)
+    fitted = plain.fitted_temperature
+    assert fitted is not None
+    assert (plain.temperature, evaluate(tiny, NEWS).fitted_temperature) == (1, None)
+    warm = evaluate(TextClassifier.load(make_bundle("warm", config={"temperature": fitted})), NEWS)
+    assert warm.temperature == fitted
+    assert warm.eval_loss < plain.eval_loss
+    assert warm.expected_calibration_error != plain.expected_calibration_error
+    assert warm.confusion == plain.confusion
+    # The fit is to the logits: the temperature in use does not matter.
+    again = evaluate(
+        TextClassifier(tiny.bundle, settings=ScoreSettings(temperature=9)), NEWS, calibrate=True
+    )
+    assert again.fitted_temperature == fitted
+
+
 def test_what_cannot_be_evaluated(tiny: TextClassifier) -> None:
+    windowed = TextClassifier(tiny.bundle, settings=ScoreSettings(long_text="max"))
+    with pytest.raises(
+        ValueError, match="long_text 'max': a temperature is fitted to texts of one"
+    ):
+        evaluate(windowed, NEWS, calibrate=True)
     with pytest.raises(ValueError, match="no texts"):
         evaluate(tiny, LabelledNews((), ()))
     with pytest.raises(ValueError, match="batch_size 0"):

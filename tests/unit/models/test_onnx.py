@@ -138,7 +138,7 @@ def test_logits_of_another_shape(make_bundle: Callable[..., Path]) -> None:
 def test_same_text_same_score_whoever_shares_its_batch(default_bundle: Bundle) -> None:
     model = OnnxModel(default_bundle)
     texts = [f"Shares of company {i} rise" + " and fall" * (i % 9) for i in range(24)]
-    rows = [ids for ids, _ in TextTokenizer(default_bundle)(texts)]
+    rows = [t.windows[0] for t in TextTokenizer(default_bundle)(texts)]
     together = model.logits(rows)
     alone = [model.logits([row])[0] for row in rows]
     for a, b in zip(together, alone, strict=True):
@@ -150,9 +150,8 @@ def test_same_text_same_score_whoever_shares_its_batch(default_bundle: Bundle) -
 def test_dynamic_ranges_do_depend_on_the_batch(default_bundle: Bundle) -> None:
     """What running row by row is for: in one batch, the same rows give other logits."""
     model = OnnxModel(default_bundle)
-    rows = [
-        ids for ids, _ in TextTokenizer(default_bundle)(["Rain stops play", "Shares fall hard"])
-    ]
+    texts = ["Rain stops play", "Shares fall hard"]
+    rows = [t.windows[0] for t in TextTokenizer(default_bundle)(texts)]
     assert len(rows[0]) == len(rows[1])
     ids = np.array(rows, np.int64)
     (batch,) = model._session.run(

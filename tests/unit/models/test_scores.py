@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.scores import ScoreSettings, labels_above, score
+from models.bundle import Bundle
+from models.scores import DEFAULT_SETTINGS, ScoreSettings, labels_above, score, score_windows
 
 LABELS = ("a", "b", "c")
 finite = st.floats(-1e6, 1e6, width=32)
@@ -48,6 +50,49 @@ def test_temperature_softens_and_keeps_the_category() -> None:
     assert soft[1][1] < plain[1][1]
 
 
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("temperature", [5e-324, 1e-300, 1e300])
+def test_any_temperature_gives_scores(activation: str, temperature: float) -> None:
+    category, scores = score([1.0, 3.0, -2.0], ScoreSettings(activation, temperature=temperature))
+    assert category == 1
+    assert scores[1] == max(scores)
+    assert all(0 <= s <= 1 for s in scores)
+
+
+def test_windows_are_joined() -> None:
+    windows = [np.array([0, math.log(3)]), np.array([math.log(4), 0]), np.array([0.0, 0.0])]
+    each = [score(w)[1] for w in windows]
+    top, scores = score_windows(windows, ScoreSettings(long_text="average"))
+    assert (top, scores) == (0, pytest.approx(np.mean(each, axis=0).tolist()))
+    top, scores = score_windows(windows, ScoreSettings(long_text="max"))
+    assert (top, scores) == (0, pytest.approx([0.8, 0.75]))
+    assert score_windows(windows[:1]) == score(windows[0])
+    warm = ScoreSettings(long_text="max", temperature=2)
+    assert score_windows(windows, warm)[1] == pytest.approx(
+        [score(windows[1], warm)[1][0], score(windows[0], warm)[1][1]]
+    )
+
+
+def test_a_window_that_failed_fails_the_text() -> None:
+    with pytest.raises(OSError, match="no"):
+        score_windows([np.zeros(2), OSError("no"), np.zeros(2)], DEFAULT_SETTINGS)
+
+
+def test_what_is_left_to_the_bundle(default_bundle: Bundle) -> None:
+    plain = dataclasses.replace(default_bundle, temperature=1.5, multi_label=False)
+    several = dataclasses.replace(default_bundle, temperature=1.0, multi_label=True)
+    assert ScoreSettings().of(plain) == ScoreSettings("softmax", 0.5, False, 1.5)
+    assert ScoreSettings().of(several) == ScoreSettings("sigmoid", 0.5, True, 1.0)
+    # What was said explicitly wins.
+    assert ScoreSettings("sigmoid").of(plain) == ScoreSettings("sigmoid", 0.5, False, 1.5)
+    assert ScoreSettings("softmax").of(several) == ScoreSettings("softmax", 0.5, False, 1.0)
+    for asked in (
+        ScoreSettings("softmax", 0.2, True, 3.0, "max"),
+        ScoreSettings("sigmoid", 0.2, False, 1.0, "average"),
+    ):
+        assert asked.of(plain) == asked.of(several) == asked
+
+
 def test_labels_above() -> None:
     several = ScoreSettings(activation="sigmoid", threshold=0.5, multi_label=True)
     assert labels_above(1, [0.5, 0.9, 0.4], LABELS, several) == ("b", "a")
@@ -66,6 +111,8 @@ def test_labels_above() -> None:
         ({"threshold": math.nan}, "choose a score from 0 to 1"),
         ({"temperature": 0}, "choose a number above 0"),
         ({"temperature": math.inf}, "choose a number above 0"),
+        ({"temperature": math.nan}, "choose a number above 0"),
+        ({"long_text": "cut"}, "long_text 'cut': choose one of truncate, average, max"),
     ],
 )
 def test_wrong_settings_name_the_choices(settings: dict[str, float], words: str) -> None:

@@ -24,8 +24,18 @@ def cut(ids: list[int], max_length: int) -> tuple[int, ...]:
     return (*ids[: max_length - 1], EOS)
 
 
+def rows(tokenizer: TextTokenizer, texts: list[str]) -> list[tuple[tuple[int, ...], bool]]:
+    """The one row of each text, and whether it was truncated."""
+    found = []
+    for text in tokenizer(texts):
+        [ids] = text.windows
+        assert text.tokens == len(ids)
+        found.append((ids, text.truncated))
+    return found
+
+
 def test_a_sentence(default_bundle: Bundle) -> None:
-    assert TextTokenizer(default_bundle)(["Hello world", ""]) == [
+    assert rows(TextTokenizer(default_bundle), ["Hello world", ""]) == [
         ((0, 44, 11239, 734, 2), False),
         ((0, 2), False),
     ]
@@ -43,19 +53,19 @@ def test_a_sentence(default_bundle: Bundle) -> None:
 def test_small_limits(
     default_bundle: Bundle, max_length: int, expected: list[tuple[tuple[int, ...], bool]]
 ) -> None:
-    assert TextTokenizer(default_bundle, max_length)(["", "a", "a b"]) == expected
+    assert rows(TextTokenizer(default_bundle, max_length), ["", "a", "a b"]) == expected
 
 
 def test_around_the_limit(default_bundle: Bundle) -> None:
     tokenizer = TextTokenizer(default_bundle, 12)
     whole = default_bundle.tokenizer()
     texts = ["a" + " b" * n for n in range(20)]
-    rows = tokenizer(texts)
-    for text, (ids, truncated) in zip(texts, rows, strict=True):
+    found = rows(tokenizer, texts)
+    for text, (ids, truncated) in zip(texts, found, strict=True):
         full = whole.encode(text).ids
         assert ids == cut(full, 12)
         assert truncated == (len(full) > 12)
-    assert {truncated for _, truncated in rows} == {True, False}
+    assert {truncated for _, truncated in found} == {True, False}
 
 
 @pytest.mark.parametrize("max_length", [0, 513, -1])
@@ -67,7 +77,7 @@ def test_the_range_is_named(default_bundle: Bundle, max_length: int) -> None:
 def test_a_model_may_take_fewer(make_bundle: Callable[..., Path]) -> None:
     tokenizer = TextTokenizer(Bundle.load(make_bundle()), 512)
     assert tokenizer.max_length == 16
-    ids, truncated = tokenizer(["ball " * 100])[0]
+    ids, truncated = rows(tokenizer, ["ball " * 100])[0]
     assert ids == (1, *[4] * 14, 2)
     assert truncated
 
@@ -100,7 +110,7 @@ def test_shortening_changes_nothing(
     default_bundle: Bundle, pieces: list[str], times: int, max_length: int
 ) -> None:
     text = "".join(pieces) * times
-    (ids, truncated), *_ = tokenizer_of(default_bundle, max_length)([text])
+    [(ids, truncated)] = rows(tokenizer_of(default_bundle, max_length), [text])
     full = whole_tokenizer_of(default_bundle).encode(text.replace("\ud800", "\ufffd")).ids
     if max_length > 1:
         assert ids == cut(full, max_length)
@@ -111,7 +121,7 @@ def test_shortening_changes_nothing(
 def test_a_very_long_text(default_bundle: Bundle, piece: str) -> None:
     text = piece * (200_000 // len(piece.encode()))
     tokenizer = TextTokenizer(default_bundle)
-    ((ids, truncated),) = tokenizer([text])
+    [(ids, truncated)] = rows(tokenizer, [text])
     assert truncated
     assert ids == cut(default_bundle.tokenizer().encode(text).ids, 512)
 

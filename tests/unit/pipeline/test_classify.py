@@ -147,6 +147,25 @@ def test_scores_settings() -> None:
     assert plain.split("\t")[0] == ",".join(values["labels"])
 
 
+def test_long_texts() -> None:
+    text = f"{SPORTS}. " + f"{BUSINESS}. " * 12
+    args = (text, "--json", "--max_length", "20")
+    cut = json.loads(run(*args).stdout)
+    assert (cut["category"], cut["tokens"], cut["truncated"]) == ("Sports", 20, True)
+    for long_text in ("average", "max"):
+        found = json.loads(run(*args, "--long_text", long_text).stdout)
+        assert found["tokens"] > 100
+        assert not found["truncated"]
+        assert (sum(found["scores"].values()) > 1.01) == (long_text == "max")
+    assert json.loads(run(*args, "--long_text", "average").stdout)["category"] == "Business"
+
+
+def test_temperature() -> None:
+    plain, warm = (json.loads(run(SPORTS, "--json", "--temperature", t).stdout) for t in ("1", "9"))
+    assert plain["category"] == warm["category"]
+    assert warm["score"] < plain["score"]
+
+
 def test_a_terminal_gets_a_bar_of_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
 
@@ -188,6 +207,8 @@ def test_a_text_that_cannot_be_classified(monkeypatch: pytest.MonkeyPatch) -> No
         (("a", "--threshold", "2"), ConfigurationError, "--threshold 2.0: choose a score"),
         (("a", "--model", "/no/such"), BundleError, "no such folder"),
         (("a", "--activation", "relu"), Exception, "softmax.*sigmoid"),
+        (("a", "--long_text", "cut"), Exception, "truncate.*average.*max"),
+        (("a", "--temperature", "0"), ConfigurationError, "--temperature 0.0: choose a number"),
     ],
 )
 def test_what_is_wrong(args: tuple[str, ...], kind: type[Exception], words: str) -> None:
@@ -205,6 +226,7 @@ def test_settings_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_help_names_every_option() -> None:
     text = run("--help").stdout
-    for option in ("model", "max_length", "activation", "threshold", "multi_label", "json"):
+    scores = ("activation", "threshold", "multi_label", "temperature")
+    for option in ("model", "max_length", "long_text", *scores, "json"):
         assert f"--{option}" in text
         assert f"NEWSBEAM_{option.upper()}" in text

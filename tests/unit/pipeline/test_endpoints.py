@@ -71,11 +71,10 @@ def test_a_uri_that_cannot_work_is_named_with_the_fix(uri: str, named: str) -> N
 def test_any_text_is_an_endpoint_or_a_clear_error(text: str) -> None:
     try:
         found = parse(text)
-    except ConfigurationError as e:
-        assert str(e)
-    else:
-        assert isinstance(found, KafkaEndpoint | FileEndpoint | StdEndpoint)
-        assert found.uri == text
+    except ConfigurationError:
+        return
+    assert isinstance(found, KafkaEndpoint | FileEndpoint | StdEndpoint)
+    assert found.uri == text
 
 
 passwords = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=6, max_size=20)

@@ -62,6 +62,25 @@ def test_limit_and_batch_size(news: Path) -> None:
     assert steps == pytest.approx(2)
 
 
+def test_calibrate(news: Path) -> None:
+    values = json.loads(run("--csv", news, "--json", "--calibrate").stdout)
+    fitted = values["fitted_temperature"]
+    assert fitted > 1  # 4 of 5 are right, and the scores are surer than that
+    assert f'"temperature": {fitted:.4f}' in run("--csv", news, "--calibrate").stdout
+    warm = json.loads(run("--csv", news, "--json", "--temperature", str(fitted)).stdout)
+    assert warm["temperature"] == fitted
+    assert warm["eval_loss"] < values["eval_loss"]
+    assert warm["fitted_temperature"] is None
+
+
+def test_long_texts(news: Path) -> None:
+    args = ("--csv", news, "--max_length", "8", "--long_text", "max")
+    values = json.loads(run(*args, "--json").stdout)
+    assert (values["truncated"], values["long_text"]) == (0, "max")
+    news.write_text("2,Cup," + "final win " * 400 + "\n")
+    assert "1 texts were longer than 64 windows of 8 tokens" in run(*args).stdout
+
+
 def test_tables(news: Path) -> None:
     text = run("--csv", news).stdout
     assert "eval_accuracy" in text
@@ -90,6 +109,12 @@ def test_what_is_wrong(news: Path, tmp_path: Path) -> None:
         (("--csv", broken), ConfigurationError, "line 1: '9' is no label"),
         (("--csv", news, "--plot", tmp_path / "a.doc"), ConfigurationError, "ends in .png"),
         (("--csv", news, "--max_length", "600"), ConfigurationError, "--max_length 600"),
+        (("--csv", news, "--temperature", "-1"), ConfigurationError, "--temperature -1.0: choose"),
+        (
+            ("--csv", news, "--calibrate", "--long_text", "max"),
+            ConfigurationError,
+            "--long_text max: a temperature is fitted to texts of one row",
+        ),
         (("--csv", news, "--model", tmp_path / "no"), BundleError, "no such folder"),
     ):
         result = run(*args)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from collections.abc import Sequence
 
 import apache_beam as beam
+import msgspec
 import pytest
 from apache_beam.internal import pickler
 from apache_beam.ml.inference.base import PredictionResult, RunInference
@@ -14,7 +16,7 @@ from apache_beam.utils.timestamp import Timestamp
 
 from models.bundle import Bundle
 from models.onnx import ModelError
-from models.scores import ScoreSettings
+from models.scores import ScoreSettings, score
 from tests.unit.fakes import FakeModel
 from tests.unit.running import local_pipeline
 from transforms.classify import Categorize, OnnxTextClassifier
@@ -39,7 +41,7 @@ def tokenized(row: Sequence[int], offset: int = 0) -> TokenizedNews:
         b"{}", timestamp=1_600_000_000_000 + offset, source=KafkaPosition("news", 0, offset)
     )
     item = NewsItem(message, f"n-{offset}", "text", {"title": "text"}, THEN)
-    return TokenizedNews(item, tuple(row), truncated=False)
+    return TokenizedNews(item, (tuple(row),), len(row), truncated=False)
 
 
 def favour(row: Sequence[int]) -> list[float]:
@@ -49,9 +51,12 @@ def favour(row: Sequence[int]) -> list[float]:
     return [4.0 if i == row[0] else 0.0 for i in range(4)]
 
 
-def run(batch: Sequence[TokenizedNews | DeadLetter]) -> list[PredictionResult | DeadLetter]:
+def run(
+    batch: Sequence[TokenizedNews | DeadLetter], settings: ScoreSettings | None = None
+) -> list[PredictionResult | DeadLetter]:
     model = FakeModel(favour)
-    return list(OnnxTextClassifier().run_inference(batch, model))  # type: ignore[arg-type]
+    handler = OnnxTextClassifier(settings=settings)
+    return list(handler.run_inference(batch, model))  # type: ignore[arg-type]
 
 
 def test_each_row_gets_the_scores_of_all_labels() -> None:
@@ -75,6 +80,56 @@ def test_a_poison_row_costs_one_dead_letter() -> None:
     assert (letter.stage, letter.error) == ("OnnxTextClassifier", "poison row")
     assert letter.model == Bundle.load().model_id
     assert TALLY.snapshot().dead_letters == {"OnnxTextClassifier": 1}
+
+
+def windowed(rows: Sequence[Sequence[int]], offset: int = 0) -> TokenizedNews:
+    return msgspec.structs.replace(
+        tokenized([0], offset), windows=tuple(map(tuple, rows)), tokens=9
+    )
+
+
+def test_windows_are_joined_again() -> None:
+    letter = dead_letter(Message(b"x"), "ParseNews", ValueError("no"))
+    batch = [tokenized([2]), windowed([[0], [1], [1]], 1), letter, tokenized([3], 2)]
+    one, zero = run([tokenized([1]), tokenized([0])])
+    for long_text in ("average", "max"):
+        settings = ScoreSettings(long_text=long_text)
+        first, joined, passed, last = run(batch, settings)
+        assert [first, last] == run([batch[0], batch[3]])
+        assert passed == letter
+        assert isinstance(joined, PredictionResult)
+        assert isinstance(one, PredictionResult)
+        assert isinstance(zero, PredictionResult)
+        for label, value in joined.inference.items():
+            a, b = zero.inference[label], one.inference[label]
+            expected = max(a, b) if long_text == "max" else (a + 2 * b) / 3
+            assert value == pytest.approx(expected)
+        item = categorized(joined)
+        assert (item.category, item.tokens) == ("World" if long_text == "max" else "Sports", 9)
+
+
+def test_a_poison_window_costs_one_dead_letter() -> None:
+    batch = [tokenized([1]), windowed([[0], [9], [9], [2]], 1), windowed([[3], [3]], 2)]
+    first, letter, last = run(batch, ScoreSettings(long_text="average"))
+    assert [first, last] == run([batch[0], batch[2]])
+    assert isinstance(letter, DeadLetter)
+    assert (letter.message, letter.error) == (batch[1].news.message, "poison row")
+    assert TALLY.snapshot().dead_letters == {"OnnxTextClassifier": 1}
+
+
+def test_scores_are_the_bundles_way() -> None:
+    """Of the bundle in use: an update may bring another."""
+    handler, model = OnnxTextClassifier(), FakeModel(favour)
+    [plain] = handler.run_inference([tokenized([1])], model)  # type: ignore[arg-type]
+    model.bundle = dataclasses.replace(model.bundle, temperature=3.0)
+    [warm] = handler.run_inference([tokenized([1])], model)  # type: ignore[arg-type]
+    assert warm.inference == dict(
+        zip(LABELS, score(favour([1]), ScoreSettings(temperature=3))[1], strict=True)
+    )
+    assert warm.inference["Sports"] < plain.inference["Sports"]
+    model.bundle = dataclasses.replace(model.bundle, temperature=1.0, multi_label=True)
+    [several] = handler.run_inference([tokenized([1])], model)  # type: ignore[arg-type]
+    assert several.inference["World"] == pytest.approx(0.5)
 
 
 def test_dead_letters_pass_in_their_place() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections import Counter
 from importlib import resources
 from pathlib import Path
@@ -11,7 +13,7 @@ import apache_beam as beam
 import pytest
 from apache_beam.testing.util import BeamAssertException, assert_that, equal_to
 
-from models.bundle import BundleError
+from models.bundle import DEFAULT_BUNDLE, Bundle, BundleError
 from pipeline.demo.poison import POISON
 from tests.unit.running import local_pipeline
 from transforms.classify_news import ClassifyNews
@@ -99,6 +101,33 @@ def test_settings_reach_the_steps() -> None:
         assert_that(found, equal_to([("7", 16, True, 4)]))
 
 
+def test_long_texts_are_classified_whole() -> None:
+    sport = "Striker scores twice as hosts win the cup final. "
+    text = sport * 2 + "Shares slide after bank reports quarterly loss. " * 30
+    for long_text, expected in (
+        ("truncate", ("Sports", 24, True)),
+        ("average", ("Business", len(Bundle.load().tokenizer().encode(text.strip()).ids), False)),
+    ):
+        transform = ClassifyNews(format="text", max_length=24, long_text=long_text)
+        assert transform.labels() == ("World", "Sports", "Business", "Sci/Tech")
+        with local_pipeline() as p:
+            result = p | beam.Create([text.strip()]) | transform
+            found = result.categorized | beam.Map(lambda i: (i.category, i.tokens, i.truncated))
+            assert_that(found, equal_to([expected]))
+
+
+def test_temperature_and_labels_go_by_the_bundle(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(DEFAULT_BUNDLE, tmp_path / "several"))
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"temperature": 1e6, "problem_type": "multi_label_classification"}
+    (folder / "config.json").write_text(json.dumps(config))
+    with local_pipeline() as p:
+        result = p | beam.Create(["Cup final"]) | ClassifyNews(folder, format="text", threshold=0.4)
+        # At such a temperature nothing is sure, and the sigmoid of each label is a half.
+        found = result.categorized | beam.Map(lambda i: (round(i.score, 2), len(i.labels)))
+        assert_that(found, equal_to([(0.5, 4)]))
+
+
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
@@ -107,6 +136,8 @@ def test_settings_reach_the_steps() -> None:
         ({"max_length": 0}, "max_length 0"),
         ({"max_length": 513}, "max_length 513"),
         ({"activation": "relu"}, "relu"),
+        ({"long_text": "cut"}, "'cut': choose one of truncate, average, max"),
+        ({"temperature": 0}, "temperature 0"),
         ({"threshold": 1.5}, "1.5"),
         ({"text_fields": []}, "text_fields"),
     ],

@@ -46,32 +46,49 @@ def test_token_ids_are_the_tokenizers() -> None:
     text = "Striker scores twice as hosts win the cup final"
     expected = Bundle.load().tokenizer().encode(text).ids
     found = tokenized(step(), text)
-    assert list(found.input_ids) == expected
+    assert found.windows == (tuple(expected),)
+    assert found.tokens == len(expected)
     assert not found.truncated
 
 
 @given(st.text(max_size=100))
 def test_a_row_is_never_longer_than_asked_for(eight: TokenizeNews, text: str) -> None:
-    found = tokenized(eight, text)
-    assert 1 <= len(found.input_ids) <= 8
+    [ids] = tokenized(eight, text).windows
+    assert 1 <= len(ids) <= 8
 
 
 def test_what_is_cut_off_is_said(eight: TokenizeNews) -> None:
     short, long = tokenized(eight, "Cup final"), tokenized(eight, "Cup final " * 20)
     assert not short.truncated
     assert long.truncated
-    assert len(long.input_ids) == 8
+    assert long.tokens == len(long.windows[0]) == 8
     # The closing special token stays.
-    assert long.input_ids[-1] == short.input_ids[-1]
+    assert long.windows[0][-1] == short.windows[0][-1]
 
 
 def test_a_lone_surrogate_is_no_error(eight: TokenizeNews) -> None:
-    assert tokenized(eight, "half \ud83d").input_ids
+    assert tokenized(eight, "half \ud83d").windows
 
 
 def test_dead_letters_pass(eight: TokenizeNews) -> None:
     letter = dead_letter(Message(b"x"), "ParseNews", ValueError("no"))
     assert list(eight.process(letter)) == [letter]
+
+
+@pytest.mark.parametrize("long_text", ["average", "max"])
+def test_long_texts_in_windows(long_text: str) -> None:
+    tokenize = TokenizeNews(max_length=8, long_text=long_text)
+    tokenize.setup()
+    found = tokenized(tokenize, "Cup final " * 20)
+    assert {len(w) for w in found.windows} == {8}
+    assert found.tokens == len(Bundle.load().tokenizer().encode("Cup final " * 20).ids)
+    assert not found.truncated
+    assert len(tokenized(tokenize, "Cup final").windows) == 1
+
+
+def test_what_long_text_may_be() -> None:
+    with pytest.raises(ConfigurationError, match="'cut': choose one of truncate, average, max"):
+        TokenizeNews(long_text="cut")
 
 
 @pytest.mark.parametrize("max_length", [0, -1, 513])

@@ -129,7 +129,7 @@ def test_the_error_names_the_setting(arguments: dict[str, Any], named: str) -> N
 
 
 def test_a_line_that_is_no_setting_is_named_by_its_number_only(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="kafka.properties:2") as caught:
+    with pytest.raises(ConfigurationError, match=r"kafka\.properties:2") as caught:
         of(config_file=file(tmp_path, f"client_id=x\n{PASSWORD}\n"))
     assert PASSWORD not in str(caught.value)
 

@@ -89,6 +89,7 @@ def test_start_times(text: str, ms: int) -> None:
 @example("Latest")
 def test_any_start_is_a_start_or_a_clear_error(text: str) -> None:
     try:
-        assert isinstance(start_at(text), str | int)
-    except ConfigurationError as e:
-        assert "committed, earliest, latest" in str(e)
+        start = start_at(text)
+    except ConfigurationError:
+        return
+    assert isinstance(start, int) or start in {"committed", "earliest", "latest"}

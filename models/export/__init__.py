@@ -1,0 +1,1 @@
+"""Makes bundles of models that come from elsewhere: checkpoints, and models of Spark NLP."""

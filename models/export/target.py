@@ -1,0 +1,43 @@
+"""The folder that an export makes: whole or not at all."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from models.bundle import BundleError
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """Gives a folder to fill, which takes the target's place and name if nothing fails.
+
+    Args:
+        target: The folder to make; it may exist, but must be empty.
+
+    Raises:
+        BundleError: It cannot be made, or holds something.
+    """
+    target = target.expanduser().absolute()
+    if target.exists() and not target.is_dir():
+        raise BundleError(f"folder {target}: is a file; name a new folder")
+    if target.is_dir() and any(target.iterdir()):
+        raise BundleError(f"folder {target}: is not empty; name a new folder")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Beside the target, so that a rename is all that is left to do.
+        temporary = tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-")
+    except OSError as e:
+        raise BundleError(
+            f"folder {target}: cannot be made ({e.strerror}); name one that can be written to"
+        ) from e
+    with temporary:
+        # Called as it will be: the name is part of the bundle.
+        folder = Path(temporary.name) / target.name
+        folder.mkdir()
+        yield folder
+        if target.is_dir():
+            target.rmdir()
+        folder.rename(target)

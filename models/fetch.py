@@ -1,0 +1,271 @@
+"""Brings a model from the Hugging Face hub or a cloud's storage into a folder of the local cache."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from models.bundle import MODEL_FILES, BundleError
+from models.tokenizer_files import TOKENIZER_FILES
+
+#: What pip has to install before Apache Beam can read an address.
+EXTRAS = {"gs": "gcp", "s3": "aws", "azfs": "azure"}
+
+_HUB_NAME = re.compile(r"(?:[\w.-]+/)?[\w.-]+(?:@(?P<revision>\S+))?", re.ASCII)
+# On the hub, models often keep their ONNX files in a folder.
+_FOLDERS = ("", "onnx/")
+# Weights of large models lie beside the graph.
+_SUFFIXES = ("", "_data", ".data")
+_SETTINGS = ("config.json", *TOKENIZER_FILES)
+
+# One address is one model for as long as the process lives: the step that tokenizes and the one
+# that classifies load it separately, and must not get two versions of it.
+_found: dict[str, Path] = {}
+_lock = threading.Lock()
+
+
+def fetch(uri: str) -> Path:
+    """Turns the address of a model into a local folder, which holds only what a bundle needs.
+
+    What was fetched stays in a cache (`cache_folder`), under the version of its files, so that it
+    is fetched once a machine; any number of processes may do so at once. Of several ONNX files, only
+    the one that a bundle would use is fetched.
+
+    Args:
+        uri: `hf://org/name` or `hf://org/name@revision` (branch, tag or commit), or an address that
+            Apache Beam reads, such as `gs://bucket/folder` and `s3://bucket/folder`.
+
+    Raises:
+        BundleError: It cannot be had; the message says why, and what to do.
+    """
+    with _lock:
+        known = _found.get(uri)
+        if known is None or not known.is_dir():
+            try:
+                known = _from_hub(uri) if uri.lower().startswith("hf://") else _from_beam(uri)
+            except OSError as e:
+                raise BundleError(
+                    f"model {uri!r}: cannot be kept in {cache_folder()} ({_one_line(e)}); name "
+                    "another folder in NEWSBEAM_CACHE"
+                ) from e
+            _found[uri] = known
+        return known
+
+
+def cache_folder() -> Path:
+    """Where fetched models are kept: NEWSBEAM_CACHE, or newsbeam in the user's folder of caches."""
+    if named := os.environ.get("NEWSBEAM_CACHE"):
+        return Path(named).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path("~/.cache").expanduser()) / "newsbeam"
+
+
+def split_hub_uri(uri: str) -> tuple[str, str | None]:
+    """The name of a model on the hub and its revision, out of `hf://org/name[@revision]`.
+
+    Raises:
+        BundleError: It is no such address.
+    """
+    text = uri[len("hf://") :]
+    match = _HUB_NAME.fullmatch(text)
+    if not match:
+        raise BundleError(
+            f"model {uri!r}: names no model; write hf://org/name or hf://org/name@revision"
+        )
+    return text.partition("@")[0], match["revision"]
+
+
+# ---- The hub -------------------------------------------------------------------------------------
+
+
+def _from_hub(uri: str) -> Path:
+    name, revision = split_hub_uri(uri)
+    quantized, plain = MODEL_FILES
+    snapshot = _snapshot(uri, name, revision, [*_SETTINGS, *_places(quantized)])
+    if not any((snapshot / place).is_file() for place in _places(quantized)):
+        # The folder of a snapshot is called by its commit: both halves are of one version.
+        snapshot = _snapshot(uri, name, snapshot.name, [*_SETTINGS, *_places(plain)])
+    there = [p.relative_to(snapshot).as_posix() for p in snapshot.rglob("*") if p.is_file()]
+    chosen = _choose(uri, there, f"`newsbeam model export {name} DIR`")
+
+    def fill(folder: Path) -> None:
+        for target, source in chosen.items():
+            _link(snapshot / source, folder / target)
+
+    version = "\n".join([name, snapshot.name, *chosen.values()])
+    return _cached(version, name.rpartition("/")[2], fill)
+
+
+def _snapshot(uri: str, name: str, revision: str | None, files: list[str]) -> Path:
+    """The files of a model, in the hub's own cache, which other programs share."""
+    import huggingface_hub
+    from huggingface_hub import errors
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    if not sys.stderr.isatty():
+        disable_progress_bars()
+    try:
+        return Path(
+            huggingface_hub.snapshot_download(
+                name,
+                revision=revision,
+                allow_patterns=files,
+                endpoint=os.environ.get("HF_ENDPOINT"),
+            )
+        )
+    except errors.GatedRepoError as e:
+        raise BundleError(
+            f"model {uri!r}: its owner must let you in; ask on its page, and set HF_TOKEN"
+        ) from e
+    except errors.RevisionNotFoundError as e:
+        raise BundleError(
+            f"model {uri!r}: the hub knows no revision {revision!r} of it; name a branch, tag or "
+            "commit"
+        ) from e
+    except errors.RepositoryNotFoundError as e:
+        raise BundleError(
+            f"model {uri!r}: the hub knows no such model; check the name, and set HF_TOKEN if it "
+            "is private"
+        ) from e
+    except errors.HFValidationError as e:
+        raise BundleError(f"model {uri!r}: {_one_line(e)}; check the name") from e
+    except Exception as e:  # httpx's errors, and the hub's, which have no base in common
+        if isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EACCES, errno.EROFS):
+            raise
+        raise BundleError(
+            f"model {uri!r}: the hub cannot be reached, and the model is not in its cache yet "
+            f"({_reason(e)}); check the connection and HF_ENDPOINT, or name a local folder"
+        ) from e
+
+
+def _link(source: Path, target: Path) -> None:
+    """A second name for a file: it outlives a cleaning of the hub's cache, and costs no space."""
+    source = source.resolve()
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copyfile(source, target)
+
+
+# ---- What Apache Beam reads ----------------------------------------------------------------------
+
+
+def _from_beam(uri: str) -> Path:
+    from apache_beam.io.filesystem import CompressionTypes
+    from apache_beam.io.filesystems import FileSystems
+
+    base = uri.rstrip("/")
+    scheme = uri.partition("://")[0].lower()
+    patterns = [f"{base}/{folder}*" for folder in _FOLDERS]
+    try:
+        matches = FileSystems.match(patterns)
+    except ValueError as e:  # no file system for this scheme
+        extra = EXTRAS.get(scheme)
+        raise BundleError(
+            f"model {uri!r}: reading {scheme}:// needs Beam's {extra} extra; pip install "
+            f"'apache-beam[{extra}]'"
+            if extra
+            else f"model {uri!r}: cannot read {scheme}://; name a folder, hf://, gs:// or s3://"
+        ) from e
+    except Exception as e:  # every cloud has errors of its own
+        raise BundleError(
+            f"model {uri!r}: cannot be listed ({_reason(e)}); check the address and your "
+            "credentials"
+        ) from e
+    there = {
+        found.path[len(base) + 1 :]: found for match in matches for found in match.metadata_list
+    }
+    if not there:
+        raise BundleError(f"model {uri!r}: no files there; check the address")
+    chosen = _choose(uri, there, "`newsbeam model export`, and copy its folder there")
+    files = {target: there[source] for target, source in chosen.items()}
+
+    def fill(folder: Path) -> None:
+        for target, found in files.items():
+            try:
+                # As it is: `.gz` and its like mean nothing here.
+                with (
+                    FileSystems.open(
+                        found.path, compression_type=CompressionTypes.UNCOMPRESSED
+                    ) as source,
+                    (folder / target).open("wb") as copy,
+                ):
+                    shutil.copyfileobj(source, copy, 1 << 20)
+            except Exception as e:
+                if isinstance(e, OSError) and e.errno == errno.ENOSPC:
+                    raise
+                raise BundleError(
+                    f"model {uri!r}: cannot read {found.path} ({_reason(e)}); check your "
+                    "credentials and try again"
+                ) from e
+
+    version = [f"{f.path} {f.size_in_bytes} {f.last_updated_in_seconds}" for f in files.values()]
+    return _cached("\n".join([base, *version]), base.rpartition("/")[2], fill)
+
+
+# ---- Both ----------------------------------------------------------------------------------------
+
+
+def _places(model: str) -> list[str]:
+    return [folder + model + suffix for folder in _FOLDERS for suffix in _SUFFIXES]
+
+
+def _choose(uri: str, there: Collection[str], how: str) -> dict[str, str]:
+    """Which files make the bundle: the name of each in the bundle, and its path there."""
+    if "config.json" not in there:
+        raise BundleError(f"model {uri!r}: has no config.json; name a Hugging Face folder")
+    chosen = {name: name for name in _SETTINGS if name in there}
+    for model in MODEL_FILES:
+        for folder in _FOLDERS:
+            if folder + model in there:
+                return chosen | {
+                    model + suffix: folder + model + suffix
+                    for suffix in _SUFFIXES
+                    if folder + model + suffix in there
+                }
+    raise BundleError(
+        f"model {uri!r}: has neither {' nor '.join(MODEL_FILES)}; make one with {how}"
+    )
+
+
+def _cached(version: str, name: str, fill: Callable[[Path], None]) -> Path:
+    """The folder of the cache for a version of a model, filled unless it is there already."""
+    root = cache_folder()
+    # Called as the model is: records name the model by its folder.
+    folder = root / hashlib.sha256(version.encode()).hexdigest()[:16] / name
+    if folder.is_dir():
+        return folder
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root, prefix=".fetching-") as temporary:
+        new = Path(temporary) / name
+        new.mkdir()
+        fill(new)
+        folder.parent.mkdir(exist_ok=True)
+        try:
+            new.rename(folder)  # all of it, or nothing
+        except OSError:
+            if not folder.is_dir():
+                raise
+            # Another process was faster, with the same files.
+    return folder
+
+
+def _reason(error: Exception) -> str:
+    """The error at the bottom of it, in one line."""
+    bottom: BaseException = error
+    while bottom.__cause__ is not None:
+        bottom = bottom.__cause__
+    return f"{type(bottom).__name__}: {_one_line(bottom)}"
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else text[:199] + "…"

@@ -1,0 +1,193 @@
+"""Checkpoints of every family become bundles that give torch's scores."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.bundle import Bundle, BundleError
+from models.classifier import TextClassifier
+from models.export import graph
+from models.export.checkpoint import Checkpoint, load_checkpoint
+from models.export.export import ParityError, export
+from models.export.parity import Difference, Reference
+from models.operators import read_operators
+
+from .conftest import FAMILIES, LABELS, POSITIONS, MakeCheckpoint
+
+
+@pytest.fixture(scope="module")
+def checkpoint(make_checkpoint: MakeCheckpoint) -> Path:
+    return make_checkpoint("bert")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family(
+    make_checkpoint: MakeCheckpoint, tmp_path: Path, texts: list[str], family: str
+) -> None:
+    source = make_checkpoint(family)
+    bundle, parity = export(str(source), tmp_path / "bundle", texts=texts)
+    assert bundle.labels == LABELS
+    assert bundle.max_length == POSITIONS
+    assert parity.longest == POSITIONS  # the last text is longer, and cut as torch's is
+    assert parity.fp32.max_difference < 1e-5
+    assert parity.fp32.agreement == 1
+    assert parity.int8 is not None
+    assert 0 < parity.int8.max_difference < 0.2
+    assert json.loads((bundle.path / "parity.json").read_text())["texts"] == len(texts)
+
+    # What it is compared with is what transformers gives.
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    (bundle.path / "model_quantized.onnx").unlink()
+    pipe = transformers.AutoModelForSequenceClassification.from_pretrained(source).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(source)
+    batch = tokenizer(texts[:4], return_tensors="pt", padding=True, truncation=True, max_length=48)
+    batch.pop("token_type_ids", None)
+    with torch.inference_mode():
+        wanted = pipe(**batch).logits.softmax(-1).numpy()
+    classifier = TextClassifier(Bundle.load(bundle.path))
+    found = [[p.scores[label] for label in LABELS] for p in classifier.predict(texts[:4])]
+    assert np.abs(np.array(found) - wanted).max() < 1e-5
+    assert np.ptp(wanted, axis=0).max() > 0.01  # the texts are not all alike
+
+
+def test_what_is_made(checkpoint: Path, tmp_path: Path, texts: list[str]) -> None:
+    said: list[str] = []
+    bundle, _ = export(str(checkpoint), tmp_path / "news", texts=texts, say=said.append)
+    assert sorted(p.name for p in bundle.path.iterdir()) == [
+        "README.md",
+        "config.json",
+        "model.onnx",
+        "model_quantized.onnx",
+        "parity.json",
+        "tokenizer.json",
+    ]
+    assert bundle.name == "news"
+    assert bundle.model_file.name == "model_quantized.onnx"
+    assert bundle.dynamic_int8
+    assert [p.name for p in tmp_path.iterdir()] == ["news"]  # nothing else is left
+    assert len(said) == 4
+    card = (bundle.path / "README.md").read_text()
+    assert "`Business`" in card
+    assert "model_quantized.onnx" in card
+    for file in ("README.md", "config.json", "parity.json"):
+        assert str(checkpoint.parent) not in (bundle.path / file).read_text()
+
+    plain, quantized = (
+        read_operators(bundle.path / name).counts for name in ("model.onnx", "model_quantized.onnx")
+    )
+    assert "MatMulInteger" not in plain
+    # Six products a layer; those of two activations, and of one vector, stay.
+    assert quantized["MatMulInteger"] == 6 * 2
+    sizes = [(bundle.path / n).stat().st_size for n in ("model_quantized.onnx", "model.onnx")]
+    assert sizes[0] < sizes[1]
+
+
+def test_without_int8(checkpoint: Path, tmp_path: Path, texts: list[str]) -> None:
+    bundle, parity = export(str(checkpoint), tmp_path / "bundle", texts=texts, int8=False)
+    assert parity.int8 is None
+    assert bundle.model_file.name == "model.onnx"
+    assert "model_quantized" not in (bundle.path / "README.md").read_text()
+
+
+def test_large_weights_lie_beside_the_graph(
+    checkpoint: Path, tmp_path: Path, texts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graph, "INLINE_BYTES", 1000)
+    monkeypatch.setattr("models.export.quantize.INLINE_BYTES", 1000)
+    bundle, parity = export(str(checkpoint), tmp_path / "bundle", texts=texts)
+    names = {p.name for p in bundle.path.iterdir()}
+    assert {"model.onnx.data", "model_quantized.onnx.data"} <= names
+    assert parity.fp32.max_difference < 1e-5
+    bundle.verify()
+
+
+def test_a_multi_label_model(
+    make_checkpoint: MakeCheckpoint, tmp_path: Path, texts: list[str]
+) -> None:
+    source = make_checkpoint("distilroberta", problem_type="multi_label_classification")
+    bundle, parity = export(str(source), tmp_path / "bundle", texts=texts)
+    assert parity.activation == "sigmoid"
+    assert parity.fp32.max_difference < 1e-5
+    config = json.loads((bundle.path / "config.json").read_text())
+    assert config["problem_type"] == "multi_label_classification"
+
+
+def test_scores_that_differ_make_no_bundle(
+    checkpoint: Path, tmp_path: Path, texts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoiled(self: Checkpoint, rows: Any) -> np.ndarray:
+        found = honest(self, rows)
+        found[3, 0] += 0.5
+        return found
+
+    honest = Checkpoint.logits
+    monkeypatch.setattr(Checkpoint, "logits", spoiled)
+    with pytest.raises(ParityError, match=r"differ from torch's by .* no bundle was made") as e:
+        export(str(checkpoint), tmp_path / "bundle", texts=texts)
+    assert isinstance(e.value.parity.fp32, Difference)
+    assert e.value.parity.fp32.max_difference > 0.01
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_tokenizer_is_noticed(
+    checkpoint: Path, make_checkpoint: MakeCheckpoint, tmp_path: Path, texts: list[str]
+) -> None:
+    bundle, _ = export(str(checkpoint), tmp_path / "bundle", texts=texts, int8=False)
+    other = make_checkpoint("roberta")
+    (bundle.path / "tokenizer.json").write_bytes((other / "tokenizer.json").read_bytes())
+    with pytest.raises(BundleError, match="makes other tokens"):
+        Reference(load_checkpoint(str(checkpoint)), bundle, texts)
+
+
+def test_a_model_without_a_classifier(make_checkpoint: MakeCheckpoint) -> None:
+    source = make_checkpoint("bert", kind="ForMaskedLM")
+    with pytest.raises(BundleError, match=r"has no weights for .*it is no sequence classifier"):
+        load_checkpoint(str(source))
+
+
+def test_a_regression(make_checkpoint: MakeCheckpoint) -> None:
+    source = make_checkpoint("bert", id2label={0: "LABEL_0"})
+    with pytest.raises(BundleError, match="gives one number"):
+        load_checkpoint(str(source))
+
+
+def test_a_broken_checkpoint(checkpoint: Path, tmp_path: Path, torch: Any) -> None:
+    (tmp_path / "config.json").write_bytes((checkpoint / "config.json").read_bytes())
+    with pytest.raises(BundleError, match="transformers cannot load its Model") as e:
+        load_checkpoint(str(tmp_path))
+    assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize("source", ["./no", "/no/such/folder", "a/b/c", "~/no"])
+def test_no_such_folder(torch: Any, source: str) -> None:
+    with pytest.raises(BundleError, match="no such folder"):
+        load_checkpoint(source)
+
+
+@pytest.mark.parametrize("name", ["torch", "transformers"])
+def test_a_missing_package(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "torch", sys)  # anything that can be imported
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(BundleError, match=rf"{name}.*pip install 'newsbeam\[export\]'"):
+        export("org/name", tmp_path / "bundle")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["file", "full"])
+def test_a_target_that_is_taken(kind: str, tmp_path: Path) -> None:
+    target = tmp_path / "bundle"
+    if kind == "file":
+        target.touch()
+    else:
+        target.mkdir()
+        (target / "mine").touch()
+    with pytest.raises(BundleError, match=r"name a new folder"):
+        export("org/name", target)
+    assert target.exists()

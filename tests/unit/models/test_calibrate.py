@@ -1,0 +1,74 @@
+"""Calibration: the temperature that labels were drawn with is found again."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from models.calibrate import HIGHEST, LOWEST, fit_temperature, negative_log_likelihood
+from models.metrics import calibration, expected_calibration_error, log_softmax
+
+
+def drawn(temperature: float, texts: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
+    """Logits, and labels that come as often as the scores at a temperature say."""
+    random = np.random.default_rng(11)
+    logits = random.normal(0, 3, (texts, 4)).astype(np.float32)
+    noise = random.gumbel(size=logits.shape)
+    return logits, (logits / temperature + noise).argmax(axis=1)
+
+
+def error(logits: np.ndarray, targets: np.ndarray, temperature: float) -> float:
+    scores = np.exp(log_softmax(logits, temperature))
+    right = scores.argmax(axis=1) == targets
+    return expected_calibration_error(calibration(scores.max(axis=1), right))
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 1.7, 5.0])
+def test_the_temperature_is_found(temperature: float) -> None:
+    logits, targets = drawn(temperature)
+    found = fit_temperature(logits, targets)
+    assert found == pytest.approx(temperature, rel=0.05)
+    least = negative_log_likelihood(logits, targets, found)
+    for other in (found * 0.99, found * 1.01, temperature):
+        assert least <= negative_log_likelihood(logits, targets, other)
+    assert error(logits, targets, found) < 0.01
+
+
+def test_calibrating_makes_scores_honest() -> None:
+    logits, targets = drawn(2.5)
+    assert error(logits, targets, 1) > 0.1
+    assert error(logits, targets, fit_temperature(logits, targets)) < 0.01
+
+
+def test_scaled_logits_scale_the_temperature() -> None:
+    logits, targets = drawn(1.3)
+    found = fit_temperature(logits, targets)
+    assert fit_temperature(logits * 4, targets) == pytest.approx(found * 4, rel=1e-4)
+
+
+def test_where_no_finite_temperature_is_best() -> None:
+    logits = np.array([[5.0, 0.0], [0.0, 3.0]])
+    assert fit_temperature(logits, np.array([0, 1])) == pytest.approx(LOWEST, rel=1e-3)
+    assert fit_temperature(logits, np.array([1, 0])) == pytest.approx(HIGHEST, rel=1e-3)
+
+
+def test_the_loss_is_cross_entropy() -> None:
+    logits = np.array([[0.0, 2 * math.log(3)]])
+    assert negative_log_likelihood(logits, np.array([1]), 2) == pytest.approx(math.log(4 / 3))
+
+
+@pytest.mark.parametrize(
+    ("logits", "targets", "words"),
+    [
+        (np.empty((0, 2)), np.empty(0, int), "logits of shape"),
+        (np.zeros((3, 2)), np.zeros(2, int), "one target for each text"),
+        (np.zeros(3), np.zeros(3, int), "give texts x labels"),
+        (np.zeros((2, 2)), np.array([0, 2]), "targets from 0 to 2: there are 2 labels"),
+        (np.zeros((2, 2)), np.array([-1, 1]), "targets from -1 to 1"),
+    ],
+)
+def test_what_cannot_be_fitted(logits: np.ndarray, targets: np.ndarray, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        fit_temperature(logits, targets)

@@ -1,0 +1,412 @@
+"""Models from elsewhere: the hub's protocol from a stand-in on this machine, and gs:// from a fake
+file system of Beam's.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import http.server
+import json
+import multiprocessing
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pytest
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.io.localfilesystem import LocalFileSystem
+from huggingface_hub import constants
+
+from models import fetch
+from models.bundle import Bundle, BundleError, resolve
+from models.classifier import TextClassifier
+
+from .conftest import MakeBundle
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache, and nothing remembered."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("NEWSBEAM_CACHE", str(folder))
+    monkeypatch.setattr(fetch, "_found", {})
+    return folder
+
+
+def message_of(check: Callable[[], Any]) -> str:
+    with pytest.raises(BundleError) as caught:
+        check()
+    message = str(caught.value)
+    assert "\n" not in message
+    assert ";" in message  # what is wrong; what to do
+    return message
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir())
+
+
+# ---- The hub -------------------------------------------------------------------------------------
+
+
+class Hub(http.server.ThreadingHTTPServer):
+    """What the hub's API answers about one model, `news/tiny`, whose files are those of a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.folder = folder
+        self.asked: list[str] = []
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        found = sorted(p for p in self.folder.rglob("*") if p.is_file())
+        return {p.relative_to(self.folder).as_posix(): p.read_bytes() for p in found}
+
+    @property
+    def commit(self) -> str:
+        """A commit is known by its contents, as git's are."""
+        return hashlib.sha1(repr(self.files).encode()).hexdigest()
+
+    @property
+    def downloads(self) -> list[str]:
+        """The files that were read."""
+        return [a.rpartition(self.commit + "/")[2] for a in self.asked if a.startswith("GET /news")]
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    server: Hub
+
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def _answer(self) -> None:
+        hub = self.server
+        path = self.path.partition("?")[0]
+        hub.asked.append(f"{self.command} {path}")
+        api, resolved = "/api/models/news/tiny", "/news/tiny/resolve/"
+        if path.startswith(api + "/tree/"):
+            self._send(
+                [
+                    {"type": "file", "path": name, "size": len(data), "oid": _oid(data)}
+                    for name, data in hub.files.items()
+                ]
+            )
+        elif path in (api, api + "/revision/main", f"{api}/revision/{hub.commit}"):
+            siblings = [{"rfilename": name} for name in hub.files]
+            self._send({"id": "news/tiny", "sha": hub.commit, "siblings": siblings})
+        elif path.startswith(api):
+            self._send({"error": "Revision Not Found"}, 404, "RevisionNotFound")
+        elif path.startswith(resolved):
+            name = path[len(resolved) :].partition("/")[2]
+            self._send(hub.files[name])
+        else:
+            self._send({"error": "Repository not found"}, 404, "RepoNotFound")
+
+    def _send(self, body: Any, status: int = 200, error: str | None = None) -> None:
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.send_header("Content-Type", "application/json")
+        self.send_header("ETag", f'"{_oid(data)}"')
+        self.send_header("X-Repo-Commit", self.server.commit)
+        if error:
+            self.send_header("X-Error-Code", error)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(data)
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+def _oid(data: bytes) -> str:
+    return hashlib.sha1(data).hexdigest()
+
+
+@pytest.fixture
+def hub(make_bundle: MakeBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """The stand-in, with a tiny model: in float, quantized, and with files nobody needs."""
+    folder = make_bundle("repository", dynamic=True)
+    (folder / "model.onnx").rename(folder / "model_quantized.onnx")
+    (folder / "model.onnx").write_bytes(b"the float model, which is not needed")
+    (folder / "pytorch_model.bin").write_bytes(b"weights")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    server = Hub(folder)
+    monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if this were a new process."""
+    monkeypatch.setattr(fetch, "_found", {})
+
+
+def test_a_model_of_the_hub(hub: Hub) -> None:
+    bundle = Bundle.load("hf://news/tiny")
+    assert bundle.name == "tiny"
+    assert bundle.model_file.name == "model_quantized.onnx"
+    assert names(bundle.path) == ["config.json", "model_quantized.onnx", "tokenizer.json"]
+    assert sorted(hub.downloads) == names(bundle.path)
+    assert TextClassifier(bundle).predict("goal").category == "Sports"
+
+
+def test_loading_again_asks_nobody(hub: Hub) -> None:
+    first = Bundle.load("hf://news/tiny")
+    hub.asked.clear()
+    assert Bundle.load("hf://news/tiny") == first
+    assert hub.asked == []
+
+
+def test_another_process_reads_no_file_again(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Bundle.load("hf://news/tiny")
+    again(monkeypatch)
+    hub.asked.clear()
+    assert Bundle.load("hf://news/tiny") == first
+    assert len(hub.asked) == 1  # is there a newer commit?
+    assert hub.downloads == []
+
+
+def test_a_commit_is_not_asked_for_again(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = f"hf://news/tiny@{hub.commit}"
+    first = Bundle.load(uri)
+    again(monkeypatch)
+    hub.asked.clear()
+    assert Bundle.load(uri) == first
+    assert hub.asked == []
+
+
+def test_a_new_commit_is_another_folder(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Bundle.load("hf://news/tiny")
+    config = hub.folder / "config.json"
+    config.write_text(config.read_text().replace("Sports", "Games"))
+    assert Bundle.load("hf://news/tiny") == first  # one process, one version
+    again(monkeypatch)
+    second = Bundle.load("hf://news/tiny")
+    assert second.labels == ("Games", "Business")
+    assert second.path != first.path
+    assert Bundle.load(first.path) == first
+
+
+def test_the_float_model_where_there_is_no_other(hub: Hub, make_bundle: MakeBundle) -> None:
+    (hub.folder / "model_quantized.onnx").unlink()
+    (hub.folder / "model.onnx").write_bytes((make_bundle("float") / "model.onnx").read_bytes())
+    (hub.folder / "model.onnx_data").write_bytes(b"large weights")
+    bundle = Bundle.load("hf://news/tiny")
+    assert names(bundle.path) == ["config.json", "model.onnx", "model.onnx_data", "tokenizer.json"]
+    assert not bundle.dynamic_int8
+
+
+def test_a_model_in_the_folder_onnx(hub: Hub) -> None:
+    (hub.folder / "onnx").mkdir()
+    for name in ("model.onnx", "model_quantized.onnx"):
+        (hub.folder / name).rename(hub.folder / "onnx" / name)
+    bundle = Bundle.load("hf://news/tiny")
+    assert names(bundle.path) == ["config.json", "model_quantized.onnx", "tokenizer.json"]
+    assert "onnx/model.onnx" not in hub.downloads
+
+
+def test_without_connection_the_cache_does(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Bundle.load("hf://news/tiny")
+    again(monkeypatch)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
+    assert Bundle.load("hf://news/tiny") == first
+
+
+def test_without_connection_and_cache(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
+    message = message_of(lambda: resolve("hf://news/tiny"))
+    assert "'hf://news/tiny': the hub cannot be reached" in message
+    assert "HF_ENDPOINT" in message
+
+
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [
+        ("hf://news/other", "knows no such model; check the name"),
+        ("hf://news/tiny@v9", "no revision 'v9'"),
+        ("hf://", "names no model; write hf://org/name"),
+        ("hf://news/tiny/model.onnx", "names no model; write hf://org/name"),
+        ("hf://news/tiny--x", "check the name"),
+    ],
+)
+def test_what_the_hub_does_not_have(hub: Hub, cache: Path, uri: str, words: str) -> None:
+    message = message_of(lambda: resolve(uri))
+    assert repr(uri) in message
+    assert words in message
+    assert not cache.exists() or not names(cache)
+
+
+@pytest.mark.parametrize(
+    ("gone", "words"),
+    [
+        (["config.json"], "has no config.json"),
+        (["model.onnx", "model_quantized.onnx"], "`newsbeam model export news/tiny DIR`"),
+    ],
+)
+def test_a_model_that_is_no_bundle(hub: Hub, gone: list[str], words: str) -> None:
+    for name in gone:
+        (hub.folder / name).unlink()
+    assert words in message_of(lambda: resolve("hf://news/tiny"))
+
+
+def test_a_cache_that_cannot_be_written(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("NEWSBEAM_CACHE", str(tmp_path / "file" / "cache"))
+    assert "NEWSBEAM_CACHE" in message_of(lambda: resolve("hf://news/tiny"))
+
+
+# ---- Clouds --------------------------------------------------------------------------------------
+
+
+class Bucket(LocalFileSystem):
+    """gs://bucket/… as a folder of this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__({})
+        self.folder = folder
+        self.opened: list[str] = []
+        self.broken: str | None = None
+
+    def match(self, patterns: list[str], limits: Any = None) -> Any:
+        if self.broken == "match":
+            raise BeamIOError("List operation failed", {patterns[0]: "403 Forbidden"})
+        results = super().match([self._local(p) for p in patterns], limits)
+        for result in results:
+            for found in result.metadata_list:
+                found.path = "gs://bucket/" + str(Path(found.path).relative_to(self.folder))
+        return results
+
+    def open(
+        self,
+        path: str,
+        mime_type: str = "",
+        compression_type: str = CompressionTypes.AUTO,
+    ) -> BinaryIO:
+        assert compression_type == CompressionTypes.UNCOMPRESSED
+        if self.broken == "open":
+            raise BeamIOError("Read failed", {path: "403 Forbidden"})
+        self.opened.append(path)
+        return Path(self._local(path)).open("rb")
+
+    def _local(self, path: str) -> str:
+        return str(self.folder / path.removeprefix("gs://bucket/"))
+
+
+@pytest.fixture
+def bucket(make_bundle: MakeBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """A bucket with a bundle at gs://bucket/tiny."""
+    make_bundle("tiny")
+    bucket = Bucket(tmp_path)
+    monkeypatch.setattr(FileSystems, "get_filesystem", staticmethod(lambda path: bucket))
+    return bucket
+
+
+@pytest.mark.parametrize("uri", ["gs://bucket/tiny", "gs://bucket/tiny/"])
+def test_a_bundle_in_a_bucket(bucket: Bucket, uri: str) -> None:
+    (bucket.folder / "tiny" / "notes.txt").write_text("not needed")
+    bundle = Bundle.load(uri)
+    assert bundle.name == "tiny"
+    assert names(bundle.path) == ["config.json", "model.onnx", "tokenizer.json"]
+    assert bundle.hash == Bundle.load(bucket.folder / "tiny").hash
+    bundle.verify()
+
+
+def test_a_bucket_is_read_once(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Bundle.load("gs://bucket/tiny")
+    read = list(bucket.opened)
+    again(monkeypatch)
+    assert Bundle.load("gs://bucket/tiny") == first
+    assert bucket.opened == read
+    with (bucket.folder / "tiny" / "config.json").open("a") as f:
+        f.write("\n")
+    again(monkeypatch)
+    assert Bundle.load("gs://bucket/tiny").hash != first.hash
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [("match", "cannot be listed"), ("open", "cannot read gs://bucket/tiny/")],
+)
+def test_a_bucket_that_may_not_be_read(
+    bucket: Bucket, cache: Path, broken: str, words: str
+) -> None:
+    bucket.broken = broken
+    message = message_of(lambda: resolve("gs://bucket/tiny"))
+    assert words in message
+    assert "403 Forbidden" in message
+    assert not cache.exists() or not names(cache)  # nothing is left half done
+
+
+def test_an_empty_place(bucket: Bucket) -> None:
+    assert "no files there" in message_of(lambda: resolve("gs://bucket/other"))
+
+
+@pytest.mark.parametrize(("scheme", "extra"), [("gs", "gcp"), ("s3", "aws")])
+def test_an_extra_that_is_not_installed(
+    scheme: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(path: str) -> None:
+        raise ValueError("Unable to get filesystem from specified path")
+
+    monkeypatch.setattr(FileSystems, "get_filesystem", staticmethod(missing))
+    message = message_of(lambda: resolve(f"{scheme}://bucket/model"))
+    assert f"pip install 'apache-beam[{extra}]'" in message
+
+
+def test_an_unknown_scheme() -> None:
+    assert "name a folder, hf://, gs:// or s3://" in message_of(lambda: resolve("gopher://a/b"))
+
+
+# ---- The cache -----------------------------------------------------------------------------------
+
+
+def fill(meeting: Any, folder: Path) -> None:
+    """Fills a folder once all processes are about to."""
+    meeting.wait()
+    for i in range(20):
+        (folder / str(i)).write_bytes(bytes(100_000))
+
+
+def fill_cache(meeting: Any, results: Any) -> None:
+    results.put(fetch._cached("version", "name", functools.partial(fill, meeting)))
+
+
+def test_processes_at_once(cache: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    meeting, results = context.Barrier(3), context.Queue()
+    processes = [context.Process(target=fill_cache, args=(meeting, results)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    folders = {results.get() for _ in processes}
+    for process in processes:
+        process.join()
+    (folder,) = folders
+    assert len(names(folder)) == 20
+    assert names(cache) == [folder.parent.name]  # no temporary folder is left
+
+
+def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert fetch.cache_folder() == tmp_path / "cache"
+    monkeypatch.delenv("NEWSBEAM_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert fetch.cache_folder() == tmp_path / "newsbeam"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert fetch.cache_folder() == Path.home() / ".cache" / "newsbeam"
