@@ -18,6 +18,7 @@ from apache_beam.runners.runner import create_runner
 
 from models.bundle import Bundle
 from pipeline.graph import build
+from pipeline.logs import hush_worker
 from pipeline.options import RunOptions
 from pipeline.preflight import check
 from pipeline.status import Status
@@ -92,6 +93,7 @@ def execute(
     undrain()
     TALLY.reset()
     forget_failures()
+    hush_worker()
     pipeline = beam.Pipeline(options=parsed)
     build(pipeline, options, ends)
     log.info(

@@ -236,8 +236,13 @@ class ReadShard(beam.DoFn, RestrictionProvider):
                 break
         # The restriction is now what this bundle read.
         commit = reader.commit(tracker.current_restriction().position)
-        if commit is not None:
-            finalizer.register(commit)
+        # Always, since Prism finalizes bundles that have nothing to finalize too, and Beam's worker
+        # then prints a traceback.
+        finalizer.register(commit or _nothing)
+
+
+def _nothing() -> None:
+    """What is to be done when a bundle that committed nothing is durable."""
 
 
 def _advance(watermark: Any, seconds: float) -> None:

@@ -92,7 +92,8 @@ def test_earliest_begins_at_the_beginning_again(embedded: Topics) -> None:
 
 def test_latest_leaves_out_what_was_there(embedded: Topics, tmp_path: Path) -> None:
     embedded.produce(short(20))
-    with running(embedded.args(source_query="&start=latest"), tmp_path) as process:
+    args = embedded.args("--delivery", "at_least_once", source_query="&start=latest")
+    with running(args, tmp_path) as process:
 
         def one_came() -> bool:
             # Nobody can tell from outside when it stands at the end: so produce until one comes.

@@ -108,9 +108,12 @@ def _dead_letter(letter: DeadLetter, topic: KafkaTopic) -> Outgoing:
 
 
 def _cut(record: Outgoing) -> Outgoing:
-    value = record.value or b""
-    size = str(len(value)).encode()
-    keep = min(CUT_PAYLOAD, max(0, record.topic.max_bytes // 2))
-    return record._replace(
-        value=value[:keep], headers=(*record.headers, (HEADER_PREFIX + "cut_from_bytes", size))
-    )
+    """A dead letter that fits: its value is cut, and where that is not enough, headers and key are."""
+    value, keep = record.value or b"", min(CUT_PAYLOAD, record.topic.max_bytes // 2)
+    said = (HEADER_PREFIX + "cut_from_bytes", str(len(value)).encode())
+    cut = record._replace(value=value[:keep], headers=(*record.headers, said))
+    if not cut.fits:
+        ours = tuple(h for h in cut.headers if h[0].startswith(HEADER_PREFIX))
+        key = None if record.key is None else record.key[: keep // 2]
+        cut = cut._replace(value=value[: keep // 2], key=key, headers=ours)
+    return cut

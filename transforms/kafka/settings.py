@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
-from kafka.errors import KafkaError, SaslAuthenticationFailedError
+from kafka.errors import KafkaError, KafkaTimeoutError, SaslAuthenticationFailedError
 
 from transforms.errors import ConfigurationError
 
@@ -140,7 +140,19 @@ class _Overhear(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         found = record.args.values() if isinstance(record.args, dict) else record.args or ()
-        self._errors += [e for e in found if isinstance(e, Exception)]
+        # That time is up is known: why is what matters.
+        self._errors += [
+            e for e in found if isinstance(e, Exception) and not isinstance(e, KafkaTimeoutError)
+        ]
+
+
+class _HideConfiguration(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (isinstance(record.args, dict) and "bootstrap_servers" in record.args)
+
+
+# It logs all of its configuration for debugging, passwords included.
+logging.getLogger("kafka.admin.client").addFilter(_HideConfiguration())
 
 
 @contextlib.contextmanager

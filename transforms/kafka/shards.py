@@ -28,7 +28,7 @@ def start_at(start: str) -> str | int:
     """
     if start in {"committed", "earliest", "latest"}:
         return start
-    if start.isdigit():
+    if start.isascii() and start.isdigit() and len(start) <= 15:
         return int(start)
     try:
         moment = datetime.datetime.fromisoformat(start)

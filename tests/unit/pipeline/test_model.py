@@ -1,0 +1,191 @@
+"""`newsbeam model`: bundles are looked into, checked, imported and exported."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from models.bundle import DEFAULT_BUNDLE, Bundle, BundleError
+from models.export.export import ParityError
+from models.export.parity import Difference, Parity
+from pipeline import cli
+from pipeline.commands import model
+
+PARITY = Parity(
+    texts=3,
+    longest=20,
+    activation="softmax",
+    tolerance=1e-4,
+    fp32=Difference(2e-7, 1e-8, 1.0),
+    int8=Difference(0.0123, 0.004, 2 / 3),
+)
+
+
+def run(*args: str | Path) -> Result:
+    return CliRunner().invoke(model.app, [str(a) for a in args], standalone_mode=False)
+
+
+@pytest.fixture
+def spark(tmp_path: Path) -> Path:
+    """The default model as Spark NLP has it."""
+    assets = tmp_path / "spark" / "assets"
+    assets.mkdir(parents=True)
+    shutil.copyfile(DEFAULT_BUNDLE / "model_quantized.onnx", assets.parent / "model.onnx")
+    parts = json.loads((DEFAULT_BUNDLE / "tokenizer.json").read_text())["model"]
+    vocabulary = sorted(parts["vocab"], key=parts["vocab"].__getitem__)
+    merges = [m if isinstance(m, str) else " ".join(m) for m in parts["merges"]]
+    (assets / "vocab.txt").write_text("\n".join(vocabulary))
+    (assets / "merges.txt").write_text("\n".join(merges))
+    (assets / "labels.txt").write_text("\n".join(Bundle.load().labels))
+    return assets.parent
+
+
+def test_inspect_as_json() -> None:
+    values = json.loads(run("inspect", DEFAULT_BUNDLE, "--json").stdout)
+    bundle = Bundle.load()
+    assert values["model"] == bundle.model_id
+    assert values["labels"] == list(bundle.labels)
+    assert values["max_length"] == 512
+    assert values["temperature"] == bundle.temperature
+    assert set(values["inputs"]) == {"input_ids", "attention_mask"}
+    assert list(values["outputs"]) == ["logits"]
+    assert values["quantized"] is True
+    assert values["dynamic_int8"] == bundle.dynamic_int8
+    assert values["tokenizer"]["type"] == "BPE"
+    assert values["tokenizer"]["vocabulary"] == bundle.tokenizer().get_vocab_size()
+    size = (DEFAULT_BUNDLE / "model_quantized.onnx").stat().st_size
+    assert values["files"]["model_quantized.onnx"] == size
+    assert sum(values["operators"].values()) > 50
+
+
+def test_inspect() -> None:
+    text = run("inspect", f"file://{DEFAULT_BUNDLE}").stdout
+    for words in ("World, Sports, Business, Sci/Tech", "512 tokens", "int8", "logits", "MB"):
+        assert words in text
+
+
+def test_verify() -> None:
+    result = run("verify", DEFAULT_BUNDLE)
+    assert result.return_value == 0
+    assert result.stdout == f"{Bundle.load().model_id}: good, 4 labels\n"
+    assert json.loads(run("verify", DEFAULT_BUNDLE, "--json").stdout)["ok"] is True
+
+
+@pytest.mark.parametrize("command", ["verify", "inspect"])
+def test_a_broken_bundle(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Path(shutil.copytree(DEFAULT_BUNDLE, tmp_path / "copy"))
+    file = folder / "model_quantized.onnx"
+    file.write_bytes(file.read_bytes()[:100_000])
+    assert cli.main(["model", command, str(folder)]) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("newsbeam: model ")
+    assert output.err.count("\n") == 1
+    assert "model_quantized.onnx" in output.err
+
+
+def test_neither_torch_nor_onnx_is_needed() -> None:
+    """In a process that cannot load them."""
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'transformers', 'onnx', 'onnxscript'): sys.modules[name] = None\n"
+        "from pipeline.cli import main\n"
+        f"folder = {str(DEFAULT_BUNDLE)!r}\n"
+        "assert main(['model', 'verify', folder]) == main(['model', 'inspect', folder]) == 0\n"
+        "assert main(['model', 'export', 'org/name', folder + '-new']) == 2\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(model.__file__).parents[2],
+    )
+    assert done.returncode == 0, done.stderr
+    assert "pip install 'newsbeam[export]'" in done.stderr
+    assert not DEFAULT_BUNDLE.with_name(DEFAULT_BUNDLE.name + "-new").exists()
+
+
+@pytest.mark.parametrize("command", ["import-spark-nlp", "export"])
+def test_a_spark_nlp_folder(command: str, spark: Path, tmp_path: Path) -> None:
+    result = run(command, spark, tmp_path / "bundle", "--json")
+    assert result.return_value == 0
+    assert json.loads(result.stdout)["labels"] == list(Bundle.load().labels)
+    assert run("verify", tmp_path / "bundle").return_value == 0
+
+
+def fake_export(monkeypatch: pytest.MonkeyPatch, error: Exception | None = None) -> dict[str, Any]:
+    """Lets `export` report, without torch; returns what it was asked for."""
+    asked: dict[str, Any] = {}
+
+    def export(source: str, target: Path, **options: Any) -> tuple[Bundle, Parity]:
+        asked.update(options, source=source, target=target)
+        if error:
+            raise error
+        options["say"]("Quantizing")
+        return Bundle.load(), PARITY
+
+    monkeypatch.setattr(model, "export_model", export)
+    return asked
+
+
+def test_export(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked = fake_export(monkeypatch)
+    texts = tmp_path / "texts.txt"
+    texts.write_text("one\n\n  \ntwo\n")
+    args = ("--no-int8", "--revision", "v1", "--texts", texts, "--tolerance", "0.01")
+    result = run("export", "org/name", tmp_path / "new", *args)
+    assert asked.pop("say")
+    assert asked == {
+        "source": "org/name",
+        "target": tmp_path / "new",
+        "int8": False,
+        "revision": "v1",
+        "texts": ["one", "two"],
+        "tolerance": 0.01,
+    }
+    assert result.stderr == "newsbeam: Quantizing\n"
+    for words in ("2.00e-07", "1.23e-02", "66.7%", "fp32", "int8", Bundle.load().model_id):
+        assert words in result.stdout
+
+
+def test_export_as_json(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked = fake_export(monkeypatch)
+    values = json.loads(run("export", "org/name", tmp_path / "new", "--json").stdout)
+    assert asked["int8"] is True
+    assert len(asked["texts"]) > 10
+    assert values["int8"]["agreement"] == 2 / 3
+    assert values["model"] == Bundle.load().model_id
+
+
+def test_too_large_a_difference(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_export(monkeypatch, ParityError("scores differ; no bundle was made", PARITY))
+    assert cli.main(["model", "export", "org/name", str(tmp_path / "new"), "--json"]) == 2
+    output = capsys.readouterr()
+    assert json.loads(output.out)["tolerance"] == 1e-4
+    assert output.err == "newsbeam: scores differ; no bundle was made\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [(None, "cannot be read"), (b"\n \n", "is empty"), (b"\xff\xfe", "is not UTF-8")],
+)
+def test_texts_that_are_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, data: bytes | None, words: str
+) -> None:
+    fake_export(monkeypatch)
+    file = tmp_path / "texts.txt"
+    if data is not None:
+        file.write_bytes(data)
+    result = run("export", "org/name", tmp_path / "new", "--texts", file)
+    assert isinstance(result.exception, BundleError)
+    assert words in str(result.exception)
