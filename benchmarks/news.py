@@ -63,7 +63,15 @@ def produce(servers: str, topic: str, news: Iterable[Row], partitions: int) -> N
     producer.close()
 
 
-def outcomes(servers: str, topic: str) -> list[CategorizedItem]:
+@dataclass(frozen=True)
+class Output:
+    """A categorized item, and when the broker had it, in seconds since the epoch."""
+
+    item: CategorizedItem
+    written: float
+
+
+def outputs(servers: str, topic: str) -> list[Output]:
     """Reads all categorized items of a topic, as a reader of committed records sees them."""
     consumer = KafkaConsumer(
         bootstrap_servers=servers,
@@ -75,15 +83,19 @@ def outcomes(servers: str, topic: str) -> list[CategorizedItem]:
     partitions = [TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic) or ()]
     consumer.assign(partitions)
     consumer.seek_to_beginning(*partitions)
-    items: list[CategorizedItem] = []
+    found: list[Output] = []
     idle = 0
     # Two empty polls, each as long as a broker holds an empty fetch back: the end.
     while idle < 2:
         fetched = consumer.poll(timeout_ms=1000, max_records=5000)
         idle = 0 if fetched else idle + 1
-        items += [categorized_from_json(r.value) for records in fetched.values() for r in records]
+        found += [
+            Output(categorized_from_json(r.value), r.timestamp / 1000)
+            for records in fetched.values()
+            for r in records
+        ]
     consumer.close()
-    return items
+    return found
 
 
 def newsbeam_run(source: str, sink: str, *args: str) -> subprocess.Popen[bytes]:

@@ -37,6 +37,8 @@ LIMIT = 0.05
 AROUND = 15
 #: Where the table has its rows, as shares of the records.
 ROWS = (0.025, 0.25, 0.5, 0.75, 1.0)
+#: Samples between two lines of progress.
+SAY_EVERY = 30
 #: Nothing done for this long is a hang, in seconds.
 STUCK_AFTER = 300.0
 
@@ -143,10 +145,10 @@ def watch(run: subprocess.Popen[bytes], gauge: Gauge, count: int) -> list[Sample
         else:
             sys.exit(f"soak: newsbeam run ended with exit code {code} in the middle")
         samples.append(gauge.sample())
+        if len(samples) % SAY_EVERY == 0:
+            _say(samples[-1], count)
         if samples[-1].done > samples[-2].done:
             moved = time.monotonic()
-            if len(samples) % 30 < 2:
-                _say(samples[-1], count)
         elif time.monotonic() - moved > STUCK_AFTER:
             sys.exit(f"soak: nothing done for {STUCK_AFTER:.0f} s at {samples[-1].done} records")
     return samples

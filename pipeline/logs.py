@@ -36,7 +36,8 @@ def set_up(level: str) -> None:
     if number == logging.DEBUG:
         logging.getLogger().setLevel(logging.INFO)
     else:
-        logging.getLogger("kafka").setLevel(logging.CRITICAL)
+        for name in ("kafka", "PrismRunner"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         for handler in logging.getLogger().handlers:
             handler.addFilter(_NoTraceback())
 

@@ -145,9 +145,9 @@ def _check_topics(
 ) -> None:
     missing = sorted(set(topics) - set(admin.list_topics()))
     if missing and not create:
-        hint = "" if flag == "--source" else ", or run with --create_topics"
+        hint = "" if flag == "--source" else ", run with --create_topics"
         raise ConfigurationError(
-            f"{flag}: no topic {missing[0]!r} at {settings.servers}: create it{hint}"
+            f"{flag}: no topic {missing[0]!r} at {settings.servers}: create it{hint}, or let this user see it"
         )
     try:
         for name in missing:

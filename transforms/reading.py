@@ -37,8 +37,9 @@ IDLE_WAIT = 0.5
 #: When a drained shard is looked at again.
 RESUME_DELAY = Duration(micros=20_000)
 #: Messages per shard and bundle: with a small backlog, and with a large one. Larger bundles keep the
-#: cores busier (they wait at the end of each), smaller ones commit more often.
-BUNDLE, LARGE_BUNDLE = 500, 2000
+#: cores busier (they wait at the end of each), smaller ones commit more often. FnApiRunner puts all
+#: shards into one bundle.
+BUNDLE, LARGE_BUNDLE = 200, 500
 #: How far the watermark of a drained shard stays behind the clock, in seconds: a producer's clock may
 #: be late by that much without its messages being late.
 WATERMARK_SLACK = 2.0

@@ -60,8 +60,9 @@ def demo(
         str | None,
         typer.Option(
             "--model",
-            metavar="DIR",
-            help="Folder of the model bundle that classifies. Default: the one in the package.",
+            metavar="MODEL",
+            help="The model bundle that classifies: a folder, hf://org/name\\[@revision], gs:// or "
+            "s3://. Default: the one in the package.",
             envvar="NEWSBEAM_MODEL",
             rich_help_panel=_PIPELINE,
         ),

@@ -31,9 +31,11 @@ Model = Annotated[
     str | None,
     typer.Option(
         "--model",
-        metavar="DIR",
-        help="Folder of the model: a Hugging Face folder with config.json, tokenizer and "
-        "model.onnx or model_quantized.onnx. Default: the model that comes with newsbeam.",
+        metavar="MODEL",
+        help="The model: a Hugging Face folder with config.json, tokenizer and model.onnx or "
+        "model_quantized.onnx, or the address of one: hf://org/name\\[@revision], gs://bucket/folder, "
+        "s3://bucket/folder. Addresses are fetched once a machine. Default: the model that comes "
+        "with newsbeam.",
         envvar="NEWSBEAM_MODEL",
         rich_help_panel="Model",
     ),

@@ -209,8 +209,9 @@ def run(
     **Endpoints** are URIs:
 
     - `kafka://host:port[,host:port]/topic[,topic]`; a source also takes `?group=NAME` (default
-      newsbeam) and `&start=`: committed (default; earliest if nothing is), earliest, latest, or a
-      time such as 2026-01-31T12:00:00Z. Any other name there is a Kafka client setting.
+      newsbeam) and `&start=`: committed (default; earliest if nothing is), or, at every start anew,
+      earliest, latest, or a time such as 2026-01-31T12:00:00Z. Any other name there is a Kafka
+      client setting.
 
     - a path or `file://` URI: JSON lines, CSV or text by extension, globs, .gz too; with
       `?columns=a,b` for CSV without a header line.

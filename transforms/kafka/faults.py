@@ -115,8 +115,13 @@ def heals(error: BaseException) -> bool:
     return bool(getattr(error, "retriable", False)) or isinstance(error, OSError)
 
 
-def persistently(action: Callable[[], T], what: str) -> T:
+def persistently(action: Callable[[], T], what: str, hint: str = "") -> T:
     """Calls until it works, as long as what goes wrong may heal by itself.
+
+    Args:
+        action: What to call.
+        what: What that is, for the log and for the failure.
+        hint: Added to the failure: what may help.
 
     Raises:
         KafkaFailure: Kafka refuses.
@@ -127,5 +132,5 @@ def persistently(action: Callable[[], T], what: str) -> T:
             return action()
         except (KafkaError, OSError) as e:
             if not heals(e):
-                raise KafkaFailure(f"{what}: {e}") from e
+                raise KafkaFailure(f"{what}: {e}{hint}") from e
             patience.wait(e)

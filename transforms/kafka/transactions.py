@@ -103,7 +103,8 @@ class ShardTransactions:
         former, self._producer = self._producer, None
         if former is not None:
             _close(former)
-        self._producer = persistently(begin, f"taking over shard {self._shard}")
+        hint = " (brokers without transactions need --delivery at_least_once)"
+        self._producer = persistently(begin, f"taking over shard {self._shard}", hint)
 
     def start_at(self, positions: Mapping[TopicPartition, int]) -> None:
         """Says where the next bundle has to begin."""
@@ -126,7 +127,8 @@ class ShardTransactions:
                 try:
                     self._attempt(records, offsets)
                     break
-                except KafkaError as e:
+                except KafkaError as raised:
+                    e = _cause(raised)
                     # The broker ends a transaction that takes too long as if it were fenced.
                     expired = time.monotonic() - began > TRANSACTION_TIMEOUT
                     if is_fencing(e) and not expired:
@@ -221,6 +223,12 @@ def _aborted(error: KafkaError) -> bool:
         "IllegalStateError",
         "InvalidProducerIdMappingError",
     }
+
+
+def _cause(error: KafkaError) -> KafkaError:
+    """The error that made a producer fail, where this one only says that it has failed."""
+    wrapped = [a for a in error.args if isinstance(a, KafkaError)]
+    return wrapped[0] if wrapped else error
 
 
 def _close(producer: Any) -> None:
