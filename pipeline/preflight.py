@@ -147,7 +147,8 @@ def _check_topics(
     if missing and not create:
         hint = "" if flag == "--source" else ", run with --create_topics"
         raise ConfigurationError(
-            f"{flag}: no topic {missing[0]!r} at {settings.servers}: create it{hint}, or let this user see it"
+            f"{flag}: no topic {missing[0]!r} at {settings.servers}: create it{hint}, or let this "
+            "user see it"
         )
     try:
         for name in missing:
