@@ -183,6 +183,8 @@ class KafkaSettings:
     def __init__(self, servers: str, config: Mapping[str, Any]) -> None:
         self.servers = servers
         self._config = dict(config)
+        # Settings are keys of registries that are asked for each record.
+        self._identity = (servers, *sorted((k, repr(v)) for k, v in config.items()))
 
     @classmethod
     def of(
@@ -281,14 +283,11 @@ class KafkaSettings:
         """Whether both name the same cluster: they share a bootstrap server."""
         return bool(set(self.servers.split(",")) & set(other.servers.split(",")))
 
-    def _identity(self) -> tuple[Any, ...]:
-        return (self.servers, *sorted((k, repr(v)) for k, v in self._config.items()))
-
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, KafkaSettings) and self._identity() == other._identity()
+        return isinstance(other, KafkaSettings) and self._identity == other._identity
 
     def __hash__(self) -> int:
-        return hash(self._identity())
+        return hash(self._identity)
 
     def __repr__(self) -> str:
         shown = {k: "***" if is_secret(k) else v for k, v in self._config.items()}
