@@ -17,6 +17,8 @@ EXPORT = [
     "torch>=2.9,<3",
     "transformers>=5,<6",
 ]
+#: The road to the default model, `training/`.
+TRAIN = [*EXPORT, *PLOT, "safetensors>=0.4,<1", "tqdm>=4.66,<5"]
 TEST = [
     "cryptography>=42",
     "hypothesis>=6.100,<7",
@@ -55,6 +57,7 @@ setup(
         "demo": DEMO,
         "export": EXPORT,
         "plot": PLOT,
+        "train": TRAIN,
         "dev": [*DEMO, *PLOT, *TEST, *LINT],
     },
     entry_points={"console_scripts": ["newsbeam=pipeline.cli:main"]},

@@ -1,0 +1,1 @@
+"""How the default model came to be: from AG News and MiniLM to a bundle."""

@@ -1,0 +1,136 @@
+"""The one configuration: read a TOML file into checked, frozen settings."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which articles train, which choose, which report."""
+
+    folder: str
+    validation_rows: int = 4000
+    unseen_rows: int = 3000
+    seed: int = 13
+    max_length: int = 128
+    train_rows: int = 0  # 0: all of them; the smoke setting takes a few
+    test_rows: int = 0
+
+
+@dataclass(frozen=True)
+class VocabularyConfig:
+    """Our byte-level BPE."""
+
+    tokens: int = 24_000
+
+
+@dataclass(frozen=True)
+class DistillConfig:
+    """Word-level distillation of MiniLM into the transplanted RoBERTa."""
+
+    epochs: int = 1
+    learning_rate: float = 4e-4
+    batch_rows: int = 32
+    max_length: int = 128
+    layers: tuple[int, ...] = (0, 3, 6)
+    seed: int = 0
+    checkpoint_every: int = 200
+
+
+@dataclass(frozen=True)
+class BundleConfig:
+    """One exported bundle: which run, and which part fits its temperature."""
+
+    name: str
+    run: str
+    calibrate_on: str = "validation"
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One fine-tuning run."""
+
+    name: str
+    start: str  # folder, relative to the root: a checkpoint to start from
+    layers: tuple[int, ...] = ()  # of the start's layers, those to keep; empty: all
+    seed: int = 0
+    batch_rows: int = 32
+    epochs: float = 2.0
+    learning_rate: float = 1e-4
+    final_learning_rate: float = 0.0
+    embedding_rate_factor: float = 3.0
+    warmup_steps: int = 100
+    weight_decay: float = 0.01
+    dropout: float = 0.1
+    mask_tokens: float = 0.05
+    label_smoothing: float = 0.0
+    soft_labels: str = ""  # run whose scores are taught, besides the labels
+    soft_weight: float = 0.5
+    ema_decay: float = 0.998
+    fold: int = -1  # -1: every row; otherwise only rows with number % folds == fold
+    folds: int = 2
+    average_every: int = 0  # steps between weight averages of the workers; 0: on its own
+    evaluate_every: int = 400
+    watch: tuple[str, ...] = ("unseen",)
+    checkpoint_every: int = 100
+    evaluate_start: bool = False
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything `make train` reads."""
+
+    data: DataConfig
+    vocabulary: VocabularyConfig
+    distill: DistillConfig
+    runs: tuple[RunConfig, ...]
+    bundles: tuple[BundleConfig, ...]
+
+    def run(self, name: str) -> RunConfig:
+        """The run called `name`.
+
+        Raises:
+            ValueError: there is none; the message lists those there are.
+        """
+        for run in self.runs:
+            if run.name == name:
+                return run
+        raise ValueError(f"no run {name!r}; choose one of {[run.name for run in self.runs]}")
+
+    def bundle(self, name: str) -> BundleConfig:
+        """The bundle called `name`.
+
+        Raises:
+            ValueError: there is none; the message lists those there are.
+        """
+        for bundle in self.bundles:
+            if bundle.name == name:
+                return bundle
+        raise ValueError(f"no bundle {name!r}; choose one of {[b.name for b in self.bundles]}")
+
+
+def _make(cls: type[T], table: dict[str, Any], where: str) -> T:
+    known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
+    if unknown := set(table) - known:
+        raise ValueError(f"{where}: unknown {sorted(unknown)}; choose from {sorted(known)}")
+    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in table.items()})
+
+
+def load(path: Path) -> Config:
+    """Read `path`; unknown settings are errors that name the known ones."""
+    with path.open("rb") as file:
+        table = tomllib.load(file)
+    data = _make(DataConfig, table["data"], "[data]")
+    return Config(
+        data,
+        _make(VocabularyConfig, table.get("vocabulary", {}), "[vocabulary]"),
+        _make(DistillConfig, table.get("distill", {}), "[distill]"),
+        tuple(_make(RunConfig, run, "[[runs]]") for run in table.get("runs", [])),
+        tuple(_make(BundleConfig, bundle, "[[bundles]]") for bundle in table.get("bundles", [])),
+    )

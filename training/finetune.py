@@ -1,0 +1,263 @@
+"""Fine-tune a classifier; resumable, alone or as one of several workers that average weights."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import json
+import math
+import os
+import time
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from safetensors.torch import load_file, save_file
+from torch.nn import functional
+from tqdm import tqdm
+from transformers import RobertaForSequenceClassification
+
+from training import cut, data, pause, prepare, scores
+from training.config import RunConfig
+
+_MASK_ID = 4
+_FIRST_WORD = 5
+
+
+def learning_rate(config: RunConfig, step: int, total: int) -> float:
+    """Linear warm-up, then a cosine down to `final_learning_rate`."""
+    if step < config.warmup_steps:
+        return config.learning_rate * (step + 1) / config.warmup_steps
+    done = (step - config.warmup_steps) / max(1, total - config.warmup_steps)
+    span = config.learning_rate - config.final_learning_rate
+    return config.final_learning_rate + span * (1 + math.cos(math.pi * min(1.0, done))) / 2
+
+
+def optimizer(model: RobertaForSequenceClassification, config: RunConfig) -> torch.optim.AdamW:
+    """AdamW; embeddings at a higher rate, no decay for biases and norms."""
+    groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        factor = config.embedding_rate_factor if "word_embeddings" in name else 1.0
+        decay = config.weight_decay if parameter.ndim > 1 and "embeddings" not in name else 0.0
+        groups.setdefault((factor, decay), []).append(parameter)
+    return torch.optim.AdamW(
+        [
+            {"params": parameters, "weight_decay": decay, "factor": factor}
+            for (factor, decay), parameters in groups.items()
+        ],
+        lr=config.learning_rate,
+        betas=(0.9, 0.98),
+        fused=True,
+    )
+
+
+def _schedule(tokens: data.Tokens, config: RunConfig, rank: int, world: int) -> list[np.ndarray]:
+    """The batches of the whole run, the same at every start: what makes resuming exact."""
+    rows = np.arange(len(tokens))
+    if config.fold >= 0:
+        rows = rows[rows % config.folds == config.fold]
+    found: list[np.ndarray] = []
+    total = math.ceil(config.epochs * len(rows) / config.batch_rows / world)
+    epoch = 0
+    while len(found) < total:
+        rng = np.random.default_rng((config.seed, epoch))
+        batches = data.batches(tokens.lengths[rows], config.batch_rows, rng)
+        found += [rows[batch] for batch in batches[rank::world]]
+        epoch += 1
+    return found[:total]
+
+
+def _mask(ids: torch.Tensor, share: float, generator: torch.Generator) -> torch.Tensor:
+    """Replace a share of the words by the mask token: no article hangs on one word."""
+    hit = (torch.rand(ids.shape, generator=generator) < share) & (ids >= _FIRST_WORD)
+    return ids.masked_fill(hit, _MASK_ID)
+
+
+def _average(model: torch.nn.Module, world: int) -> None:
+    with torch.no_grad():
+        flat = torch.nn.utils.parameters_to_vector(model.parameters())
+        dist.all_reduce(flat)
+        torch.nn.utils.vector_to_parameters(flat / world, model.parameters())
+
+
+def _update_ema(ema: torch.nn.Module, model: torch.nn.Module, decay: float) -> None:
+    with torch.no_grad():
+        torch._foreach_lerp_(list(ema.parameters()), list(model.parameters()), 1 - decay)
+
+
+class _Trainer:
+    """One worker's model, moving average and optimizer, and how they are saved and measured."""
+
+    def __init__(self, config: RunConfig, start: Path, folder: Path, rank: int, world: int) -> None:
+        self.config, self.folder, self.rank, self.world = config, folder, rank, world
+        self.model = scores.build(start, config.dropout)
+        self.model.load_state_dict(load_file(start / "model.safetensors"))
+        self.ema = copy.deepcopy(self.model)
+        self.adam = optimizer(self.model, config)
+        self.generator = torch.Generator().manual_seed(config.seed * 1000 + rank)
+        self.step = 0
+        self._checkpoint = folder / f"checkpoint{rank}.pt"
+        self._began = time.monotonic()
+
+    def resume(self) -> None:
+        """Go on from the checkpoint, if there is one."""
+        if self._checkpoint.exists():
+            state = torch.load(self._checkpoint, weights_only=True)
+            self.model.load_state_dict(state["model"])
+            self.ema.load_state_dict(state["ema"])
+            self.adam.load_state_dict(state["adam"])
+            self.generator.set_state(state["generator"])
+            self.step = state["step"]
+        if self.world > 1:
+            # Workers that were stopped while they wrote go on from the older one's step.
+            first = torch.tensor([self.step])
+            dist.all_reduce(first, op=dist.ReduceOp.MIN)
+            self.step = int(first)
+
+    def save(self) -> None:
+        """Write the checkpoint, whole or not at all."""
+        state = {
+            "model": self.model.state_dict(),
+            "ema": self.ema.state_dict(),
+            "adam": self.adam.state_dict(),
+            "generator": self.generator.get_state(),
+            "step": self.step,
+        }
+        torch.save(state, self._checkpoint.with_suffix(".new"))
+        os.replace(self._checkpoint.with_suffix(".new"), self._checkpoint)
+
+    def train(
+        self, ids: torch.Tensor, labels: torch.Tensor, soft: torch.Tensor | None, steps: int
+    ) -> float:
+        """One step on a padded batch, of `steps` in all; returns its loss."""
+        config = self.config
+        self.model.train()
+        out = scores.forward(self.model, _mask(ids, config.mask_tokens, self.generator))
+        loss = functional.cross_entropy(out, labels, label_smoothing=config.label_smoothing)
+        if soft is not None:
+            taught = functional.cross_entropy(out, soft)
+            loss = (1 - config.soft_weight) * loss + config.soft_weight * taught
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        for group in self.adam.param_groups:
+            group["lr"] = group["factor"] * learning_rate(config, self.step, steps)
+        self.adam.step()
+        self.adam.zero_grad()
+        self.step += 1
+        if config.average_every and self.world > 1 and self.step % config.average_every == 0:
+            _average(self.model, self.world)
+        # Early on the average reaches back a tenth of the run, so the start does not linger.
+        decay = min(config.ema_decay, (1 + self.step) / (10 + self.step))
+        _update_ema(self.ema, self.model, decay)
+        return loss.item()
+
+    def evaluate(self, held_out: dict[str, data.Tokens], train_loss: float) -> None:
+        """Measure the moving average and add a row to `curve.csv`."""
+        row: dict[str, float] = {
+            "step": self.step,
+            "rows": self.step * self.config.batch_rows * self.world,
+            "minutes": round((time.monotonic() - self._began) / 60, 1),
+            "train_loss": round(train_loss, 4),
+        }
+        for name, part in held_out.items():
+            values = scores.logits(self.ema, part)
+            row[f"{name}_loss"] = round(scores.loss(values, part.labels), 4)
+            row[f"{name}_accuracy"] = round(scores.accuracy(values, part.labels), 4)
+        curve = self.folder / "curve.csv"
+        new = not curve.exists()
+        with curve.open("a", newline="") as file:
+            writer = csv.DictWriter(file, row)
+            if new:
+                writer.writeheader()
+            writer.writerow(row)
+        tqdm.write(json.dumps(row))
+
+    def finish(self, start: Path) -> None:
+        """Average the workers a last time and write the checkpoint that others start from."""
+        if self.world > 1:
+            _average(self.model, self.world)
+            _average(self.ema, self.world)
+        if self.rank > 0:
+            return
+        for name in ("config.json", "tokenizer.json"):
+            (self.folder / name).write_bytes((start / name).read_bytes())
+        save_file(self.ema.state_dict(), self.folder / "model.safetensors")
+        (self.folder / "run.json").write_text(json.dumps(asdict(self.config), indent=2) + "\n")
+
+
+def _soft_labels(path: Path, rows: int) -> torch.Tensor:
+    soft = torch.from_numpy(np.load(path))
+    if len(soft) != rows:
+        raise ValueError(f"{path}: {len(soft)} rows for {rows} articles; run `label` again")
+    return soft
+
+
+def _start(config: RunConfig, root: Path, folder: Path, rank: int, world: int) -> Path:
+    """The folder to start from: as configured, or a cut of it that the first worker makes."""
+    start = root / config.start
+    if not config.layers:
+        return start
+    if rank == 0 and not (folder / "start").exists():
+        cut.cut(start, folder / "start.new", config.layers)
+        os.replace(folder / "start.new", folder / "start")
+    if world > 1:
+        dist.barrier()
+    return folder / "start"
+
+
+def finetune(config: RunConfig, tokens_folder: Path, root: Path, rank: int, world: int) -> None:
+    """Train, writing `runs/NAME/`: checkpoint, curve.csv and, at the end, model.safetensors.
+
+    Args:
+        config: the run.
+        tokens_folder: what `prepare` wrote.
+        root: folder that `config.start` and `runs/` are relative to.
+        rank: the number of this worker.
+        world: how many workers there are. Every `average_every` steps their weights are
+            averaged (local SGD): on CPUs faster than one worker with as many threads.
+    """
+    torch.manual_seed(config.seed * 1000 + rank)
+    folder = root / "runs" / config.name
+    folder.mkdir(parents=True, exist_ok=True)
+    if world > 1:
+        dist.init_process_group("gloo", timeout=timedelta(days=1))
+    start = _start(config, root, folder, rank, world)
+    tokens = prepare.load(tokens_folder, "train", "extra")
+    held_out = {name: prepare.load(tokens_folder, name) for name in config.watch}
+    labels = torch.from_numpy(tokens.labels)
+    soft = None
+    if config.soft_labels:
+        soft = _soft_labels(root / "runs" / config.soft_labels / "soft_labels.npy", len(tokens))
+    trainer = _Trainer(config, start, folder, rank, world)
+    trainer.resume()
+    schedule = _schedule(tokens, config, rank, world)
+    first = rank == 0
+    if first and trainer.step == 0 and config.evaluate_start:
+        trainer.evaluate(held_out, 0.0)
+    losses: list[float] = []
+    bar = tqdm(
+        total=len(schedule),
+        initial=trainer.step,
+        desc=config.name,
+        mininterval=20,
+        disable=not first,
+    )
+    while trainer.step < len(schedule):
+        pause.while_quiet()
+        rows = schedule[trainer.step]
+        ids = torch.from_numpy(data.pad(tokens, rows, scores.PAD))
+        index = torch.from_numpy(rows)
+        taught = None if soft is None else soft[index]
+        losses.append(trainer.train(ids, labels[index], taught, len(schedule)))
+        bar.update()
+        done = trainer.step == len(schedule)
+        if first and (done or trainer.step % config.evaluate_every == 0):
+            trainer.evaluate(held_out, float(np.mean(losses[-config.evaluate_every :])))
+        if done or trainer.step % config.checkpoint_every == 0:
+            trainer.save()
+    trainer.finish(start)
+    if world > 1:
+        dist.destroy_process_group()
