@@ -7,14 +7,18 @@ shard: it then ends its bundle at once, and never holds up a busy one.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Iterable, Mapping
 
 from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
 from transforms.kafka.settings import KafkaSettings
+
+log = logging.getLogger("newsbeam.kafka")
 
 #: A partition with this many records waiting is not fetched until a shard has taken some.
 MAX_BUFFERED = 5000
@@ -155,7 +159,10 @@ class SharedConsumer:
     def close(self) -> None:
         """Closes the client."""
         with self._lock:
-            self._consumer.close()
+            try:
+                self._consumer.close()
+            except KafkaError as e:
+                log.debug("closing a consumer: %s", e)
 
 
 _consumers: dict[tuple[object, ...], SharedConsumer] = {}

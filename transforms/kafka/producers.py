@@ -57,6 +57,14 @@ def flush(producer: KafkaProducer) -> None:
         log.debug("flush: %s", e)
 
 
+def close(producer: KafkaProducer, timeout: float) -> None:
+    """Closes a producer; what it can't deliver in time it gives up."""
+    try:
+        producer.close(timeout=timeout)
+    except KafkaError as e:
+        log.debug("closing a producer: %s", e)
+
+
 def deliver(records: Sequence[Outgoing]) -> None:
     """Sends records and waits until all are acknowledged; what fails is sent again.
 
@@ -106,5 +114,5 @@ def close_producers() -> None:
     """Closes all producers of this process: their next use makes new ones."""
     with _lock:
         for producer in _producers.values():
-            producer.close(timeout=5)
+            close(producer, timeout=5)
         _producers.clear()

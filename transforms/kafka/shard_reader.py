@@ -8,10 +8,16 @@ from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from kafka import TopicPartition
-from kafka.errors import OffsetOutOfRangeError
+from kafka.errors import KafkaError, OffsetOutOfRangeError
 
 from transforms.kafka.ends import end_of
-from transforms.kafka.faults import KafkaFailure, LostOffsets, persistently
+from transforms.kafka.faults import (
+    KafkaFailure,
+    LostOffsets,
+    Patience,
+    heals,
+    persistently,
+)
 from transforms.kafka.shards import Offsets, from_offsets, owned_partitions, to_offsets
 from transforms.kafka.transactions import fence_other_layouts
 from transforms.reading import WATERMARK_SLACK, Batch, Reader
@@ -50,6 +56,7 @@ class ShardReader(Reader):
         self._watermarks: dict[TopicPartition, float] = {}
         self._next_discovery = 0.0
         self._missing_since: float | None = None
+        self._patience = Patience(f"reading {shard}")
 
     @property
     def _consumer(self) -> SharedConsumer:
@@ -150,10 +157,17 @@ class ShardReader(Reader):
 
     def _take(self, timeout: float, limit: int) -> Mapping[TopicPartition, list[Any]]:
         try:
-            return self._consumer.take(self._next, timeout, limit)
+            taken = self._consumer.take(self._next, timeout, limit)
         except OffsetOutOfRangeError as e:
             self._go_on_after(e)
             return {}
+        except (KafkaError, OSError) as e:
+            if not heals(e):
+                raise KafkaFailure(f"reading {self._name}: {e}") from e
+            self._patience.wait(e)
+            return {}
+        self._patience = Patience(f"reading {self._name}")
+        return taken
 
     def _go_on_after(self, error: OffsetOutOfRangeError) -> None:
         """Goes on where records were deleted before they were read, if that is allowed."""

@@ -18,7 +18,6 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from kafka import KafkaProducer, TopicPartition
 from kafka.errors import IncompatibleBrokerVersion, KafkaError
@@ -35,7 +34,7 @@ from transforms.kafka.faults import (
     is_fencing,
     persistently,
 )
-from transforms.kafka.producers import flush, new_producer, send
+from transforms.kafka.producers import close, flush, new_producer, send
 from transforms.kafka.settings import KafkaSettings
 from transforms.records import KafkaPosition
 
@@ -96,13 +95,13 @@ class ShardTransactions:
             try:
                 producer.init_transactions()
             except BaseException:
-                _close(producer)
+                close(producer, timeout=0)
                 raise
             return producer
 
         former, self._producer = self._producer, None
         if former is not None:
-            _close(former)
+            close(former, timeout=0)
         hint = " (brokers without transactions need --delivery at_least_once)"
         self._producer = persistently(begin, f"taking over shard {self._shard}", hint)
 
@@ -194,7 +193,7 @@ class ShardTransactions:
         """Closes the producer."""
         with self._lock:
             if self._producer is not None:
-                _close(self._producer)
+                close(self._producer, timeout=0)
                 self._producer = None
 
 
@@ -229,14 +228,6 @@ def _cause(error: KafkaError) -> KafkaError:
     """The error that made a producer fail, where this one only says that it has failed."""
     wrapped = [a for a in error.args if isinstance(a, KafkaError)]
     return wrapped[0] if wrapped else error
-
-
-def _close(producer: Any) -> None:
-    """Closes a producer without waiting for what it can't deliver."""
-    try:
-        producer.close(timeout=0)
-    except KafkaError as e:
-        log.debug("closing a producer: %s", e)
 
 
 _fenced: set[tuple[KafkaSettings, str, frozenset[str]]] = set()
@@ -310,7 +301,7 @@ def _fence_other_layouts(settings: KafkaSettings, group: str, shards: Sequence[s
         try:
             producer.init_transactions()
         finally:
-            _close(producer)
+            close(producer, timeout=0)
 
     for other in persistently(find, f"looking for other readers of group {group!r}"):
         log.info("fencing %s, which read group %r in other shards", other, group)
