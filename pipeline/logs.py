@@ -40,10 +40,3 @@ def set_up(level: str) -> None:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         for handler in logging.getLogger().handlers:
             handler.addFilter(_NoTraceback())
-
-
-def hush_worker() -> None:
-    """Keeps Beam's worker from printing tracebacks: it logs them as well."""
-    from apache_beam.runners.worker import sdk_worker
-
-    sdk_worker.print = lambda *values, **options: None

@@ -17,8 +17,8 @@ from apache_beam.runners.portability.prism_runner import PrismRunner
 from apache_beam.runners.runner import create_runner
 
 from models.bundle import Bundle
+from pipeline.beam_workarounds import hush_worker, merge_metrics_at_once
 from pipeline.graph import build
-from pipeline.logs import hush_worker
 from pipeline.options import RunOptions
 from pipeline.preflight import check
 from pipeline.status import Status
@@ -94,6 +94,7 @@ def execute(
     TALLY.reset()
     forget_failures()
     hush_worker()
+    merge_metrics_at_once()
     pipeline = beam.Pipeline(options=parsed)
     build(pipeline, options, ends)
     log.info(

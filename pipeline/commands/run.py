@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from typing import Annotated
 
@@ -267,8 +268,17 @@ def run(
         logging.getLogger("newsbeam").debug("the pipeline failed", exc_info=True)
         failure = first_failure()
         print(f"newsbeam: {failure or f'the pipeline failed: {_reason(e)}'}", file=sys.stderr)
+        _let_go_of_stdout()
         return failure.exit_code if failure else 1
     return 0
+
+
+def _let_go_of_stdout() -> None:
+    """What stdout's reader did not take any more stays in a buffer that Python would flush again."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _reason(error: BaseException) -> str:
