@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,9 @@ hypothesis.settings.load_profile("newsbeam")
 # A shell that starts us in the background has us ignore Ctrl-C, and our child processes with us;
 # those are sent SIGINT by tests.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Python buffers where nobody says otherwise: what is wrong with that has to show here, too.
+os.environ.pop("PYTHONUNBUFFERED", None)
 
 pytest_plugins = ["tests.servers.fixtures"]
 

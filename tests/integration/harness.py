@@ -8,23 +8,22 @@ import json
 import os
 import re
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from signal import SIGKILL, SIGTERM, Signals
+from signal import SIGTERM, Signals
 from typing import IO, Any, NamedTuple
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from pipeline.demo.poison import POISON
 from pipeline.demo.traffic import mix, sample_news
+from tests.servers import starter
 from tests.servers.processes import wait_until
 
-NEWSBEAM = [sys.executable, "-m", "pipeline"]
 DEAD_POISON = {p.value for p in POISON if p.expected == "dead_letter"}
 
 
@@ -258,18 +257,11 @@ SUMMARY = re.compile(r"newsbeam: ([\d,]+) records? in \d+:\d\d:\d\d .*: ([\d,]+)
 
 
 def finished(
-    *args: str, stdin: bytes = b"", env: Mapping[str, str] | None = None, cwd: Path | None = None
+    *args: str, stdin: bytes = b"", env: Mapping[str, str] | None = None, anew: bool = False
 ) -> Done:
-    """Runs `newsbeam ARGS` to its end."""
-    done = subprocess.run(
-        [*NEWSBEAM, *args],
-        input=stdin,
-        capture_output=True,
-        check=False,
-        env={**os.environ, "COLUMNS": "100", **(env or {})},
-        cwd=cwd,
-        start_new_session=True,
-    )
+    """Runs `newsbeam ARGS` to its end; `anew` as a shell does, imports and all."""
+    env = {**os.environ, "COLUMNS": "100", **(env or {})}
+    done = starter.run(args, stdin=stdin, env=env, anew=anew)
     return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
@@ -292,7 +284,7 @@ def refused(*args: str, **keywords: Any) -> str:
 class Process:
     """A `newsbeam run` that goes on, and its log."""
 
-    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+    def __init__(self, process: starter.Program, log: Path) -> None:
         self._process = process
         self._log = log
 
@@ -358,33 +350,25 @@ class Process:
 
 @contextlib.contextmanager
 def running(
-    args: Sequence[str], folder: Path, *, env: Mapping[str, str] | None = None, piped: bool = False
+    args: Sequence[str], folder: Path, *, piped: bool = False, anew: bool = False
 ) -> Iterator[Process]:
     """A `newsbeam ARGS` in the background, killed at the end with all that it started.
 
     Args:
         args: The arguments.
         folder: Where its log goes.
-        env: Variables on top of this process's environment.
         piped: Connect stdin and stdout to pipes.
+        anew: Start it as a shell does, imports and all.
     """
+    start = starter.start_anew if anew else starter.start
     log = folder / f"newsbeam-{len(list(folder.glob('newsbeam-*.log')))}.log"
     with log.open("wb") as stderr:
-        process = subprocess.Popen(
-            [*NEWSBEAM, *args],
-            stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
-            stdout=subprocess.PIPE if piped else subprocess.DEVNULL,
-            stderr=stderr,
-            env={**os.environ, **(env or {})},
-            start_new_session=True,
-        )
+        ends = subprocess.PIPE if piped else subprocess.DEVNULL
+        process = start(args, stdin=ends, stdout=ends, stderr=stderr)
     try:
         yield Process(process, log)
     finally:
-        # Its own process group: Prism, where it is the runner, is in there.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, SIGKILL)
-        process.wait()
+        starter.kill_session(process)
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError):

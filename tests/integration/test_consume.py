@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from subprocess import PIPE, CompletedProcess
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from kafka import KafkaProducer
 from pipeline.demo.broker import EmbeddedBroker
 from pipeline.endpoints import KafkaEndpoint
 from pipeline.outcomes import outcome_of, read_topics
+from tests.servers import starter
 from tests.servers.processes import free_port
 from transforms.errors import ConfigurationError
 from transforms.records import (
@@ -29,8 +30,6 @@ from transforms.records import (
     dead_letter_headers,
     now,
 )
-
-CONSUME = [sys.executable, "-m", "pipeline", "consume"]
 
 
 def item(number: int, category: str = "Sports") -> bytes:
@@ -65,8 +64,8 @@ def producer(broker: EmbeddedBroker) -> Iterator[KafkaProducer]:
     made.close()
 
 
-def consumed(*args: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run([*CONSUME, *args], capture_output=True, check=False)
+def consumed(*args: str) -> CompletedProcess[bytes]:
+    return starter.run(["consume", *args])
 
 
 def test_reads_all_that_is_there_and_ends(broker: EmbeddedBroker, producer: KafkaProducer) -> None:
@@ -128,50 +127,48 @@ def test_a_missing_topic_is_one_line_that_names_those_there(broker: EmbeddedBrok
 
 
 def test_no_broker_is_one_line() -> None:
-    done = consumed(f"kafka://127.0.0.1:{free_port()}/t")
+    # How long it tries is a setting like any other.
+    done = consumed(f"kafka://127.0.0.1:{free_port()}/t?bootstrap_timeout_ms=500")
     assert done.returncode == 2
     (line,) = done.stderr.decode().splitlines()
     assert "can't reach Kafka at 127.0.0.1:" in line
 
 
+@contextlib.contextmanager
+def consuming(*args: str, stderr: Path) -> Iterator[starter.Program]:
+    """A reader that goes on, with its stdout in a pipe, killed at the end in any case."""
+    with stderr.open("wb") as file:
+        process = starter.start(["consume", *args, "--format", "json"], stdout=PIPE, stderr=file)
+    try:
+        yield process
+    finally:
+        starter.kill_session(process)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
 def test_a_reader_that_goes_away_is_no_error(
-    broker: EmbeddedBroker, producer: KafkaProducer
+    broker: EmbeddedBroker, producer: KafkaProducer, tmp_path: Path
 ) -> None:
     broker.create_topics({"long": 1})
     for n in range(5000):
         producer.send("long", item(n))
     producer.flush()
-    command = [*CONSUME, f"kafka://{broker.bootstrap_servers}/long", "--format", "json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    said = tmp_path / "stderr"
+    with consuming(f"kafka://{broker.bootstrap_servers}/long", stderr=said) as process:
         assert process.stdout is not None
-        assert process.stderr is not None
         process.stdout.readline()
         process.stdout.close()
-        assert process.stderr.read() == b""
-        assert process.wait() == 0
-
-
-@contextlib.contextmanager
-def following(*args: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A reader that follows, stopped at the end in any case."""
-    process = subprocess.Popen(
-        [*CONSUME, *args, "--follow", "--format", "json"], stdout=subprocess.PIPE
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
+        assert (process.wait(), said.read_text()) == (0, "")
 
 
 def test_follow_waits_for_more_until_interrupted(
-    broker: EmbeddedBroker, producer: KafkaProducer
+    broker: EmbeddedBroker, producer: KafkaProducer, tmp_path: Path
 ) -> None:
     broker.create_topics({"more": 2})
     producer.send("more", item(0)).get()
-    with following(f"kafka://{broker.bootstrap_servers}/more") as process:
+    uri = f"kafka://{broker.bootstrap_servers}/more"
+    with consuming(uri, "--follow", stderr=tmp_path / "stderr") as process:
         assert process.stdout is not None
         for n in range(3):
             assert json.loads(process.stdout.readline())["id"] == f"n{n}"
@@ -184,7 +181,7 @@ def test_follow_waits_for_more_until_interrupted(
 
 
 def test_follow_from_latest_leaves_out_what_was_there(
-    broker: EmbeddedBroker, producer: KafkaProducer
+    broker: EmbeddedBroker, producer: KafkaProducer, tmp_path: Path
 ) -> None:
     broker.create_topics({"late": 1})
     producer.send("late", item(0)).get()
@@ -196,7 +193,8 @@ def test_follow_from_latest_leaves_out_what_was_there(
             producer.send("late", item(1)).get()
 
     thread = threading.Thread(target=produce)
-    with following(f"kafka://{broker.bootstrap_servers}/late", "--from", "latest") as process:
+    uri = f"kafka://{broker.bootstrap_servers}/late"
+    with consuming(uri, "--follow", "--from", "latest", stderr=tmp_path / "stderr") as process:
         assert process.stdout is not None
         # One record a batch: Tansu names the start of the last batch as the end of the topic.
         thread.start()

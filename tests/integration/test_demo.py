@@ -7,11 +7,10 @@ import io
 import re
 import signal
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -23,9 +22,14 @@ from pipeline.demo.poison import POISON
 from pipeline.demo.session import CATEGORIZED, NEWS, TOPICS, DemoError, Pipeline, Session
 from pipeline.demo.show import Show, ok
 from pipeline.demo.traffic import mix, sample_news
+from tests.servers import starter
 from transforms.records import CategorizedItem, KafkaPosition, categorized_to_json, now
 
-DEMO = [sys.executable, "-m", "pipeline", "demo"]
+
+def demo(*args: str, anew: bool = False) -> tuple[int, str, str]:
+    """Runs `newsbeam demo ARGS`; the exit code, stdout and stderr."""
+    done = starter.run(["demo", *args], anew=anew)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
 def figures(output: str) -> dict[str, int]:
@@ -44,44 +48,43 @@ def assert_all_came_once(output: str, produced: int) -> None:
 
 
 def test_it_shows_categorized_news_and_ends_by_itself() -> None:
-    done = subprocess.run(
-        [*DEMO, "--seconds", "6", "--rate", "50"], capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert_all_came_once(done.stdout, 300)
+    code, stdout, stderr = demo("--seconds", "6", "--rate", "50", anew=True)
+    assert (code, stderr) == (0, "")
+    assert_all_came_once(stdout, 300)
     for category in ("World", "Sports", "Business", "Sci/Tech"):
-        assert re.search(rf"^{category} +[01]\.\d\d  \w", done.stdout, re.MULTILINE)
-    assert re.search(r"^dead letter at ParseNews: ", done.stdout, re.MULTILINE)
-    assert re.search(r"^latency +[\d,]+ ms +p50 .* p99 [\d,]+ ms *$", done.stdout, re.MULTILINE)
-    assert "\x1b" not in done.stdout
+        assert re.search(rf"^{category} +[01]\.\d\d  \w", stdout, re.MULTILINE)
+    assert re.search(r"^dead letter at ParseNews: ", stdout, re.MULTILINE)
+    assert re.search(r"^latency +[\d,]+ ms +p50 .* p99 [\d,]+ ms *$", stdout, re.MULTILINE)
+    assert "\x1b" not in stdout
 
 
 def test_on_prism(prism: Path) -> None:
-    command = [*DEMO, "--seconds", "3", "--runner", "PrismRunner", "--prism_location", str(prism)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert_all_came_once(done.stdout, 45)
+    on_prism = ("--runner", "PrismRunner", "--prism_location", str(prism))
+    code, stdout, stderr = demo("--seconds", "3", *on_prism)
+    assert code == 0, stderr
+    assert_all_came_once(stdout, 45)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_drains_it(how: signal.Signals) -> None:
-    command = [*DEMO, "--seconds", "3600", "--rate", "20"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        seen = ""
-        try:
-            while seen.count("\nWorld") < 3:
-                line = process.stdout.readline()
-                assert line, process.stderr.read()
-                seen += line
-            process.send_signal(how)
-            seen += process.stdout.read()
-            assert process.wait() == 0, process.stderr.read()
-        finally:
-            process.kill()
+def test_an_interrupt_drains_it(how: signal.Signals, tmp_path: Path) -> None:
+    said = tmp_path / "stderr"
+    with said.open("wb") as stderr:
+        process = starter.start(
+            ["demo", "--seconds", "3600", "--rate", "20"], stdout=PIPE, stderr=stderr
+        )
+    assert process.stdout is not None
+    seen = ""
+    try:
+        while seen.count("\nWorld") < 3:
+            line = process.stdout.readline()
+            assert line, said.read_text()
+            seen += line.decode()
+        process.send_signal(how)
+        seen += process.stdout.read().decode()
+        assert process.wait() == 0, said.read_text()
+    finally:
+        starter.kill_session(process)
+        process.stdout.close()
     found = figures(seen)
     assert 0 < found["produced"] == found["categorized"] + found["dead letters"] < 3600 * 20
     assert (found["lost"], found["doubled"]) == (0, 0)
@@ -100,9 +103,9 @@ def test_an_interrupt_drains_it(how: signal.Signals) -> None:
     ],
 )
 def test_what_can_not_work_is_one_line(args: tuple[str, ...], message: str) -> None:
-    done = subprocess.run([*DEMO, *args], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    (line,) = done.stderr.splitlines()
+    code, _, stderr = demo(*args)
+    assert code == 2
+    (line,) = stderr.splitlines()
     assert message in line
 
 

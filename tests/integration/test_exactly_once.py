@@ -29,7 +29,7 @@ from transforms.records import KafkaPosition, Message
 
 def test_news_and_poison_come_out_once_each_and_whole(kafka: Topics) -> None:
     sent = kafka.produce(mixed(300))
-    done = succeeded(*kafka.args("--stop_at_end"))
+    done = succeeded(*kafka.args("--stop_at_end"), anew=True)
     assert (
         "delivery exactly once: source, sink and dead letters are one Kafka cluster" in done.stderr
     )

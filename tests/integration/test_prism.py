@@ -30,7 +30,7 @@ def test_through_put_and_restart(embedded: Topics, on_prism: tuple[str, ...]) ->
     messages = mixed(200)
     flags = (*on_prism, "--delivery", "at_least_once", "--stop_at_end")
     sent = embedded.produce(messages[:150])
-    succeeded(*embedded.args(*flags))
+    succeeded(*embedded.args(*flags), anew=True)
     assert_each_once(sent, embedded)
     sent |= embedded.produce(messages[150:])
     succeeded(*embedded.args(*flags))

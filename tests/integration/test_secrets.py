@@ -150,7 +150,7 @@ def test_process_lists_keep_them(
     secured, settings = over(topics, secured_kafka.client_settings("PLAIN"))
     args = secured.args("--kafka_config", config_file(tmp_path, settings))
     topics.produce(short(1))
-    with running(args, tmp_path) as process:
+    with running(args, tmp_path, anew=True) as process:
         process.wait_for(lambda: topics.count() == 1, "it to work")
         listed = subprocess.run(
             ["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True

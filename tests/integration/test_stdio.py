@@ -12,7 +12,7 @@ PIPE = ("run", "--source", "-", "--sink", "-")
 
 
 def test_a_line_comes_out_before_stdin_is_closed(tmp_path: Path) -> None:
-    with running(PIPE, tmp_path, piped=True) as process:
+    with running(PIPE, tmp_path, piped=True, anew=True) as process:
         for n in range(3):
             process.stdin.write(b'{"id": "%d", "title": "Stocks fell"}\n' % n)
             process.stdin.flush()

@@ -4,34 +4,37 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from tests.servers import starter
 from tests.servers.processes import free_port
 
 REPO = Path(__file__).parents[3]
 PASSWORD = "correct-horse-battery"
 
 
+class Said(NamedTuple):
+    """How a process ended, and what it said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
 def newsbeam(
-    *args: str, stdin: str = "", environment: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
+    *args: str, stdin: str = "", environment: dict[str, str] | None = None, anew: bool = False
+) -> Said:
+    """Runs `newsbeam ARGS`; `anew` as a shell does, imports and all."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("NEWSBEAM_")}
-    return subprocess.run(
-        [sys.executable, "-m", "pipeline", *args],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        cwd=REPO,
-        env=inherited | (environment or {}),
-        check=False,
-    )
+    env = inherited | (environment or {})
+    done = starter.run(args, stdin=stdin.encode(), env=env, cwd=REPO, anew=anew)
+    return Said(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
-def check_refused(found: subprocess.CompletedProcess[str], named: str) -> None:
+def check_refused(found: Said, named: str) -> None:
     """One line on stderr that names the value; nothing else, and exit code 2."""
     assert found.returncode == 2, found.stderr
     assert found.stdout == ""
@@ -60,6 +63,8 @@ def check_refused(found: subprocess.CompletedProcess[str], named: str) -> None:
         ("run --source - --sink - --direct_num_workers=2", "--direct_num_workers"),
         ("run --source rabbit://h/q --sink -", "rabbit"),
         ("run --source kafka://h/t --sink -", "'h'"),
+        ("run --source kafka://h:1/t?colour=red --sink -", "'colour'"),
+        ("run --source kafka://h:1/t --sink - --delivery exactly_once", "one Kafka cluster"),
         ("run --source no-such-file.jsonl --sink -", "no-such-file.jsonl"),
         ("run --source - --sink no-such-folder/out.jsonl", "no-such-folder"),
         ("run --source - --sink - --model no-such-model", "no-such-model"),
@@ -74,38 +79,10 @@ def test_what_is_given_wrongly_is_one_line(args: str, named: str) -> None:
     check_refused(newsbeam(*args.split()), named)
 
 
-def broken_bundle(folder: Path, kind: str) -> str:
-    """A copy of the default bundle with something wrong; says what the error has to name."""
-    from models.bundle import DEFAULT_BUNDLE
-
-    folder.mkdir()
-    for file in DEFAULT_BUNDLE.iterdir():
-        (folder / file.name).symlink_to(file)
-    config = folder / "config.json"
-    model = next(folder.glob("*.onnx"))
-    if kind == "no model":
-        model.unlink()
-        return "model.onnx"
-    if kind == "corrupt model":
-        data = model.read_bytes()
-        model.unlink()
-        model.write_bytes(data[: len(data) // 2])
-        return model.name
-    if kind == "labels":
-        text = json.loads(config.read_text())
-        text["id2label"] = {"0": "World", "1": "Sports", "2": "Business"}
-        config.unlink()
-        config.write_text(json.dumps(text))
-        return "id2label"
-    config.unlink()
-    return "config.json"
-
-
-@pytest.mark.parametrize("kind", ["no model", "corrupt model", "labels", "no config"])
-def test_a_broken_model_is_one_line(tmp_path: Path, kind: str) -> None:
-    named = broken_bundle(tmp_path / "bundle", kind)
-    found = newsbeam("run", "--source", "-", "--sink", "-", "--model", str(tmp_path / "bundle"))
-    check_refused(found, named)
+def test_as_a_shell_starts_it_too() -> None:
+    """Beam warns of what is not installed where it is imported too early."""
+    args = ("run", "--source", "-", "--sink", "-", "--runner=NoSuchRunner")
+    check_refused(newsbeam(*args, anew=True), "NoSuchRunner")
 
 
 @pytest.mark.parametrize("level", ["info", "debug"])
@@ -136,16 +113,9 @@ def test_a_password_in_a_uri_is_refused_and_not_shown() -> None:
     assert PASSWORD not in found.stderr
 
 
-def test_help_lists_the_commands() -> None:
-    found = newsbeam("--help")
-    assert found.returncode == 0
-    for command in ("run", "classify", "evaluate", "consume", "demo"):
-        assert command in found.stdout
-
-
 def test_a_pipe() -> None:
     lines = '{"id": "a", "title": "Striker scores twice as hosts win the cup final"}\n{"id": "b"\n'
-    found = newsbeam("run", "--source", "-", "--sink", "-", stdin=lines)
+    found = newsbeam("run", "--source", "-", "--sink", "-", stdin=lines, anew=True)
     assert found.returncode == 0, found.stderr
     [item] = map(json.loads, found.stdout.splitlines())
     assert (item["id"], item["category"]) == ("a", "Sports")
@@ -163,6 +133,7 @@ def test_the_environment_gives_options(tmp_path: Path) -> None:
             "NEWSBEAM_SINK": str(tmp_path / "out.jsonl"),
             "NEWSBEAM_LOG_LEVEL": "error",
         },
+        anew=True,
     )
     assert found.returncode == 0, found.stderr
     assert found.stderr == ""
