@@ -207,7 +207,7 @@ def _check_inputs(bundle: Bundle, session: onnxruntime.InferenceSession) -> dict
         raise BundleError(
             f"model {bundle.path}: {bundle.model_file.name} has the inputs {', '.join(inputs)}; a "
             f"text classifier has input_ids and attention_mask, of integers: export it with "
-            "`optimum-cli export onnx --task text-classification`"
+            "`newsbeam model export`"
         )
     return inputs
 
@@ -218,7 +218,7 @@ def _check_outputs(bundle: Bundle, session: onnxruntime.InferenceSession) -> Non
         raise BundleError(
             f"model {bundle.path}: {bundle.model_file.name} has the outputs {', '.join(outputs)}; "
             "a text classifier has logits: export it with "
-            "`optimum-cli export onnx --task text-classification`"
+            "`newsbeam model export`"
         )
     width = outputs["logits"][-1] if outputs["logits"] else None
     if isinstance(width, int) and width != len(bundle.labels):

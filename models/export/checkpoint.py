@@ -13,11 +13,14 @@ from typing import Any
 import numpy as np
 
 from models.bundle import BundleError
-from models.export.packages import package, quiet
+from models.export.packages import package, quiet, reason
 from models.fetch import split_hub_uri
 
 #: Families that are tested; others are tried, and kept if their results agree with torch's.
 FAMILIES = ("bert", "deberta-v2", "distilbert", "mpnet", "roberta", "xlm-roberta")
+
+#: A tokenizer that knows fewer words, special tokens aside, is none. (DeBERTa's, made up, has 2.)
+FEWEST_WORDS = 10
 
 _HUB_NAME = re.compile(r"(?:[\w.-]+/)?[\w.-]+", re.ASCII)
 
@@ -31,12 +34,15 @@ class Checkpoint:
         revision: The revision on the hub, if one was named.
         model: The `PreTrainedModel`, in float32 and evaluation mode.
         tokenizer: The fast tokenizer.
+        temperature: `temperature` in config.json, which newsbeam divides logits by; transformers
+            takes it for a setting of text generation, and drops it.
     """
 
     name: str
     revision: str | None
     model: Any
     tokenizer: Any
+    temperature: float | None = None
 
     @property
     def family(self) -> str:
@@ -55,14 +61,24 @@ class Checkpoint:
         return ids
 
     def logits(self, rows: Sequence[Sequence[int]]) -> np.ndarray:
-        """What torch gives for rows of token ids, each alone: rows x labels, float32."""
+        """What torch gives for rows of token ids, each alone: rows x labels, float32.
+
+        Raises:
+            BundleError: It cannot classify one of them.
+        """
         torch = package("torch")
         found = []
-        with torch.inference_mode():
-            for row in rows:
-                ids = torch.tensor([list(row)])
-                output = self.model(input_ids=ids, attention_mask=torch.ones_like(ids))
-                found.append(output.logits[0].float().numpy())
+        try:
+            with torch.inference_mode():
+                for row in rows:
+                    ids = torch.tensor([list(row)])
+                    output = self.model(input_ids=ids, attention_mask=torch.ones_like(ids))
+                    found.append(output.logits[0].float().numpy())
+        except Exception as e:  # whatever the model's own code raises
+            raise BundleError(
+                f"model {self.name!r}: torch cannot classify a text of {len(row)} tokens "
+                f"({reason(e)}); check max_position_embeddings and vocab_size in config.json"
+            ) from e
         return np.stack(found)
 
     def write_settings(self, folder: Path) -> None:
@@ -70,6 +86,8 @@ class Checkpoint:
         config = self.model.config.to_dict()
         # Where it lay on this machine is nobody's business.
         config = {name: value for name, value in config.items() if name != "_name_or_path"}
+        if self.temperature is not None:
+            config["temperature"] = self.temperature
         text = json.dumps(config, indent=2, ensure_ascii=False, default=str)
         (folder / "config.json").write_text(text + "\n", encoding="utf-8")
         self.tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
@@ -87,20 +105,7 @@ def load_checkpoint(source: str, revision: str | None = None) -> Checkpoint:
     """
     package("torch")
     transformers = package("transformers")
-    name = source
-    if source.lower().startswith("hf://"):
-        name, named = split_hub_uri(source)
-        revision = revision or named
-    else:
-        folder = Path(source).expanduser()
-        if folder.is_dir():
-            name, revision = str(folder), None
-        elif folder.is_file() or not _HUB_NAME.fullmatch(source) or source.startswith("."):
-            what = "is a file, not a folder" if folder.is_file() else "no such folder"
-            raise BundleError(
-                f"model {source!r}: {what}; name the folder of a Hugging Face checkpoint, or its "
-                "name on the hub"
-            )
+    name, revision = _find(source, revision)
     if not sys.stderr.isatty():
         transformers.utils.logging.disable_progress_bar()
     with quiet():
@@ -115,17 +120,42 @@ def load_checkpoint(source: str, revision: str | None = None) -> Checkpoint:
             output_loading_info=True,
         )
         tokenizer = _load(transformers.AutoTokenizer, source, name, revision)
+        settings, _ = transformers.PreTrainedConfig.get_config_dict(name, revision=revision)
     if missing := sorted(report["missing_keys"]):
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise BundleError(
-            f"model {source!r}: has no weights for {missing[0]} and {len(missing) - 1} more, so "
-            "it is no sequence classifier; fine-tune it as one first"
+            f"model {source!r}: has no weights for {missing[0]}{more}, so it is no sequence "
+            "classifier; fine-tune it as one first"
         )
-    if not getattr(tokenizer, "is_fast", False):
+    _check_tokenizer(source, tokenizer)
+    return Checkpoint(source, revision, model.eval(), tokenizer, settings.get("temperature"))
+
+
+def _find(source: str, revision: str | None) -> tuple[str, str]:
+    """What transformers calls a source, and the revision: that of a folder means nothing."""
+    if source.lower().startswith("hf://"):
+        name, named = split_hub_uri(source)
+        return name, revision or named or "main"
+    folder = Path(source).expanduser()
+    if folder.is_dir() and source:
+        if revision:
+            raise BundleError(
+                f"--revision {revision!r}: {source!r} is a folder, which has none; leave it out, "
+                "or name a model on the hub"
+            )
+        if not (folder / "config.json").is_file():
+            raise BundleError(
+                f"model {source!r}: has no config.json; name the folder of a Hugging Face "
+                "checkpoint, as save_pretrained writes it"
+            )
+        return str(folder), "main"
+    if folder.is_file() or not _HUB_NAME.fullmatch(source) or source.startswith("."):
+        what = "is a file, not a folder" if folder.is_file() else "no such folder"
         raise BundleError(
-            f"model {source!r}: its tokenizer cannot be written as tokenizer.json; save it with "
-            "AutoTokenizer.from_pretrained(…, use_fast=True).save_pretrained(…)"
+            f"model {source!r}: {what}; name the folder of a Hugging Face checkpoint, or its "
+            "name on the hub"
         )
-    return Checkpoint(source, revision, model.eval(), tokenizer)
+    return source, revision or "main"
 
 
 def _check_config(source: str, config: Any) -> None:
@@ -141,14 +171,28 @@ def _check_config(source: str, config: Any) -> None:
         )
 
 
-def _load(kind: Any, source: str, name: str, revision: str | None, **options: Any) -> Any:
+def _check_tokenizer(source: str, tokenizer: Any) -> None:
+    if not getattr(tokenizer, "is_fast", False):
+        raise BundleError(
+            f"model {source!r}: its tokenizer cannot be written as tokenizer.json; save it with "
+            "AutoTokenizer.from_pretrained(…, use_fast=True).save_pretrained(…)"
+        )
+    # Where the files of a tokenizer are missing, transformers 5 makes up one that knows no words.
+    words = set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)
+    if len(words) < FEWEST_WORDS:
+        raise BundleError(
+            f"model {source!r}: its tokenizer knows no words; copy tokenizer.json, or the files of "
+            "the vocabulary, from the model that it was fine-tuned from"
+        )
+
+
+def _load(kind: Any, source: str, name: str, revision: str, **options: Any) -> Any:
     try:
-        return kind.from_pretrained(name, revision=revision or "main", **options)
+        # Without a word on remote code, transformers would ask on the terminal and wait.
+        return kind.from_pretrained(name, revision=revision, trust_remote_code=False, **options)
     except Exception as e:  # transformers raises nearly everything
         what = kind.__name__.removeprefix("Auto")
-        text = " ".join(str(e).split())
         raise BundleError(
-            f"model {source!r}: transformers cannot load its {what} "
-            f"({type(e).__name__}: {text if len(text) < 300 else text[:299] + '…'}); check the "
-            "name and the files"
+            f"model {source!r}: transformers cannot load its {what} ({reason(e)}); check the name "
+            f"and the files; tested are {', '.join(FAMILIES)}"
         ) from e

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from models.bundle import Bundle, BundleError
@@ -11,7 +12,7 @@ from models.export.checkpoint import load_checkpoint
 from models.export.graph import write_graph
 from models.export.parity import TOLERANCE, Parity, Reference
 from models.export.quantize import quantize
-from models.export.target import new_folder
+from models.export.target import load_new, new_folder
 from models.export.texts import TEXTS
 
 
@@ -46,7 +47,7 @@ def export(
 
     Args:
         source: A folder with a checkpoint, or a name on the hub.
-        target: The folder to make; it is made last, once everything is proven.
+        target: The folder to make, or an empty one; filled last, once everything is proven.
         revision: A branch, tag or commit on the hub.
         int8: Whether to make model_quantized.onnx, too.
         texts: The texts on which the bundle is compared with torch.
@@ -58,7 +59,8 @@ def export(
 
     Raises:
         ParityError: model.onnx differs by more than `tolerance`.
-        BundleError: The model cannot be loaded or exported; or a package is missing.
+        BundleError: The model cannot be loaded or exported, the folder cannot be made, or a
+            package is missing.
     """
     with new_folder(target) as folder:
         say(f"Loading {source}")
@@ -66,8 +68,7 @@ def export(
         checkpoint.write_settings(folder)
         say(f"Exporting a {checkpoint.family} of {checkpoint.model.num_parameters():,} parameters")
         write_graph(checkpoint, folder / "model.onnx")
-        bundle = Bundle.load(folder)
-        bundle.verify()
+        bundle = load_new(folder, source)
         say(f"Comparing {len(texts)} texts with torch")
         reference = Reference(checkpoint, bundle, list(texts))
         fp32 = reference.compare(bundle)
@@ -81,16 +82,8 @@ def export(
         if int8:
             say("Quantizing to int8")
             quantize(folder / "model.onnx", folder / "model_quantized.onnx")
-            bundle = Bundle.load(folder)  # which prefers it
-            bundle.verify()
-            parity = Parity(
-                parity.texts,
-                parity.longest,
-                parity.activation,
-                tolerance,
-                fp32,
-                reference.compare(bundle),
-            )
+            bundle = load_new(folder, source)  # which prefers it
+            parity = replace(parity, int8=reference.compare(bundle))
         (folder / "parity.json").write_text(parity.to_json() + "\n", encoding="utf-8")
         write_card(bundle, public_name(source), checkpoint.family, parity)
     return Bundle.load(target), parity

@@ -7,7 +7,7 @@ from typing import Any
 
 from models.bundle import BundleError
 from models.export.checkpoint import FAMILIES, Checkpoint
-from models.export.packages import package, quiet
+from models.export.packages import package, quiet, reason
 
 #: The version of ONNX's operators; LayerNormalization is one of them from 17 on.
 OPSET = 18
@@ -62,8 +62,7 @@ def write_graph(checkpoint: Checkpoint, file: Path) -> None:
             )
             program.save(str(file), external_data=size > INLINE_BYTES)
     except Exception as e:  # the exporter raises nearly everything
-        text = " ".join(str(e).split())[:300]
         raise BundleError(
-            f"model {checkpoint.name!r}: torch cannot export a {checkpoint.family} "
-            f"({type(e).__name__}: {text}); tested are {', '.join(FAMILIES)}"
+            f"model {checkpoint.name!r}: torch cannot export a {checkpoint.family} ({reason(e)}); "
+            f"tested are {', '.join(FAMILIES)}"
         ) from e

@@ -38,3 +38,9 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
+
+
+def reason(error: Exception) -> str:
+    """Class and message of an error of a package, in one line of no more than 300 characters."""
+    text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return text if len(text) <= 300 else text[:299] + "…"

@@ -69,6 +69,7 @@ class Reference:
     """
 
     def __init__(self, checkpoint: Checkpoint, bundle: Bundle, texts: list[str]) -> None:
+        self.name = checkpoint.name
         self.activation = checkpoint.activation
         limit = min(bundle.max_length, MAX_LENGTH)
         self.rows = [text.windows[0] for text in TextTokenizer(bundle, limit)(texts)]
@@ -91,7 +92,7 @@ class Reference:
         for result in OnnxModel(bundle).logits(self.rows):
             if isinstance(result, Exception):
                 raise BundleError(
-                    f"model {bundle.path}: {bundle.model_file.name} cannot classify a text that "
+                    f"model {self.name!r}: {bundle.model_file.name} cannot classify a text that "
                     f"torch classifies ({result}); report it, with the name of the model"
                 ) from result
             found.append(result)

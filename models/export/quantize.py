@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from models.bundle import BundleError
 from models.export.graph import INLINE_BYTES
-from models.export.packages import package, quiet
+from models.export.packages import package, quiet, reason
 
 #: Tables with fewer numbers stay as they are: nothing would be saved.
 SMALLEST_TABLE = 4096
@@ -27,27 +28,37 @@ def quantize(source: Path, target: Path) -> None:
         target: Where the int8 graph goes; large weights beside it, with `.data` added.
 
     Raises:
-        BundleError: The packages are missing.
+        BundleError: The quantizer cannot, or the packages are missing.
     """
     onnx = package("onnx")
-    with quiet():
-        quantization = package("onnxruntime.quantization")
-        model = onnx.load(source)
-        # The quantizer makes a MatMul of a Gemm, which is what a product of vectors is.
-        heads = [f"{n.name}_MatMul" for n in model.graph.node if n.op_type == "Gemm"]
-        _quantize_tables(onnx, model)
-        large = model.ByteSize() > INLINE_BYTES
-        quantization.quantize_dynamic(
-            model,
-            target,
-            op_types_to_quantize=["MatMul"],
-            per_channel=True,
-            weight_type=quantization.QuantType.QInt8,
-            nodes_to_exclude=heads,
-            use_external_data_format=large,
-            # Types it cannot infer are float.
-            extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT, "MatMulConstBOnly": True},
-        )
+    quantization = package("onnxruntime.quantization")
+    try:
+        with quiet():
+            _quantize(onnx, quantization, source, target)
+    except Exception as e:  # the quantizer raises nearly everything
+        raise BundleError(
+            f"model {source.parent.name}: cannot be quantized ({reason(e)}); export it with "
+            "--no-int8"
+        ) from e
+
+
+def _quantize(onnx: Any, quantization: Any, source: Path, target: Path) -> None:
+    model = onnx.load(source)
+    # The quantizer makes a MatMul of a Gemm, which is what a product of vectors is.
+    heads = [f"{n.name}_MatMul" for n in model.graph.node if n.op_type == "Gemm"]
+    _quantize_tables(onnx, model)
+    large = model.ByteSize() > INLINE_BYTES
+    quantization.quantize_dynamic(
+        model,
+        target,
+        op_types_to_quantize=["MatMul"],
+        per_channel=True,
+        weight_type=quantization.QuantType.QInt8,
+        nodes_to_exclude=heads,
+        use_external_data_format=large,
+        # Types it cannot infer are float.
+        extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT, "MatMulConstBOnly": True},
+    )
 
 
 def _quantize_tables(onnx: Any, model: Any) -> None:

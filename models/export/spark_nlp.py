@@ -12,7 +12,7 @@ import onnxruntime
 
 from models.bundle import Bundle, BundleError
 from models.export.card import public_name, write_card
-from models.export.target import new_folder
+from models.export.target import load_new, new_folder
 from models.tokenizer_files import TokenizerFilesError, load_tokenizer
 
 #: The most positions that are looked for; Spark NLP takes no more tokens.
@@ -69,8 +69,7 @@ def import_spark_nlp(source: Path, target: Path) -> Bundle:
         config["max_position_embeddings"] = positions + pad + 1
         text = json.dumps(config, indent=2, ensure_ascii=False)
         (folder / "config.json").write_text(text + "\n", encoding="utf-8")
-        bundle = Bundle.load(folder)
-        bundle.verify()
+        bundle = load_new(folder, str(source))
         write_card(bundle, public_name(str(source)), "roberta", None)
     return Bundle.load(target)
 
@@ -100,7 +99,10 @@ def _model_file(source: Path) -> Path:
 
 def _lines(file: Path) -> list[str]:
     """The lines of a file; tokens may hold every blank but the line feed."""
-    text = file.read_text(encoding="utf-8")
+    try:
+        text = file.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError) as e:
+        raise BundleError(f"model {file}: cannot be read as UTF-8 ({e}); copy it again") from e
     lines = [line.removesuffix("\r") for line in text.split("\n")]
     while lines and not lines[-1]:
         lines.pop()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from models.bundle import BundleError
+from models.bundle import Bundle, BundleError
 
 
 @contextmanager
@@ -18,26 +18,46 @@ def new_folder(target: Path) -> Iterator[Path]:
         target: The folder to make; it may exist, but must be empty.
 
     Raises:
-        BundleError: It cannot be made, or holds something.
+        BundleError: It cannot be made or written to, or holds something.
     """
     target = target.expanduser().absolute()
-    if target.exists() and not target.is_dir():
-        raise BundleError(f"folder {target}: is a file; name a new folder")
-    if target.is_dir() and any(target.iterdir()):
-        raise BundleError(f"folder {target}: is not empty; name a new folder")
     try:
+        if target.exists() and not target.is_dir():
+            raise BundleError(f"folder {target}: is a file; name a new folder")
+        if target.is_dir() and any(target.iterdir()):
+            raise BundleError(f"folder {target}: is not empty; name a new folder")
         target.parent.mkdir(parents=True, exist_ok=True)
         # Beside the target, so that a rename is all that is left to do.
-        temporary = tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-")
+        with tempfile.TemporaryDirectory(
+            dir=target.parent, prefix=f".{target.name}-", ignore_cleanup_errors=True
+        ) as temporary:
+            # Called as it will be: the name is part of the bundle.
+            folder = Path(temporary) / target.name
+            folder.mkdir()
+            yield folder
+            if target.is_dir():
+                target.rmdir()
+            folder.rename(target)
     except OSError as e:
         raise BundleError(
-            f"folder {target}: cannot be made ({e.strerror}); name one that can be written to"
+            f"folder {target}: cannot be made ({e}); name one that can be written to"
         ) from e
-    with temporary:
-        # Called as it will be: the name is part of the bundle.
-        folder = Path(temporary.name) / target.name
-        folder.mkdir()
-        yield folder
-        if target.is_dir():
-            target.rmdir()
-        folder.rename(target)
+
+
+def load_new(folder: Path, source: str) -> Bundle:
+    """Loads and verifies a bundle in a folder that `new_folder` gave.
+
+    Args:
+        folder: The folder.
+        source: What it is made of, as the user named it: errors name that, for the folder is gone
+            when they are read.
+
+    Raises:
+        BundleError: The bundle cannot be used.
+    """
+    try:
+        bundle = Bundle.load(folder)
+        bundle.verify()
+    except BundleError as e:
+        raise BundleError(str(e).replace(f"model {folder}", f"model {source!r}")) from e
+    return bundle

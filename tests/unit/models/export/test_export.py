@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from models.export import graph
 from models.export.checkpoint import Checkpoint, load_checkpoint
 from models.export.export import ParityError, export
 from models.export.parity import Difference, Reference
+from models.export.quantize import quantize
 from models.operators import read_operators
 
 from .conftest import FAMILIES, LABELS, POSITIONS, MakeCheckpoint
@@ -40,6 +42,12 @@ def test_a_family(
     assert parity.int8 is not None
     assert 0 < parity.int8.max_difference < 0.2
     assert json.loads((bundle.path / "parity.json").read_text())["texts"] == len(texts)
+
+    # In int8 too, a text gets the same scores, whoever shares its batch.
+    assert bundle.dynamic_int8
+    classifier = TextClassifier(bundle)
+    alone = [classifier.predict(text).scores for text in texts]
+    assert [p.scores for p in classifier.predict(texts)] == alone
 
     # What it is compared with is what transformers gives.
     torch = pytest.importorskip("torch")
@@ -163,6 +171,74 @@ def test_a_broken_checkpoint(checkpoint: Path, tmp_path: Path, torch: Any) -> No
     with pytest.raises(BundleError, match="transformers cannot load its Model") as e:
         load_checkpoint(str(tmp_path))
     assert "\n" not in str(e.value)
+
+
+def test_a_folder_without_a_config(torch: Any, tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"has no config\.json; name the folder"):
+        load_checkpoint(str(tmp_path))
+
+
+def test_a_folder_has_no_revisions(checkpoint: Path) -> None:
+    with pytest.raises(BundleError, match=r"--revision 'v1': .*leave it out"):
+        load_checkpoint(str(checkpoint), "v1")
+
+
+def copy_without(checkpoint: Path, target: Path, pattern: str = "", **config: Any) -> Path:
+    """A copy of a checkpoint without the files of a pattern, and with other settings."""
+    folder = Path(shutil.copytree(checkpoint, target, ignore=shutil.ignore_patterns(pattern)))
+    file = folder / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | config))
+    return folder
+
+
+@pytest.mark.parametrize("family", ["bert", "deberta-v3"])
+def test_a_folder_without_a_tokenizer(
+    make_checkpoint: MakeCheckpoint, tmp_path: Path, family: str
+) -> None:
+    source = copy_without(make_checkpoint(family), tmp_path / "copy", "tokenizer*")
+    with pytest.raises(BundleError, match="its tokenizer knows no words; copy"):
+        load_checkpoint(str(source))
+
+
+def test_code_in_a_folder_is_not_run(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    classes = {"AutoConfig": "mine.Config"}
+    source = copy_without(checkpoint, tmp_path / "copy", model_type="mine", auto_map=classes)
+    (source / "mine.py").write_text("print('run')\n")
+    with pytest.raises(BundleError, match="cannot load its Config"):
+        load_checkpoint(str(source))
+    assert capsys.readouterr().out == ""  # it does not ask, either
+
+
+def test_the_temperature_stays(checkpoint: Path, tmp_path: Path) -> None:
+    source = copy_without(checkpoint, tmp_path / "copy", temperature=1.7)
+    load_checkpoint(str(source)).write_settings(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["temperature"] == 1.7
+
+
+def test_rows_that_torch_cannot_classify(checkpoint: Path) -> None:
+    with pytest.raises(
+        BundleError, match=r"cannot classify a text of 1 tokens \(IndexError: .*\);"
+    ):
+        load_checkpoint(str(checkpoint)).logits([[1_000_000]])
+
+
+def test_labels_that_no_bundle_may_have(
+    make_checkpoint: MakeCheckpoint, tmp_path: Path, texts: list[str]
+) -> None:
+    source = make_checkpoint("distilroberta", id2label={0: "News", 1: "News"})
+    with pytest.raises(BundleError, match=r"the labels in config\.json are") as e:
+        export(str(source), tmp_path / "bundle", texts=texts)
+    assert str(source) in str(e.value)  # the folder that it was made in is gone
+    assert str(tmp_path) not in str(e.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_graph_that_cannot_be_quantized(torch: Any, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"no model")
+    with pytest.raises(BundleError, match=r"cannot be quantized \(.*\); export it with --no-int8"):
+        quantize(tmp_path / "model.onnx", tmp_path / "model_quantized.onnx")
 
 
 @pytest.mark.parametrize("source", ["./no", "/no/such/folder", "a/b/c", "~/no"])

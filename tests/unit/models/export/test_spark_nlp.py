@@ -78,6 +78,12 @@ def test_a_missing_asset(folder: Path, tmp_path: Path, name: str) -> None:
     assert not (tmp_path / "bundle").exists()
 
 
+def test_an_asset_that_is_no_text(folder: Path, tmp_path: Path) -> None:
+    (folder / "assets" / "vocab.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(BundleError, match=r"vocab\.txt: cannot be read as UTF-8"):
+        import_spark_nlp(folder, tmp_path / "bundle")
+
+
 def test_no_model(folder: Path, tmp_path: Path) -> None:
     (folder / "roberta.onnx").rename(folder / "saved_model.pb")
     with pytest.raises(BundleError, match=r"needs one \.onnx file, but has none; .*TensorFlow"):
