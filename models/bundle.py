@@ -17,8 +17,9 @@ from tokenizers import Tokenizer
 
 from models.tokenizer_files import TOKENIZER_FILES, TokenizerFilesError, load_tokenizer
 
-#: The bundle used where none is named; it is part of the package.
-DEFAULT_BUNDLE = Path(__file__).parent / "ag_news_small"
+#: The bundles that are part of the package, by name; the first is used where none is named.
+PACKAGED = {name: Path(__file__).parent / name for name in ("ag_news_small", "ag_news_mini")}
+DEFAULT_BUNDLE = PACKAGED["ag_news_small"]
 #: Model files in order of preference: int8 is smaller and faster.
 MODEL_FILES = ("model_quantized.onnx", "model.onnx")
 
@@ -46,8 +47,9 @@ def resolve(path: str | os.PathLike[str]) -> Path:
     The one place that knows where bundles may live; every other function takes the folder.
 
     Args:
-        path: A folder, or the address of one: `file://`, `hf://org/name[@revision]`, `gs://`,
-            `s3://`. What lies elsewhere is fetched once a machine: see `models.fetch`.
+        path: A folder, the name of a bundle in the package, or the address of one: `file://`,
+            `hf://org/name[@revision]`, `gs://`, `s3://`. What lies elsewhere is fetched once a
+            machine: see `models.fetch`.
 
     Raises:
         BundleError: There is no such folder, or it cannot be fetched.
@@ -62,10 +64,12 @@ def resolve(path: str | os.PathLike[str]) -> Path:
         text = text[len(scheme[0]) :]
     folder = Path(text).expanduser()
     if not folder.is_dir():
+        if text in PACKAGED:
+            return PACKAGED[text]
         what = "is a file, not a folder" if folder.is_file() else "no such folder"
         raise BundleError(
             f"model {text!r}: {what}; name a Hugging Face folder with config.json, tokenizer.json "
-            "and model.onnx"
+            f"and model.onnx, or one of {', '.join(PACKAGED)}"
         )
     return folder.resolve()
 
@@ -131,7 +135,7 @@ class Bundle:
         if model_file is None:
             raise BundleError(
                 f"model {folder}: has neither {' nor '.join(MODEL_FILES)}; export one with "
-                "`optimum-cli export onnx --task text-classification`"
+                "`newsbeam model export`"
             )
         labels = _labels(folder, config)
         vocabulary = config.get("vocab_size")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import torch
 from tokenizers import Tokenizer
 
@@ -23,6 +21,7 @@ from training import (
     label,
     pictures,
     prepare,
+    speed,
     transplant,
     vocabulary,
 )
@@ -72,15 +71,36 @@ def _bundle(settings: config.Config, root: Path, name: str) -> None:
     bundle = settings.bundle(name)
     target = root / "runs" / "bundles" / name
     tokens = root / "runs" / "tokens"
-    report = export.export(root / "runs" / bundle.run, tokens, target, bundle.calibrate_on)
-    saved = np.load(target.parent / f"{name}.npz")
-    labels = prepare.load(tokens, "test").labels
-    pictures.reliability(saved["logits"], labels, target.parent / f"{name}_reliability.png")
-    pictures.confusion(saved["logits"], labels, target.parent / f"{name}_confusion.png")
-    runs = [root / "runs" / run.name for run in settings.runs]
-    done = [run for run in runs if (run / "curve.csv").exists()]
-    pictures.curves(done, target.parent / f"{name}_curves.png")
-    print(json.dumps(report["test"], indent=2))
+    found = export.export(root / "runs" / bundle.run, tokens, target, bundle.calibrate_on)
+    found.plot(target / "evaluation.png")
+    pictures.curves([root / "runs" / bundle.run], target / "curves.png")
+    print(f"{target}: accuracy {found.eval_accuracy:.5f}, loss {found.eval_loss:.5f}")
+
+
+def _all(settings: config.Config, args: argparse.Namespace) -> None:
+    """Every step in order; a step that is done is over at once."""
+    python = [sys.executable, "-m"]
+    options = ["--config", str(args.config), "--root", str(args.root)]
+    workers = ["torch.distributed.run", f"--nproc-per-node={args.workers}", "-m"]
+
+    def step(*command: str, parallel: bool = False) -> None:
+        print(f"training: {' '.join(command)}", flush=True)
+        # Workers of one thread each that average their weights beat one with more threads.
+        threads = ["--threads=1"] if parallel else []
+        environment = os.environ | ({"OMP_NUM_THREADS": "1"} if parallel else {})
+        module = [*(workers if parallel else []), "training"]
+        subprocess.run(
+            [*python, *module, *options, *threads, *command], check=True, env=environment
+        )
+
+    step("start")
+    step("tokens")
+    for run in settings.runs:
+        if run.soft_labels:
+            step("label", run.soft_labels)
+        step("finetune", run.name, parallel=True)
+    for bundle in settings.bundles:
+        step("bundle", bundle.name)
 
 
 def main() -> None:
@@ -101,8 +121,15 @@ def main() -> None:
     step.add_argument("run")
     step = commands.add_parser("bundle", help="export, calibrate, measure")
     step.add_argument("bundle")
+    step = commands.add_parser("speed", help="rows per CPU second of each form of these runs")
+    step.add_argument("runs", nargs="+")
+    step = commands.add_parser("all", help="the whole road, each step in a process of its own")
+    step.add_argument("--workers", type=int, default=2, help="of `finetune`; default: 2")
     args = parser.parse_args()
-    settings = config.load(args.config)
+    try:
+        settings = config.load(args.config)
+    except (OSError, ValueError) as e:
+        sys.exit(f"training: {args.config}: {e}")
     root: Path = args.root
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -121,6 +148,11 @@ def main() -> None:
             label.label(root / "runs" / settings.run(args.run).name, tokens)
         case "bundle":
             _bundle(settings, root, args.bundle)
+        case "speed":
+            runs = [root / "runs" / settings.run(name).name for name in args.runs]
+            speed.speed(runs, tokens, root / "runs" / "speed")
+        case "all":
+            _all(settings, args)
 
 
 if __name__ == "__main__":

@@ -69,9 +69,12 @@ class RunConfig:
     weight_decay: float = 0.01
     dropout: float = 0.1
     mask_tokens: float = 0.05
+    crop_batches: float = 0.0  # share of batches cut to their rows' first words
+    crop_tokens: tuple[int, ...] = (4, 20)  # shortest and longest such cut
     label_smoothing: float = 0.0
     soft_labels: str = ""  # run whose scores are taught, besides the labels
     soft_weight: float = 0.5
+    ema_weight: float = 0.0  # of the scores that the moving average gives the uncut article
     ema_decay: float = 0.998
     fold: int = -1  # -1: every row; otherwise only rows with number % folds == fold
     folds: int = 2

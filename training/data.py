@@ -46,11 +46,12 @@ def read_train(path: Path) -> Articles:
     return Articles([text for _, text in rows], [label for label, _ in rows])
 
 
-def read_test(path: Path) -> Articles:
+def read_test(path: Path, titles_only: bool = False) -> Articles:
     """Read the official test file: `class,title,description`, no header."""
     with path.open(newline="", encoding="utf-8") as file:
-        rows = [(int(c) - 1, _clean(f"{title} {text}")) for c, title, text in csv.reader(file)]
-    return Articles([text for _, text in rows], [label for label, _ in rows])
+        rows = list(csv.reader(file))
+    texts = [_clean(title if titles_only else f"{title} {text}") for _, title, text in rows]
+    return Articles(texts, [int(number) - 1 for number, _, _ in rows])
 
 
 def _shingles(text: str) -> set[int]:

@@ -1,8 +1,7 @@
-"""Turn a dynamic-int8 ONNX bundle back into a float checkpoint that training can start from."""
+"""Turn an int8 bundle that `graph` wrote back into a float checkpoint to train on from."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -10,41 +9,48 @@ import onnx
 import torch
 from onnx import numpy_helper
 
-_MATMUL = re.compile(r"^/(?P<path>.+)/(?:Gemm_)?MatMul_quant$")
-
-
-def _parameter(path: str) -> str:
-    """`roberta/encoder/layer.0/attention/self/query` -> the parameter's dotted name."""
-    return path.replace("/", ".") + ".weight"
+_WORDS = "roberta.embeddings.word_embeddings.weight"
+_POSITIONS = "roberta.embeddings.position_embeddings.weight"
+_TYPES = "roberta.embeddings.token_type_embeddings.weight"
 
 
 def state_dict(model_file: Path) -> dict[str, torch.Tensor]:
     """Read every weight of a quantized RoBERTa classifier as float32.
 
-    Matrix products are found by the names of their nodes, since quantization renames their
-    weights; everything else keeps its name.
+    Products that `graph` put side by side come apart again. The token type's embedding stays in
+    the positions', where the graph added it.
 
     Raises:
-        ValueError: a quantized matrix product cannot be told from its name.
+        ValueError: the file is not a quantized graph that `graph` wrote.
     """
     graph = onnx.load(str(model_file)).graph
     arrays = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
-    weights: dict[str, np.ndarray] = {}
-    for node in graph.node:
-        if node.op_type != "MatMulInteger":
-            continue
-        match = _MATMUL.match(node.name)
-        quantized = node.input[1]
-        if match is None or not quantized.endswith("_quantized"):
-            raise ValueError(f"cannot tell which layer {node.name!r} belongs to")
-        stem = quantized.removesuffix("_quantized")
-        weight = arrays[quantized].astype(np.float32) - arrays[f"{stem}_zero_point"]
-        weights[_parameter(match["path"])] = (weight * arrays[f"{stem}_scale"]).T
+    if "word_embeddings_int8" not in arrays:
+        raise ValueError(f"{model_file} is not an int8 graph of `python -m training bundle`")
+    words = arrays["word_embeddings_int8"].astype(np.float32) * arrays["word_embeddings_scale"]
+    positions = arrays["positions"]
+    # RoBERTa's first position is 2: rows 0 and 1 of the table belong to no token.
+    unused = np.zeros((2, positions.shape[1]), np.float32)
+    weights: dict[str, np.ndarray] = {
+        _WORDS: words,
+        _POSITIONS: np.concatenate([unused, positions]),
+        _TYPES: np.zeros((1, positions.shape[1]), np.float32),
+    }
     for name, array in arrays.items():
-        if "embeddings" in name and name.endswith("_quantized"):
-            stem = name.removesuffix("_quantized")
-            zero = arrays[f"{stem}_zero_point"].astype(np.float32)
-            weights[stem] = (array.astype(np.float32) - zero) * arrays[f"{stem}_scale"]
-        elif name.endswith((".bias", "LayerNorm.weight")):
+        stem, _, kind = name.rpartition(".")
+        if kind == "bias" and f"{stem}.weight_int8" in arrays:
+            integers, scale = arrays[f"{stem}.weight_int8"], arrays[f"{stem}.weight_scale"]
+            layers = stem.split("+")
+            together = (integers.astype(np.float32) * scale).T
+            for layer, rows, bias in zip(
+                layers,
+                np.split(together, len(layers)),
+                np.split(array, len(layers)),
+                strict=True,
+            ):
+                weights[f"{layer}.weight"], weights[f"{layer}.bias"] = rows, bias
+        elif kind == "weight" and stem.startswith("classifier."):
+            weights[name] = array.T
+        elif kind in ("weight", "bias"):
             weights[name] = array
-    return {k: torch.from_numpy(np.ascontiguousarray(v, np.float32)) for k, v in weights.items()}
+    return {k: torch.from_numpy(np.array(v, np.float32, order="C")) for k, v in weights.items()}

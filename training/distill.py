@@ -93,7 +93,7 @@ def distill(config: DistillConfig, parent: Path, folder: Path, articles: data.Ar
         ids, words = _encode(texts, tokenizer, scores.PAD)
         teacher_ids, teacher_words = _encode(texts, teacher_tokenizer, 0)
         count = int(max(words.max(), teacher_words.max())) + 1
-        with torch.autocast("cpu", torch.bfloat16):
+        with scores.fast():
             with torch.inference_mode():
                 wanted = teacher(
                     input_ids=teacher_ids,

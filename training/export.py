@@ -1,40 +1,31 @@
-"""Turn a checkpoint into a calibrated int8 bundle, and check it against torch."""
+"""Turn a checkpoint into a calibrated int8 bundle, check it against torch, and measure it."""
 
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
+import shutil
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 import torch
 from safetensors.numpy import load_file
 
-from training import data, graph, measure, pause, prepare, scores
+from models.classifier import TextClassifier
+from models.evaluate import Evaluation, evaluate
+from training import data, graph, prepare, scores
+
+#: The most that a logit of the float graph may differ from torch's.
+_TOLERANCE = 1e-4
 
 
-def session(model: bytes | Path) -> ort.InferenceSession:
-    """A session as the pipeline makes it: one thread a call, no spinning."""
+def session(model: bytes) -> ort.InferenceSession:
+    """The graph in ONNX Runtime, on one thread."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    source = model if isinstance(model, bytes) else str(model)
-    return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-
-
-def logits(model: ort.InferenceSession, tokens: data.Tokens, threads: int = 2) -> np.ndarray:
-    """Logits (rows, labels), one row a call, as a dynamic-int8 bundle is run."""
-
-    def one(row: int) -> np.ndarray:
-        pause.while_quiet()
-        ids = tokens.row(row)[None].astype(np.int64)
-        feed = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
-        found: np.ndarray = model.run(["logits"], feed)[0][0]
-        return found
-
-    with ThreadPoolExecutor(threads) as pool:
-        return np.stack(list(pool.map(one, range(len(tokens)))))
+    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def parity(folder: Path, tokens: data.Tokens, rows: int = 32) -> float:
@@ -55,40 +46,48 @@ def parity(folder: Path, tokens: data.Tokens, rows: int = 32) -> float:
     made = session(graph.build(weights, config, quantized=False).SerializeToString())
     found = made.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
     difference = float(np.abs(found - wanted).max())
-    if difference > 1e-4:
+    if difference > _TOLERANCE:
         raise ValueError(f"{folder}: the graph differs from torch by {difference}")
     return difference
 
 
-def export(folder: Path, tokens_folder: Path, target: Path, calibrate_on: str) -> dict[str, object]:
-    """Write the bundle `target` from the checkpoint `folder` and return its measurements.
-
-    The temperature is fitted on the part `calibrate_on` with the int8 graph's own logits;
-    the test part only reports.
-    """
-    weights = load_file(folder / "model.safetensors")
-    config = json.loads((folder / "config.json").read_text())
-    held_out = prepare.load(tokens_folder, calibrate_on)
-    test = prepare.load(tokens_folder, "test")
-    difference = parity(folder, held_out)
-    made = graph.build(weights, config, quantized=True).SerializeToString()
-    held_out_logits = logits(session(made), held_out)
-    fitted = measure.temperature(held_out_logits, held_out.labels)
-    made = graph.build(weights, config, True, fitted).SerializeToString()
+def write(run: Path, target: Path, quantized: bool, **more: Any) -> None:
+    """Write the bundle `target` from the checkpoint `run`; `more` goes into its config.json."""
+    config = json.loads((run / "config.json").read_text())
+    made = graph.build(load_file(run / "model.safetensors"), config, quantized)
     target.mkdir(parents=True, exist_ok=True)
-    (target / "model_quantized.onnx").write_bytes(made)
-    (target / "tokenizer.json").write_bytes((folder / "tokenizer.json").read_bytes())
-    (target / "config.json").write_text(
-        json.dumps(config | {"calibration_temperature": fitted}, indent=2) + "\n"
-    )
-    found = logits(session(target / "model_quantized.onnx"), test)
-    np.savez(target.parent / f"{target.name}.npz", logits=found, held_out=held_out_logits)
-    report: dict[str, object] = {
-        "megabytes": round(len(made) / 1e6, 2),
+    name = "model_quantized.onnx" if quantized else "model.onnx"
+    (target / name).write_bytes(made.SerializeToString())
+    shutil.copyfile(run / "tokenizer.json", target / "tokenizer.json")
+    (target / "config.json").write_text(json.dumps(config | more, indent=2) + "\n")
+
+
+def export(run: Path, tokens_folder: Path, target: Path, calibrate_on: str) -> Evaluation:
+    """Write the bundle `target` from the finished run, and its measurements beside it.
+
+    The temperature is fitted on the part `calibrate_on` with the int8 graph's own logits; the test
+    part only reports. `TARGET.json` has the figures of the int8 graph, of the float one, and of
+    headlines alone.
+    """
+    difference = parity(run, prepare.load(tokens_folder, calibrate_on))
+    held_out = prepare.news(tokens_folder, calibrate_on)
+    write(run, target, quantized=True)
+    fitted = evaluate(TextClassifier.load(target), held_out, calibrate=True).fitted_temperature
+    write(run, target, quantized=True, temperature=fitted)
+    test = prepare.news(tokens_folder, "test")
+    headlines = prepare.news(tokens_folder, "test_headlines")
+    classifier = TextClassifier.load(target)
+    found = evaluate(classifier, test)
+    with tempfile.TemporaryDirectory() as folder:
+        write(run, Path(folder), quantized=False, temperature=fitted)
+        found_float = evaluate(TextClassifier.load(folder), test)
+    report = {
+        "megabytes": round((target / "model_quantized.onnx").stat().st_size / 1e6, 2),
         "float_graph_against_torch": difference,
-        "temperature": fitted,
-        "calibrated_on": measure.report(held_out_logits / fitted, held_out.labels).as_json(),
-        "test": measure.report(found, test.labels).as_json(),
+        "calibrated_on": evaluate(classifier, held_out).as_dict(),
+        "test": found.as_dict(),
+        "test_float": found_float.as_dict(),
+        "test_headlines": evaluate(classifier, headlines).as_dict(),
     }
-    (target.parent / f"{target.name}.json").write_text(json.dumps(report, indent=2) + "\n")
-    return report
+    target.with_suffix(".json").write_text(json.dumps(report, indent=2) + "\n")
+    return found

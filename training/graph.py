@@ -173,10 +173,7 @@ def _layer(graph: _Graph, value: str, number: int, shape: Shape, last: bool) -> 
 
 
 def build(
-    weights: Mapping[str, np.ndarray],
-    config: Mapping[str, Any],
-    quantized: bool,
-    temperature: float = 1.0,
+    weights: Mapping[str, np.ndarray], config: Mapping[str, Any], quantized: bool
 ) -> onnx.ModelProto:
     """The classifier as a graph: `input_ids`, `attention_mask` (int64) to `logits` (float).
 
@@ -184,7 +181,6 @@ def build(
         weights: parameters by their Hugging Face names, float32.
         config: a `config.json` of a RoBERTa sequence classifier.
         quantized: int8 products with dynamic ranges, int8 embeddings; else float32 throughout.
-        temperature: the logits are divided by it, so that softmax gives calibrated scores.
 
     Raises:
         onnx.checker.ValidationError: the graph is not well-formed (a bug here).
@@ -200,9 +196,7 @@ def build(
     exact = _Graph(weights, False, shape.epsilon, graph.nodes, graph.constants)
     value = exact.linear(value, "classifier.dense")
     value = exact.node("Tanh", [value], "classifier/tanh")
-    out = "classifier.out_proj"
-    weight, bias = (weights[f"{out}.{part}"] / temperature for part in ("weight", "bias"))
-    value = exact.product(value, out, weight.T.astype(np.float32), bias.astype(np.float32))
+    value = exact.linear(value, "classifier.out_proj")
     graph.node("Identity", [value], "logits")
     dims = ["batch", "length"]
     proto = helper.make_graph(

@@ -2,58 +2,71 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer
 
+from models.labelled_news import LabelledNews
 from training import data
 from training.config import DataConfig
 
-PARTS = ("train", "extra", "validation", "unseen", "test")
+_HEADLINE_WORDS = 8  # train.csv does not say where a title ends; most have five to ten words
 
 
 def articles(config: DataConfig) -> dict[str, data.Articles]:
-    """The parts: `train`, `extra` (description only), `validation`, `unseen`, `test`.
+    """The parts: `train`, `extra` (description only), `validation`, `unseen`, `test`, headlines.
 
     `validation` is from `train.csv`, `unseen` from the description-only rows. The published
     weights have seen most of `train.csv`, and nobody knows which rows, but none of the
     description-only ones: what starts from them is chosen and calibrated on `unseen`.
+    `headlines` are the first words of `validation`, `test_headlines` the titles of `test`.
     """
     folder = Path(config.folder)
     if not (folder / "train.csv").is_file():
         raise FileNotFoundError(f"no AG News in {folder}: set [data] folder to where train.csv is")
-    train, validation = data.split(
-        data.read_train(folder / "train.csv"), config.validation_rows, config.seed
-    )
-    extra, unseen = data.split(
-        data.read_train(folder / "train_description_only.csv"), config.unseen_rows, config.seed
-    )
-    train = data.without_near_duplicates(train, unseen)
-    unseen = data.without_near_duplicates(unseen, data.read_train(folder / "train.csv"))
-    extra = data.without_near_duplicates(extra, validation)
+    known = data.read_train(folder / "train.csv")
+    described = data.read_train(folder / "train_description_only.csv")
     if config.train_rows:
-        train = train.take(range(config.train_rows))
-        extra = extra.take(range(config.train_rows // 5))
+        known = known.take(range(config.train_rows + config.validation_rows))
+        described = described.take(range(config.train_rows // 5 + config.unseen_rows))
+    train, validation = data.split(known, config.validation_rows, config.seed)
+    extra, unseen = data.split(described, config.unseen_rows, config.seed)
+    train = data.without_near_duplicates(train, unseen)
+    unseen = data.without_near_duplicates(unseen, known)
+    extra = data.without_near_duplicates(extra, validation)
     test = data.read_test(folder / "test.csv")
+    titles = data.read_test(folder / "test.csv", titles_only=True)
     if config.test_rows:
-        test = test.take(range(config.test_rows))
+        test, titles = (part.take(range(config.test_rows)) for part in (test, titles))
+    headlines = [" ".join(text.split()[:_HEADLINE_WORDS]) for text in validation.texts]
     return {
         "train": train,
         "extra": extra,
         "validation": validation,
         "unseen": unseen,
+        "headlines": data.Articles(headlines, validation.labels),
         "test": test,
+        "test_headlines": titles,
     }
 
 
 def prepare(config: DataConfig, tokenizer: Tokenizer, target: Path) -> None:
-    """Write one `.npz` of tokens for each part into `target`."""
+    """Write each part into `target`: tokens, and texts to measure bundles with."""
     target.mkdir(parents=True, exist_ok=True)
     for name, part in articles(config).items():
         tokens = data.tokenize(part, tokenizer, config.max_length)
         np.savez(target / f"{name}.npz", ids=tokens.ids, starts=tokens.starts, labels=tokens.labels)
+        news = {"texts": part.texts, "targets": part.labels}
+        (target / f"{name}.json").write_text(json.dumps(news), encoding="utf-8")
         print(f"{name}: {len(tokens)} rows, {tokens.lengths.mean():.1f} tokens a row")
+
+
+def news(folder: Path, name: str) -> LabelledNews:
+    """Read the texts of a part."""
+    part = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    return LabelledNews(tuple(part["texts"]), tuple(part["targets"]))
 
 
 def load(folder: Path, *names: str) -> data.Tokens:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.bundle import DEFAULT_BUNDLE, Bundle, BundleError, resolve
+from models.bundle import DEFAULT_BUNDLE, PACKAGED, Bundle, BundleError, resolve
 
 
 def message_of(check: Callable[[], Any], folder: Path | None = None) -> str:
@@ -38,6 +38,18 @@ def test_the_default_bundle(default_bundle: Bundle) -> None:
     assert len(digits) == 8
     assert int(digits, 16) >= 0
     default_bundle.verify()
+
+
+@pytest.mark.parametrize("name", PACKAGED)
+def test_the_packaged_bundles_have_names(name: str, tmp_path: Path, monkeypatch) -> None:
+    bundle = Bundle.load(name)
+    assert bundle.name == name
+    assert bundle.labels == ("World", "Sports", "Business", "Sci/Tech")
+    bundle.verify()
+    # A folder of the user's comes first.
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir()
+    assert resolve(name) == tmp_path / name
 
 
 def test_it_is_frozen_and_pickles(default_bundle: Bundle) -> None:

@@ -13,7 +13,7 @@ for _needed in ("torch", "transformers", "onnx"):
 import torch
 from tokenizers import Tokenizer
 
-from training import config, data, distill, measure, vocabulary
+from training import config, data, distill, vocabulary
 from training.finetune import _schedule, learning_rate
 
 from .conftest import TEXTS
@@ -81,25 +81,6 @@ def test_word_states_average_the_tokens_of_a_word():
     states = torch.tensor([[[9.0], [1.0], [3.0], [5.0], [9.0]]])
     words = torch.tensor([[-1, 0, 0, 2, -1]])
     assert distill.word_states(states, words, 3).flatten().tolist() == [2.0, 0.0, 5.0]
-
-
-def test_temperature_undoes_a_known_scale():
-    rng = np.random.default_rng(0)
-    true = rng.normal(size=(20000, 4)) * 2
-    noise = rng.gumbel(size=true.shape)
-    labels = (true + noise).argmax(1)
-    assert measure.temperature(true * 3, labels) == pytest.approx(3, rel=0.05)
-    assert measure.calibration_error(true, labels) < 0.012
-    assert measure.calibration_error(true * 3, labels) > 0.05
-
-
-def test_report_counts():
-    values = np.eye(4)[[0, 1, 2, 2]] * 5
-    report = measure.report(values, np.array([0, 1, 2, 3]))
-    assert report.accuracy == 0.75
-    assert report.confusion[3][2] == 1
-    assert report.precision[2] == 0.5
-    assert report.accuracy_low < 0.75 < report.accuracy_high
 
 
 def test_an_unknown_setting_names_the_known_ones(tmp_path: Path):

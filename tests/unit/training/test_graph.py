@@ -35,10 +35,10 @@ def wanted(checkpoint: Path, tokens: data.Tokens) -> np.ndarray:
         return model(input_ids=ids, attention_mask=(ids != scores.PAD).long()).logits.numpy()
 
 
-def run(checkpoint: Path, ids: np.ndarray, quantized: bool, temperature: float = 1) -> np.ndarray:
+def run(checkpoint: Path, ids: np.ndarray, quantized: bool) -> np.ndarray:
     weights = load_file(checkpoint / "model.safetensors")
     config = json.loads((checkpoint / "config.json").read_text())
-    made = graph.build(weights, config, quantized, temperature).SerializeToString()
+    made = graph.build(weights, config, quantized).SerializeToString()
     feed = {"input_ids": ids, "attention_mask": (ids != scores.PAD).astype(np.int64)}
     return export.session(made).run(["logits"], feed)[0]
 
@@ -60,11 +60,6 @@ def test_int8_graph_is_close_to_torch(checkpoint, tokens, wanted):
     found = run(checkpoint, ids, True)
     assert np.abs(found - wanted).max() < 0.1 * np.abs(wanted).max()
     assert not np.array_equal(found, wanted)
-
-
-def test_temperature_divides_the_logits(checkpoint, tokens, wanted):
-    ids = data.pad(tokens, np.arange(4), scores.PAD)
-    np.testing.assert_allclose(run(checkpoint, ids, False, 2.0), wanted / 2, atol=1e-5)
 
 
 def test_fast_forward_equals_the_models_own(checkpoint, tokens, wanted):

@@ -1,0 +1,61 @@
+"""`make train` in small: every step of the road, from AG News to two bundles that classify."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+for _needed in ("torch", "transformers", "onnx"):
+    pytest.importorskip(_needed, reason="training needs newsbeam[train]")
+
+from models.bundle import Bundle
+from models.onnx import OnnxModel
+
+ROOT = Path(__file__).parents[3]
+AG_NEWS = ROOT / "../shared/data/ag_news"
+
+
+def _train(target: Path) -> str:
+    command = [sys.executable, "-m", "training", "--config", "training/smoke.toml"]
+    command += ["--root", str(target), "all"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    return done.stdout
+
+
+@pytest.mark.skipif(not AG_NEWS.is_dir(), reason="no AG News in ../shared/data/ag_news")
+def test_the_whole_road(tmp_path: Path) -> None:
+    _train(tmp_path)
+    bundles = tmp_path / "runs" / "bundles"
+    sizes = []
+    for name in ("ag_news_small", "ag_news_mini"):
+        bundle = Bundle.load(bundles / name)
+        assert bundle.labels == ("World", "Sports", "Business", "Sci/Tech")
+        OnnxModel(bundle).verify()
+        sizes.append(bundle.model_file.stat().st_size)
+        report = json.loads((bundles / f"{name}.json").read_text())
+        assert report["float_graph_against_torch"] < 1e-4
+        assert report["test"]["samples"] == report["test_headlines"]["samples"] == 100
+        assert bundle.temperature == report["test"]["temperature"] != 1
+        for picture in ("evaluation.png", "curves.png"):
+            assert (bundles / name / picture).read_bytes().startswith(b"\x89PNG")
+    # The sibling has half the layers.
+    assert sizes[1] < sizes[0]
+    with (tmp_path / "runs" / "small" / "curve.csv").open(newline="") as file:
+        assert {"step", "rows", "train_loss", "validation_loss"} <= set(next(csv.DictReader(file)))
+
+
+@pytest.mark.skipif(not AG_NEWS.is_dir(), reason="no AG News in ../shared/data/ag_news")
+def test_a_setting_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    config = tmp_path / "wrong.toml"
+    config.write_text('[data]\nfolder = "x"\nvalidation_row = 3\n')
+    command = [sys.executable, "-m", "training", "--config", str(config), "tokens"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "validation_row" in done.stderr
+    assert "validation_rows" in done.stderr
