@@ -8,6 +8,7 @@ READY := $(VENV)/.ready
 TORCH_VENV := .venv-torch
 TORCH_BIN := $(TORCH_VENV)/bin
 TORCH_READY := $(TORCH_VENV)/.ready
+TORCH_TESTS := tests/unit/training tests/unit/models/export
 # Of `make train`.
 CONFIG ?= training/config.toml
 TRAINED ?= build/training
@@ -36,8 +37,8 @@ demo: $(READY) ## Watch news being categorized: embedded broker, sample news, re
 	$(BIN)/newsbeam demo
 
 test: lint $(TORCH_READY) ## Run linters, type checks and all tests
-	$(BIN)/python -m pytest
-	$(TORCH_BIN)/python -m pytest tests/unit/training tests/unit/models/export
+	$(BIN)/python -m pytest $(TORCH_TESTS:%=--ignore=%)
+	$(TORCH_BIN)/python -m pytest $(TORCH_TESTS)
 
 lint: $(READY) ## Check style and types
 	$(BIN)/ruff check

@@ -1,8 +1,7 @@
 """Small checkpoints made on the spot: one of each family, with random weights.
 
-The tokenizers are trained on a few lines, of the kind that the family has. Torch and transformers
-are no part of the extra `dev`: what needs them is skipped where they are missing, and
-`make test-export` installs them.
+The tokenizers are trained on a few lines, of the kind that the family has. What needs torch and
+transformers is skipped where they are missing: `make test` has an environment with them.
 """
 
 from __future__ import annotations
@@ -143,8 +142,8 @@ FAMILIES: dict[str, tuple[str, dict[str, Any], Callable[[], Tokenizer]]] = {
 def torch() -> Any:
     """Torch, with what else the extra has."""
     for name in ("transformers", "onnx", "onnxscript"):
-        pytest.importorskip(name, reason=f"{name} is in the extra `export`: make test-export")
-    return pytest.importorskip("torch", reason="torch is in the extra `export`: make test-export")
+        pytest.importorskip(name, reason=f"{name} is in the extra `export`")
+    return pytest.importorskip("torch", reason="torch is in the extra `export`")
 
 
 @pytest.fixture(scope="session")
