@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 
 from models.classifier import TextClassifier
 from models.evaluate import Evaluation, evaluate
-from training import data, graph, prepare, scores
+from training import card, data, graph, prepare, scores
 
 #: The most that a logit of the float graph may differ from torch's.
 _TOLERANCE = 1e-4
@@ -67,7 +67,7 @@ def export(run: Path, tokens_folder: Path, target: Path, calibrate_on: str) -> E
 
     The temperature is fitted on the part `calibrate_on` with the int8 graph's own logits; the test
     part only reports. `TARGET.json` has the figures of the int8 graph, of the float one, and of
-    headlines alone.
+    headlines alone; so has the model card.
     """
     difference = parity(run, prepare.load(tokens_folder, calibrate_on))
     held_out = prepare.news(tokens_folder, calibrate_on)
@@ -90,4 +90,5 @@ def export(run: Path, tokens_folder: Path, target: Path, calibrate_on: str) -> E
         "test_headlines": evaluate(classifier, headlines).as_dict(),
     }
     target.with_suffix(".json").write_text(json.dumps(report, indent=2) + "\n")
+    card.write(target, report)
     return found

@@ -42,6 +42,9 @@ def test_the_whole_road(tmp_path: Path) -> None:
         assert report["float_graph_against_torch"] < 1e-4
         assert report["test"]["samples"] == report["test_headlines"]["samples"] == 100
         assert bundle.temperature == report["test"]["temperature"] != 1
+        card = (bundles / name / "README.md").read_text()
+        assert f"{report['test']['eval_accuracy']:.5f} (95%: " in card
+        assert "$" not in card
         for picture in ("evaluation.png", "curves.png"):
             assert (bundles / name / picture).read_bytes().startswith(b"\x89PNG")
     # The sibling has half the layers.
