@@ -72,8 +72,9 @@ class RunConfig:
     crop_batches: float = 0.0  # share of batches cut to their rows' first words
     crop_tokens: tuple[int, ...] = (4, 20)  # shortest and longest such cut
     label_smoothing: float = 0.0
-    soft_labels: str = ""  # run whose scores are taught, besides the labels
+    soft_labels: str = ""  # run whose scores and states are taught, besides the labels
     soft_weight: float = 0.5
+    state_weight: float = 0.0  # of how much of that run's states is missed, 0 to 1
     ema_weight: float = 0.0  # of the scores that the moving average gives the uncut article
     ema_decay: float = 0.998
     fold: int = -1  # -1: every row; otherwise only rows with number % folds == fold

@@ -11,6 +11,7 @@ import time
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from tqdm import tqdm
 from transformers import RobertaForSequenceClassification
 
 from models.calibrate import negative_log_likelihood
-from training import cut, data, pause, prepare, scores
+from training import cut, data, label, pause, prepare, scores
 from training.config import RunConfig
 
 _MASK_ID = 4
@@ -147,23 +148,26 @@ class _Trainer:
         os.replace(self._checkpoint.with_suffix(".new"), self._checkpoint)
 
     def train(
-        self, ids: torch.Tensor, labels: torch.Tensor, soft: torch.Tensor | None, steps: int
+        self, ids: torch.Tensor, labels: torch.Tensor, taught: _Taught | None, steps: int
     ) -> float:
         """One step on a padded batch, of `steps` in all; returns its loss."""
         config = self.config
         self.model.train()
         seen = _mask(_crop(ids, config, self.generator), config.mask_tokens, self.generator)
-        out = scores.forward(self.model, seen)
+        states = scores.encode(self.model, seen)
+        out = scores.classify(self.model, states)
         loss = functional.cross_entropy(out, labels, label_smoothing=config.label_smoothing)
         if config.ema_weight:
             # The moving average sees the whole article, and is steadier than its student.
             with torch.inference_mode():
                 wiser = torch.softmax(scores.forward(self.ema, ids), -1)
-            taught = functional.cross_entropy(out, wiser.clone())
-            loss = (1 - config.ema_weight) * loss + config.ema_weight * taught
-        if soft is not None:
-            taught = functional.cross_entropy(out, soft)
-            loss = (1 - config.soft_weight) * loss + config.soft_weight * taught
+            own = functional.cross_entropy(out, wiser.clone())
+            loss = (1 - config.ema_weight) * loss + config.ema_weight * own
+        if taught is not None:
+            soft = functional.cross_entropy(out, taught.scores)
+            loss = (1 - config.soft_weight) * loss + config.soft_weight * soft
+            missed = functional.mse_loss(states[:, 0].float(), taught.states)
+            loss = loss + config.state_weight * missed / taught.states.var()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for group in self.adam.param_groups:
@@ -187,7 +191,7 @@ class _Trainer:
             "train_loss": round(train_loss, 4),
         }
         for name, part in held_out.items():
-            values = scores.logits(self.ema, part)
+            values, _ = scores.outputs(self.ema, part)
             row[f"{name}_loss"] = round(negative_log_likelihood(values, part.labels, 1.0), 4)
             row[f"{name}_accuracy"] = round(scores.accuracy(values, part.labels), 4)
         curve = self.folder / "curve.csv"
@@ -212,11 +216,23 @@ class _Trainer:
         (self.folder / "run.json").write_text(json.dumps(asdict(self.config), indent=2) + "\n")
 
 
-def _soft_labels(path: Path, rows: int) -> torch.Tensor:
-    soft = torch.from_numpy(np.load(path))
-    if len(soft) != rows:
-        raise ValueError(f"{path}: {len(soft)} rows for {rows} articles; run `label` again")
-    return soft
+class _Taught(NamedTuple):
+    """What another run makes of articles: scores (rows, labels), states (rows, hidden)."""
+
+    scores: torch.Tensor
+    states: torch.Tensor
+
+    @classmethod
+    def load(cls, folder: Path, rows: int) -> _Taught:
+        found = cls(*(torch.from_numpy(np.load(folder / n)) for n in (label.SCORES, label.STATES)))
+        if len(found.scores) != rows:
+            raise ValueError(
+                f"{folder}: {len(found.scores)} rows for {rows} articles; run `label` again"
+            )
+        return found
+
+    def take(self, rows: torch.Tensor) -> _Taught:
+        return _Taught(self.scores[rows], self.states[rows].float())
 
 
 def _start(config: RunConfig, root: Path, folder: Path, rank: int, world: int) -> Path:
@@ -252,9 +268,9 @@ def finetune(config: RunConfig, tokens_folder: Path, root: Path, rank: int, worl
     tokens = prepare.load(tokens_folder, "train", "extra")
     held_out = {name: prepare.load(tokens_folder, name) for name in config.watch}
     labels = torch.from_numpy(tokens.labels)
-    soft = None
+    taught = None
     if config.soft_labels:
-        soft = _soft_labels(root / "runs" / config.soft_labels / "soft_labels.npy", len(tokens))
+        taught = _Taught.load(root / "runs" / config.soft_labels, len(tokens))
     trainer = _Trainer(config, start, folder, rank, world)
     trainer.resume()
     schedule = _schedule(tokens, config, rank, world)
@@ -274,8 +290,8 @@ def finetune(config: RunConfig, tokens_folder: Path, root: Path, rank: int, worl
         rows = schedule[trainer.step]
         ids = torch.from_numpy(data.pad(tokens, rows, scores.PAD))
         index = torch.from_numpy(rows)
-        taught = None if soft is None else soft[index]
-        losses.append(trainer.train(ids, labels[index], taught, len(schedule)))
+        part = None if taught is None else taught.take(index)
+        losses.append(trainer.train(ids, labels[index], part, len(schedule)))
         bar.update()
         done = trainer.step == len(schedule)
         if first and (done or trainer.step % config.evaluate_every == 0):

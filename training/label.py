@@ -1,4 +1,4 @@
-"""Score every training row with a finished run: the soft labels another run learns from."""
+"""Score every training row with a finished run: what another run learns from."""
 
 from __future__ import annotations
 
@@ -10,10 +10,17 @@ from safetensors.torch import load_file
 
 from training import prepare, scores
 
+SCORES, STATES = "soft_labels.npy", "states.npy"
+
 
 def label(folder: Path, tokens_folder: Path) -> None:
-    """Write `soft_labels.npy` (rows, labels), probabilities, beside the run's weights."""
+    """Write beside the run's weights what it makes of each training row.
+
+    `soft_labels.npy` (rows, labels) are probabilities; `states.npy` (rows, hidden), float16, is
+    what its classifier reads.
+    """
     model = scores.build(folder)
     model.load_state_dict(load_file(folder / "model.safetensors"))
-    values = torch.from_numpy(scores.logits(model, prepare.load(tokens_folder, "train", "extra")))
-    np.save(folder / "soft_labels.npy", torch.softmax(values, -1).numpy())
+    logits, states = scores.outputs(model, prepare.load(tokens_folder, "train", "extra"))
+    np.save(folder / SCORES, torch.softmax(torch.from_numpy(logits), -1).numpy())
+    np.save(folder / STATES, states.astype(np.float16))

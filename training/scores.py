@@ -69,25 +69,40 @@ def fast() -> torch.autocast:
     return torch.autocast("cpu", torch.bfloat16, enabled=BFLOAT16)
 
 
-def forward(model: RobertaForSequenceClassification, ids: torch.Tensor) -> torch.Tensor:
-    """Logits (rows, labels), float32, of right-padded `ids`."""
+def encode(model: RobertaForSequenceClassification, ids: torch.Tensor) -> torch.Tensor:
+    """What the classifier reads of right-padded `ids` (rows, length): (rows, 1, hidden)."""
     with fast():
-        out: torch.Tensor = model.classifier(hidden_states(model, ids)[-1])
+        return hidden_states(model, ids)[-1]
+
+
+def classify(model: RobertaForSequenceClassification, states: torch.Tensor) -> torch.Tensor:
+    """Logits (rows, labels), float32, of what `encode` gave."""
+    with fast():
+        out: torch.Tensor = model.classifier(states)
     return out.float()
 
 
-def logits(model: RobertaForSequenceClassification, tokens: data.Tokens) -> np.ndarray:
-    """Logits (rows, labels), float32, in the order of `tokens`."""
+def forward(model: RobertaForSequenceClassification, ids: torch.Tensor) -> torch.Tensor:
+    """Logits (rows, labels), float32, of right-padded `ids`."""
+    return classify(model, encode(model, ids))
+
+
+def outputs(
+    model: RobertaForSequenceClassification, tokens: data.Tokens
+) -> tuple[np.ndarray, np.ndarray]:
+    """Logits (rows, labels) and states (rows, hidden) in the order of `tokens`, float32."""
     model.eval()
-    found = np.zeros((len(tokens), int(model.config.num_labels or 0)), np.float32)
+    logits = np.zeros((len(tokens), int(model.config.num_labels or 0)), np.float32)
+    states = np.zeros((len(tokens), model.config.hidden_size), np.float32)
     order = np.argsort(tokens.lengths, kind="stable")
     with torch.inference_mode():
         for start in range(0, len(order), 64):
             pause.while_quiet()
             rows = order[start : start + 64]
-            ids = torch.from_numpy(data.pad(tokens, rows, PAD))
-            found[rows] = forward(model, ids).numpy()
-    return found
+            found = encode(model, torch.from_numpy(data.pad(tokens, rows, PAD)))
+            logits[rows] = classify(model, found).numpy()
+            states[rows] = found[:, 0].float().numpy()
+    return logits, states
 
 
 def accuracy(values: np.ndarray, labels: np.ndarray) -> float:

@@ -53,6 +53,8 @@ def _quantize(onnx: Any, quantization: Any, source: Path, target: Path) -> None:
         target,
         op_types_to_quantize=["MatMul"],
         per_channel=True,
+        # CPUs without VNNI add two products in 16 bits, which weights of 8 bits overflow.
+        reduce_range=True,
         weight_type=quantization.QuantType.QInt8,
         nodes_to_exclude=heads,
         use_external_data_format=large,
