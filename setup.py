@@ -14,12 +14,15 @@ PLOT = ["matplotlib>=3.8,<4"]
 EXPORT = [
     "onnx>=1.17,<2",
     "onnxscript>=0.5,<1",
+    # From 0.2.3 on it wants a newer protobuf than Beam does.
+    "sentencepiece>=0.2,<0.2.3",
     "torch>=2.9,<3",
     "transformers>=5,<6",
 ]
 #: The road to the default model, `training/`.
 TRAIN = [*EXPORT, *PLOT, "safetensors>=0.4,<1", "tqdm>=4.66,<5"]
 TEST = [
+    "boto3>=1.28,<2",
     "cryptography>=42",
     "hypothesis>=6.100,<7",
     "psutil>=5.9,<8",

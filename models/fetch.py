@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import importlib
 import os
 import re
 import shutil
@@ -16,8 +17,12 @@ from pathlib import Path
 from models.bundle import MODEL_FILES, BundleError
 from models.tokenizer_files import TOKENIZER_FILES
 
-#: What pip has to install before Apache Beam can read an address.
-EXTRAS = {"gs": "gcp", "s3": "aws", "azfs": "azure"}
+#: What pip has to install before Apache Beam can read an address, and the module that tells.
+EXTRAS = {
+    "gs": ("gcp", "google.cloud.storage"),
+    "s3": ("aws", "boto3"),
+    "azfs": ("azure", "azure.storage.blob"),
+}
 
 _HUB_NAME = re.compile(r"(?:[\w.-]+/)?[\w.-]+(?:@(?P<revision>\S+))?", re.ASCII)
 # On the hub, models often keep their ONNX files in a folder.
@@ -165,17 +170,22 @@ def _from_beam(uri: str) -> Path:
     base = uri.rstrip("/")
     scheme = uri.partition("://")[0].lower()
     patterns = [f"{base}/{folder}*" for folder in _FOLDERS]
+    _give_options()
     try:
+        if scheme == "s3":
+            _ask_s3_once(base)
         matches = FileSystems.match(patterns)
-    except ValueError as e:  # no file system for this scheme
-        extra = EXTRAS.get(scheme)
-        raise BundleError(
-            f"model {uri!r}: reading {scheme}:// needs Beam's {extra} extra; pip install "
-            f"'apache-beam[{extra}]'"
-            if extra
-            else f"model {uri!r}: cannot read {scheme}://; name a folder, hf://, gs:// or s3://"
-        ) from e
     except Exception as e:  # every cloud has errors of its own
+        # Where its packages are missing, each says so in its own way, or not at all.
+        if extra := _missing_extra(scheme):
+            raise BundleError(
+                f"model {uri!r}: reading {scheme}:// needs Beam's {extra} extra; pip install "
+                f"'apache-beam[{extra}]'"
+            ) from e
+        if isinstance(e, ValueError) and scheme not in EXTRAS:  # no file system for this scheme
+            raise BundleError(
+                f"model {uri!r}: cannot read {scheme}://; name a folder, hf://, gs:// or s3://"
+            ) from e
         raise BundleError(
             f"model {uri!r}: cannot be listed ({_reason(e)}); check the address and your "
             "credentials"
@@ -209,6 +219,43 @@ def _from_beam(uri: str) -> Path:
 
     version = [f"{f.path} {f.size_in_bytes} {f.last_updated_in_seconds}" for f in files.values()]
     return _cached("\n".join([base, *version]), base.rpartition("/")[2], fill)
+
+
+def _give_options() -> None:
+    """Gives Beam's file systems options where no pipeline has: that of s3:// does not go without."""
+    from apache_beam.io.filesystems import FileSystems
+    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.options.value_provider import RuntimeValueProvider
+
+    if FileSystems._pipeline_options is None and RuntimeValueProvider.runtime_options is None:
+        FileSystems.set_options(PipelineOptions([]))
+
+
+def _ask_s3_once(base: str) -> None:
+    """Lists a place on S3, for the error: Beam would wait ten minutes for credentials to appear."""
+    from apache_beam.io.aws.clients.s3.messages import ListRequest, S3ClientError
+    from apache_beam.io.aws.s3io import S3IO, parse_s3_path
+    from apache_beam.io.filesystems import FileSystems
+
+    bucket, prefix = parse_s3_path(f"{base}/", object_optional=True)
+    options = FileSystems.get_filesystem(base)._options
+    try:
+        S3IO(options=options).client.list(ListRequest(bucket, prefix))
+    except S3ClientError as e:
+        if e.code != 404:  # nothing there: listing it properly says the same
+            raise
+
+
+def _missing_extra(scheme: str) -> str | None:
+    """The extra of Beam that reads a scheme, if it is not installed."""
+    if scheme not in EXTRAS:
+        return None
+    extra, module = EXTRAS[scheme]
+    try:
+        importlib.import_module(module)
+    except ImportError:
+        return extra
+    return None
 
 
 # ---- Both ----------------------------------------------------------------------------------------

@@ -8,17 +8,21 @@ package is no dependency.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from huggingface_hub import constants
 
 from models.bundle import DEFAULT_BUNDLE, Bundle
 from models.classifier import TextClassifier
+
+from .stand_ins import Hub
 
 #: Tokens of the tiny tokenizer: padding, begin, end, unknown, then words.
 WORDS = ("<pad>", "<s>", "</s>", "<unk>", "ball", "goal", "stock", "bank", "poison", "infinite")
@@ -195,6 +199,28 @@ def make_bundle(tmp_path: Path) -> MakeBundle:
         return folder
 
     return make
+
+
+@pytest.fixture
+def hub_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], Hub]]:
+    """Starts a stand-in of the hub, and an empty cache, for a folder that holds `news/tiny`."""
+    with contextlib.ExitStack() as stack:
+
+        def start(folder: Path) -> Hub:
+            hub = Hub(folder)
+            stack.enter_context(hub.running())
+            monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+            monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+            monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+            # What transformers asks: it was read when the package was loaded.
+            template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(
+                constants.ENDPOINT, hub.endpoint
+            )
+            monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+            monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
+            return hub
+
+        yield start
 
 
 @pytest.fixture

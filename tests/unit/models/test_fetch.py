@@ -1,15 +1,14 @@
-"""Models from elsewhere: the hub's protocol from a stand-in on this machine, and gs:// from a fake
-file system of Beam's.
+"""Models from elsewhere: the hub and S3 from stand-ins on this machine, and gs:// from a fake file
+system of Beam's.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
-import http.server
-import json
 import multiprocessing
-import threading
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,13 +17,15 @@ import pytest
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.localfilesystem import LocalFileSystem
-from huggingface_hub import constants
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.value_provider import RuntimeValueProvider
 
 from models import fetch
 from models.bundle import Bundle, BundleError, resolve
 from models.classifier import TextClassifier
 
 from .conftest import MakeBundle
+from .stand_ins import S3, Hub
 
 
 @pytest.fixture(autouse=True)
@@ -52,104 +53,14 @@ def names(folder: Path) -> list[str]:
 # ---- The hub -------------------------------------------------------------------------------------
 
 
-class Hub(http.server.ThreadingHTTPServer):
-    """What the hub's API answers about one model, `news/tiny`, whose files are those of a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.folder = folder
-        self.asked: list[str] = []
-
-    @property
-    def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-    @property
-    def files(self) -> dict[str, bytes]:
-        found = sorted(p for p in self.folder.rglob("*") if p.is_file())
-        return {p.relative_to(self.folder).as_posix(): p.read_bytes() for p in found}
-
-    @property
-    def commit(self) -> str:
-        """A commit is known by its contents, as git's are."""
-        return hashlib.sha1(repr(self.files).encode()).hexdigest()
-
-    @property
-    def downloads(self) -> list[str]:
-        """The files that were read."""
-        return [a.rpartition(self.commit + "/")[2] for a in self.asked if a.startswith("GET /news")]
-
-
-class _Handler(http.server.BaseHTTPRequestHandler):
-    server: Hub
-
-    def do_HEAD(self) -> None:
-        self._answer()
-
-    def do_GET(self) -> None:
-        self._answer()
-
-    def _answer(self) -> None:
-        hub = self.server
-        path = self.path.partition("?")[0]
-        hub.asked.append(f"{self.command} {path}")
-        api, resolved = "/api/models/news/tiny", "/news/tiny/resolve/"
-        if path.startswith(api + "/tree/"):
-            self._send(
-                [
-                    {"type": "file", "path": name, "size": len(data), "oid": _oid(data)}
-                    for name, data in hub.files.items()
-                ]
-            )
-        elif path in (api, api + "/revision/main", f"{api}/revision/{hub.commit}"):
-            siblings = [{"rfilename": name} for name in hub.files]
-            self._send({"id": "news/tiny", "sha": hub.commit, "siblings": siblings})
-        elif path.startswith(api):
-            self._send({"error": "Revision Not Found"}, 404, "RevisionNotFound")
-        elif path.startswith(resolved):
-            name = path[len(resolved) :].partition("/")[2]
-            self._send(hub.files[name])
-        else:
-            self._send({"error": "Repository not found"}, 404, "RepoNotFound")
-
-    def _send(self, body: Any, status: int = 200, error: str | None = None) -> None:
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(data)))
-        self.send_header("Content-Type", "application/json")
-        self.send_header("ETag", f'"{_oid(data)}"')
-        self.send_header("X-Repo-Commit", self.server.commit)
-        if error:
-            self.send_header("X-Error-Code", error)
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(data)
-
-    def log_message(self, *args: Any) -> None:
-        pass
-
-
-def _oid(data: bytes) -> str:
-    return hashlib.sha1(data).hexdigest()
-
-
 @pytest.fixture
-def hub(make_bundle: MakeBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+def hub(make_bundle: MakeBundle, hub_of: Callable[[Path], Hub]) -> Hub:
     """The stand-in, with a tiny model: in float, quantized, and with files nobody needs."""
     folder = make_bundle("repository", dynamic=True)
     (folder / "model.onnx").rename(folder / "model_quantized.onnx")
     (folder / "model.onnx").write_bytes(b"the float model, which is not needed")
     (folder / "pytorch_model.bin").write_bytes(b"weights")
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    server = Hub(folder)
-    monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    return hub_of(folder)
 
 
 def again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -321,6 +232,7 @@ def bucket(make_bundle: MakeBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     make_bundle("tiny")
     bucket = Bucket(tmp_path)
     monkeypatch.setattr(FileSystems, "get_filesystem", staticmethod(lambda path: bucket))
+    monkeypatch.setitem(fetch.EXTRAS, "gs", ("gcp", "apache_beam"))  # as if it were installed
     return bucket
 
 
@@ -364,20 +276,98 @@ def test_an_empty_place(bucket: Bucket) -> None:
     assert "no files there" in message_of(lambda: resolve("gs://bucket/other"))
 
 
-@pytest.mark.parametrize(("scheme", "extra"), [("gs", "gcp"), ("s3", "aws")])
-def test_an_extra_that_is_not_installed(
-    scheme: str, extra: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def missing(path: str) -> None:
-        raise ValueError("Unable to get filesystem from specified path")
-
-    monkeypatch.setattr(FileSystems, "get_filesystem", staticmethod(missing))
-    message = message_of(lambda: resolve(f"{scheme}://bucket/model"))
-    assert f"pip install 'apache-beam[{extra}]'" in message
+def test_an_extra_that_is_not_installed() -> None:
+    """In a process that cannot load the packages of any cloud, and in which no pipeline was made."""
+    code = (
+        "import sys\n"
+        "for name in ('boto3', 'google.cloud.storage', 'azure'): sys.modules[name] = None\n"
+        "from models.bundle import BundleError, resolve\n"
+        "for scheme in ('s3', 'gs', 'azfs'):\n"
+        "    try: resolve(f'{scheme}://bucket/model')\n"
+        "    except BundleError as e: print(e)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        f"model '{scheme}://bucket/model': reading {scheme}:// needs Beam's {extra} extra; pip "
+        f"install 'apache-beam[{extra}]'"
+        for scheme, extra in (("s3", "aws"), ("gs", "gcp"), ("azfs", "azure"))
+    ]
 
 
 def test_an_unknown_scheme() -> None:
     assert "name a folder, hf://, gs:// or s3://" in message_of(lambda: resolve("gopher://a/b"))
+
+
+# ---- S3 ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def s3(make_bundle: MakeBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
+    """A bucket with a bundle at s3://bucket/models/tiny, and no pipeline so far."""
+    pytest.importorskip("boto3", reason="boto3 is in the extra `test`")
+    folder = tmp_path / "bucket"
+    (folder / "models").mkdir(parents=True)
+    make_bundle("tiny").rename(folder / "models" / "tiny")
+    (folder / "models" / "tiny" / "pytorch_model.bin").write_bytes(b"not needed")
+    # boto3 is told by its own environment alone, whatever the machine is set up for.
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    server = S3(folder)
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "nobody",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": server.endpoint,
+        "AWS_CONFIG_FILE": str(tmp_path / "none"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_MAX_ATTEMPTS": "1",
+        "NO_PROXY": "127.0.0.1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(FileSystems, "_pipeline_options", None)
+    monkeypatch.setattr(RuntimeValueProvider, "runtime_options", None)
+    with server.running():
+        yield server
+
+
+def test_a_bundle_in_s3(s3: S3) -> None:
+    bundle = Bundle.load("s3://bucket/models/tiny")
+    assert bundle.name == "tiny"
+    assert names(bundle.path) == ["config.json", "model.onnx", "tokenizer.json"]
+    assert bundle.hash == Bundle.load(s3.folder / "models" / "tiny").hash
+    assert TextClassifier(bundle).predict("goal").category == "Sports"
+
+
+def test_options_of_a_pipeline_are_kept(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    FileSystems.set_options(PipelineOptions([f"--s3_endpoint_url={s3.endpoint}"]))
+    assert Bundle.load("s3://bucket/models/tiny").name == "tiny"
+
+
+@pytest.mark.parametrize("place", ["bucket/models/none", "other/models/tiny"])
+def test_what_s3_does_not_have(s3: S3, place: str) -> None:
+    assert "no files there; check the address" in message_of(lambda: resolve(f"s3://{place}"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:1", "Could not connect to the endpoint"),
+        ("AWS_ACCESS_KEY_ID", None, "Unable to locate credentials"),
+    ],
+)
+def test_s3_that_cannot_be_listed(
+    s3: S3, monkeypatch: pytest.MonkeyPatch, name: str, value: str | None, words: str
+) -> None:
+    if value is None:
+        monkeypatch.delenv(name)
+    else:
+        monkeypatch.setenv(name, value)
+    message = message_of(lambda: resolve("s3://bucket/models/tiny"))
+    assert "cannot be listed" in message
+    assert words in message
+    assert "pip install" not in message
 
 
 # ---- The cache -----------------------------------------------------------------------------------
