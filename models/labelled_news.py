@@ -51,7 +51,8 @@ def read_csv(
     Args:
         path: The file, in UTF-8.
         labels: The labels of the model.
-        limit: Read only so many rows; None for all.
+        limit: Keep only the first so many rows; None for all. The others are read all the same:
+            whether classes are numbered from 0 is a matter of the whole file.
 
     Raises:
         CsvError: The file is missing or empty, or a row cannot be read; the message names the line.
@@ -60,7 +61,7 @@ def read_csv(
     csv.field_size_limit(sys.maxsize)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(_rows(path, csv.reader(file, strict=True), limit))
+            rows = list(_rows(path, csv.reader(file, strict=True)))
     except OSError as e:
         raise CsvError(f"{path}: {e.strerror}; name a CSV file of labelled news") from e
     except UnicodeDecodeError as e:
@@ -68,6 +69,7 @@ def read_csv(
     if not rows:
         raise CsvError(f"{path}: no rows; name a CSV file with class,title,description")
     find = _LabelFinder(labels, from_zero=any(label == "0" for _, label, _ in rows))
+    rows = rows[:limit]
     targets = []
     for line, label, _ in rows:
         target = find(label)
@@ -80,14 +82,11 @@ def read_csv(
     return LabelledNews(tuple(text for _, _, text in rows), tuple(targets))
 
 
-def _rows(
-    path: Path, reader: Iterator[list[str]], limit: int | None
-) -> Iterator[tuple[int, str, str]]:
+def _rows(path: Path, reader: Iterator[list[str]]) -> Iterator[tuple[int, str, str]]:
     """Line number, label and text of each row."""
     label_column = 0
     text_columns: list[int] | None = None
     width = 0
-    count = 0
     line = 0
     try:
         for row in reader:
@@ -106,9 +105,6 @@ def _rows(
                     f"{path}, line {line}: {len(row)} columns; give each row a class and a text, "
                     f"as in class,title,description"
                 )
-            if limit is not None and count >= limit:
-                return
-            count += 1
             text = " ".join(row[i] for i in text_columns or ()).replace("\\", " ")
             yield line, row[label_column].strip(), text
     except csv.Error as e:

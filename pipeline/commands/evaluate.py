@@ -53,7 +53,7 @@ def evaluate(
         typer.Option(
             "--limit",
             min=1,
-            help="Only the first so many rows: faster, and less sure. Default: all.",
+            help="Classify only the first so many rows: faster, and less sure. Default: all.",
             envvar="NEWSBEAM_EVALUATE_LIMIT",
             rich_help_panel="Data",
         ),

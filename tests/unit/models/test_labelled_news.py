@@ -47,6 +47,21 @@ def test_limit(tmp_path: Path) -> None:
     file = tmp_path / "news.csv"
     file.write_text("1,a\n2,b\n3,c\n")
     assert read_csv(file, AG_NEWS_CLASSES, limit=2).texts == ("a", "b")
+    assert read_csv(file, AG_NEWS_CLASSES, limit=9).texts == ("a", "b", "c")
+
+
+def test_a_limit_does_not_change_what_a_number_means(tmp_path: Path) -> None:
+    file = tmp_path / "news.csv"
+    file.write_text("1,a\n2,b\n0,c\n")
+    whole = read_csv(file, AG_NEWS_CLASSES).targets
+    assert whole == (1, 2, 0)
+    assert read_csv(file, AG_NEWS_CLASSES, limit=2).targets == whole[:2]
+
+
+def test_labels_beyond_the_limit_need_not_be_known(tmp_path: Path) -> None:
+    file = tmp_path / "news.csv"
+    file.write_text("1,a\nWeather,b\n")
+    assert read_csv(file, AG_NEWS_CLASSES, limit=1).targets == (0,)
 
 
 @pytest.mark.parametrize(
