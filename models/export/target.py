@@ -12,7 +12,7 @@ from models.bundle import Bundle, BundleError
 
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
-    """Gives a folder to fill, which takes the target's place and name if nothing fails.
+    """Gives a folder to fill, whose files become the target's if nothing fails.
 
     Args:
         target: The folder to make; it may exist, but must be empty.
@@ -20,24 +20,32 @@ def new_folder(target: Path) -> Iterator[Path]:
     Raises:
         BundleError: It cannot be made or written to, or holds something.
     """
-    target = target.expanduser().absolute()
+    target = target.expanduser()
     try:
-        if target.exists() and not target.is_dir():
+        target = target.resolve()
+        there = target.is_dir()
+        if target.exists() and not there:
             raise BundleError(f"folder {target}: is a file; name a new folder")
-        if target.is_dir() and any(target.iterdir()):
+        if there and any(target.iterdir()):
             raise BundleError(f"folder {target}: is not empty; name a new folder")
         target.parent.mkdir(parents=True, exist_ok=True)
-        # Beside the target, so that a rename is all that is left to do.
+        # A folder that exists is filled from inside: it may be where somebody stands, or a mount,
+        # in a place that cannot be written to. Any other is one rename away.
         with tempfile.TemporaryDirectory(
-            dir=target.parent, prefix=f".{target.name}-", ignore_cleanup_errors=True
+            dir=target if there else target.parent,
+            prefix=f".{target.name}-",
+            ignore_cleanup_errors=True,
         ) as temporary:
             # Called as it will be: the name is part of the bundle.
             folder = Path(temporary) / target.name
             folder.mkdir()
             yield folder
-            if target.is_dir():
-                target.rmdir()
-            folder.rename(target)
+            if there:
+                # config.json last: without it, no folder is a bundle.
+                for file in sorted(folder.iterdir(), key=lambda f: f.name == "config.json"):
+                    file.rename(target / file.name)
+            else:
+                folder.rename(target)
     except OSError as e:
         raise BundleError(
             f"folder {target}: cannot be made ({e}); name one that can be written to"

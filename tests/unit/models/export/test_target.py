@@ -25,6 +25,57 @@ def test_a_folder(tmp_path: Path, there: bool) -> None:
     assert [p.name for p in target.parent.iterdir()] == ["bundle"]
 
 
+def test_where_somebody_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = tmp_path / "bundle"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    with new_folder(Path()) as folder:
+        assert folder.name == "bundle"
+        (folder / "file").touch()
+    assert os.listdir() == ["file"]  # the same folder, and nothing else in it
+    with pytest.raises(BundleError, match=r"bundle: is not empty"), new_folder(Path()):
+        pass
+    assert os.listdir() == ["file"]
+
+
+def test_a_link_to_an_empty_folder(tmp_path: Path) -> None:
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "link").symlink_to("bundle")
+    with new_folder(tmp_path / "link") as folder:
+        assert folder.name == "bundle"  # as it will be called when it is loaded
+        (folder / "file").touch()
+    assert (tmp_path / "link").is_symlink()
+    assert [p.name for p in (tmp_path / "bundle").iterdir()] == ["file"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bundle", "link"]
+
+
+def test_a_folder_that_failed_is_empty_as_before(tmp_path: Path) -> None:
+    def fail() -> None:
+        with new_folder(tmp_path) as folder:
+            (folder / "file").touch()
+            raise BundleError("no model")
+
+    with pytest.raises(BundleError, match="no model"):
+        fail()
+    assert not list(tmp_path.iterdir())
+
+
+def test_config_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Path.rename
+    moved: list[str] = []
+
+    def rename(self: Path, target: Path) -> Path:
+        moved.append(self.name)
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with new_folder(tmp_path) as folder:
+        for name in ("config.json", "a", "z"):
+            (folder / name).touch()
+    assert sorted(moved) == ["a", "config.json", "z"]
+    assert moved[-1] == "config.json"
+
+
 def test_a_full_disk(tmp_path: Path) -> None:
     target = tmp_path / "bundle"
     words = r"bundle: cannot be made \(.*No space left.*\); name one that can be written to"
