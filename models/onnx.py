@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime
 
 from models.bundle import Bundle, BundleError
+from models.checks import is_whole
 from models.micro_batch import micro_batches
 from models.pool import cores, pool
 
@@ -44,8 +45,10 @@ class OnnxModel:
     """
 
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
-        if threads is not None and threads < 1:
-            raise ValueError(f"threads {threads}: choose a number from 1 on, or None for all cores")
+        if threads is not None and (not is_whole(threads) or threads < 1):
+            raise ValueError(
+                f"threads {threads!r}: choose a number from 1 on, or None for all cores"
+            )
         self.bundle = bundle
         self.threads = min(threads or cores(), cores())
         self._session = _open(bundle)

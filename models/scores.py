@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from models.checks import is_number
 from models.long_text import check_long_text
 
 if TYPE_CHECKING:
@@ -49,11 +50,15 @@ class ScoreSettings:
             raise ValueError(
                 f"activation {self.activation!r}: choose one of {', '.join(ACTIVATIONS)}"
             )
-        if not 0 <= self.threshold <= 1:
-            raise ValueError(f"threshold {self.threshold}: choose a score from 0 to 1")
+        if not is_number(self.threshold) or not 0 <= self.threshold <= 1:
+            raise ValueError(f"threshold {self.threshold!r}: choose a score from 0 to 1")
+        if not isinstance(self.multi_label, bool | None):
+            raise ValueError(
+                f"multi_label {self.multi_label!r}: choose True, False, or None to go by the model"
+            )
         t = self.temperature
-        if t is not None and not (t > 0 and math.isfinite(t)):
-            raise ValueError(f"temperature {t}: choose a number above 0")
+        if t is not None and not (is_number(t) and t > 0 and math.isfinite(t)):
+            raise ValueError(f"temperature {t!r}: choose a number above 0")
         check_long_text(self.long_text)
 
     def of(self, bundle: Bundle) -> ScoreSettings:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from tokenizers import Encoding, Tokenizer
 
 from models.bundle import Bundle
+from models.checks import is_whole
 from models.long_text import check_long_text, most_tokens, window_starts
 
 #: The longest row that can be asked for, in tokens: what Spark NLP's annotator takes, too.
@@ -113,7 +114,7 @@ class TextTokenizer:
     def case_sensitive(self) -> bool:
         """Whether upper and lower case make a difference to the tokenizer."""
         normalizer = self._tokenizer.normalizer
-        return normalizer is None or normalizer.normalize_str("A") == "A"
+        return normalizer is None or normalizer.normalize_str("A") != normalizer.normalize_str("a")
 
     @functools.cached_property
     def _whole(self) -> Tokenizer:
@@ -157,8 +158,8 @@ class TextTokenizer:
         """The words of a text that are classified.
 
         Returns:
-            For each word where it begins and ends in the text (end exclusive), and how many tokens
-            it is made of. Words beyond the limit are left out.
+            For each word where it begins and ends in the text (end exclusive), spaces not
+            included, and how many tokens it is made of. Words beyond the limit are left out.
         """
         text = _characters(text)
         encoding = self._tokenizer.encode(self._shorten(text))
@@ -175,7 +176,15 @@ class TextTokenizer:
             else:
                 words.append((begin, end, 1))
             last = word
-        return words
+        # Tokenizers that come from SentencePiece take the space before a word along, or make a word
+        # of it.
+        found = []
+        for begin, end, tokens in words:
+            word = text[begin:end].strip()
+            if word:
+                first = text.index(word, begin)
+                found.append((first, first + len(word), tokens))
+        return found
 
     def _encode(self, texts: list[str]) -> list[Encoding]:
         try:
@@ -203,9 +212,9 @@ def check_max_length(max_length: int, bundle: Bundle) -> int:
     Raises:
         ValueError: It is out of range; the message names the range.
     """
-    if not 1 <= max_length <= MAX_LENGTH:
+    if not is_whole(max_length) or not 1 <= max_length <= MAX_LENGTH:
         raise ValueError(
-            f"max_length {max_length}: choose 1 to {MAX_LENGTH} tokens (special tokens included)"
+            f"max_length {max_length!r}: choose 1 to {MAX_LENGTH} tokens (special tokens included)"
         )
     return min(max_length, bundle.max_length)
 

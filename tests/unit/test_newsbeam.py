@@ -46,6 +46,14 @@ def test_faults_are_one_class() -> None:
         newsbeam.load("/no/such/model")
 
 
+@pytest.mark.parametrize(
+    "setting", [{"max_length": "128"}, {"threshold": "0.5"}, {"multi_label": "yes"}]
+)
+def test_settings_of_another_kind(setting: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=f"^{next(iter(setting))} '.*': choose "):
+        newsbeam.load(**setting)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("module", ["newsbeam", "pipeline.commands.classify", "models.evaluate"])
 def test_beam_is_not_imported(module: str) -> None:
     code = f"import sys, {module}; sys.exit('apache_beam' in sys.modules)"

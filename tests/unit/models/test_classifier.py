@@ -7,7 +7,9 @@ import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from models import classifier as classifiers
@@ -144,11 +146,32 @@ def test_the_default_model_minds_case(classifier: TextClassifier) -> None:
         ({"activation": "relu"}, "choose one of softmax, sigmoid"),
         ({"threshold": 2}, "choose a score from 0 to 1"),
         ({"threads": 0}, "choose a number from 1 on"),
+        # Of another kind, as they come out of a file or the environment.
+        ({"max_length": "128"}, "^max_length '128': choose 1 to 512"),
+        ({"max_length": 128.5}, "^max_length 128.5: choose 1 to 512"),
+        ({"max_length": True}, "^max_length True: choose 1 to 512"),
+        ({"max_length": None}, "^max_length None: choose 1 to 512"),
+        ({"threshold": "0.5"}, "^threshold '0.5': choose a score from 0 to 1"),
+        ({"threshold": float("nan")}, "^threshold nan: choose a score from 0 to 1"),
+        ({"multi_label": "yes"}, "^multi_label 'yes': choose True, False, or None"),
+        ({"multi_label": 1}, "^multi_label 1: choose True, False, or None"),
+        ({"temperature": "2"}, "^temperature '2': choose a number above 0"),
+        ({"long_text": None}, "^long_text None: choose one of truncate, average, max"),
+        ({"activation": 1}, "^activation 1: choose one of softmax, sigmoid"),
+        ({"threads": "2"}, "^threads '2': choose a number from 1 on"),
     ],
 )
-def test_wrong_settings(setting: dict[str, int], words: str) -> None:
+def test_wrong_settings(setting: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        TextClassifier.load(**setting)  # type: ignore[arg-type]
+        TextClassifier.load(**setting)
+
+
+def test_numbers_of_numpy_are_numbers(make_bundle: Callable[..., Path]) -> None:
+    classifier = TextClassifier.load(
+        make_bundle(), max_length=np.int64(4), threshold=np.float32(0.25), temperature=np.float64(2)
+    )
+    assert classifier.max_length == 4
+    assert classifier.settings.threshold == 0.25
 
 
 def test_a_model_that_does_not_fit(make_bundle: Callable[..., Path]) -> None:

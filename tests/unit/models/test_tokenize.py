@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, pre_tokenizers, processors, trainers
+from tokenizers.models import BPE
 
 from models.bundle import Bundle
 from models.tokenize import CHARACTERS_PER_TOKEN, MARGIN, TextTokenizer
@@ -159,3 +161,63 @@ def test_words(default_bundle: Bundle) -> None:
     assert total == len(default_bundle.tokenizer().encode(text).ids) - 2
     assert TextTokenizer(default_bundle, 2).words(text) == []
     assert [text[b:e] for b, e, _ in TextTokenizer(default_bundle, 4).words(text)] == ["It", "'s"]
+
+
+@pytest.fixture
+def metaspace(make_bundle: Callable[..., Path]) -> Bundle:
+    """A bundle with a tokenizer as XLM-R and DeBERTa v3 have: words carry the space before them."""
+    folder = make_bundle()
+    tokenizer = Tokenizer(BPE(unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.train_from_iterator(
+        ["goal ball 日本 win "],
+        trainers.BpeTrainer(
+            special_tokens=["<pad>", "<s>", "</s>", "<unk>"],
+            max_token_length=3,
+            show_progress=False,
+        ),
+    )
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
+    config = json.loads((folder / "config.json").read_text())
+    config["vocab_size"] = tokenizer.get_vocab_size()
+    (folder / "config.json").write_text(json.dumps(config))
+    return Bundle.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("goal ball", [(0, 4), (5, 9)]),
+        (" goal \n  ball\t", [(1, 5), (9, 13)]),
+        ("日本", [(0, 2)]),
+        ("   ", []),
+        ("", []),
+    ],
+)
+def test_words_without_the_space_before_them(
+    metaspace: Bundle, text: str, expected: list[tuple[int, int]]
+) -> None:
+    words = TextTokenizer(metaspace).words(text)
+    assert [(begin, end) for begin, end, _ in words] == expected
+    assert all(tokens >= 1 for _, _, tokens in words)
+
+
+@pytest.mark.parametrize(
+    ("normalizer", "case_sensitive"),
+    [
+        (None, True),
+        ({"type": "Lowercase"}, False),
+        ({"type": "NFKC"}, True),
+        ({"type": "Prepend", "prepend": "▁"}, True),  # changes "A", too
+    ],
+)
+def test_case(
+    make_bundle: Callable[..., Path], normalizer: dict[str, str] | None, case_sensitive: bool
+) -> None:
+    folder = make_bundle()
+    file = folder / "tokenizer.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"normalizer": normalizer}))
+    assert TextTokenizer(Bundle.load(folder)).case_sensitive is case_sensitive
