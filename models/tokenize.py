@@ -180,10 +180,10 @@ class TextTokenizer:
         # of it.
         found = []
         for begin, end, tokens in words:
-            word = text[begin:end].strip()
-            if word:
-                first = text.index(word, begin)
-                found.append((first, first + len(word), tokens))
+            letters = text[begin:end].strip()
+            if letters:
+                first = text.index(letters, begin)
+                found.append((first, first + len(letters), tokens))
         return found
 
     def _encode(self, texts: list[str]) -> list[Encoding]:
