@@ -169,8 +169,16 @@ def _delivery(
             "--delivery exactly_once needs source, sink and dead letters in one Kafka cluster: "
             "give topics of one cluster, or --delivery at_least_once"
         )
+    committed_only = source is not None and source.isolation_level == "read_committed"
+    if wanted == EXACTLY_ONCE and not committed_only:
+        raise ConfigurationError(
+            "--delivery exactly_once reads what is committed: drop isolation_level from --source, or "
+            "give --delivery at_least_once"
+        )
     if wanted is not None:
         return wanted, "as asked"
+    if one_cluster and not committed_only:
+        return AT_LEAST_ONCE, "the source is read uncommitted"
     if one_cluster:
         return EXACTLY_ONCE, "source, sink and dead letters are one Kafka cluster"
     return AT_LEAST_ONCE, "source, sink and dead letters are not one Kafka cluster"
@@ -217,11 +225,11 @@ class WriteOutcomes(beam.PTransform):
             write = WriteToKafka(ends.topic, ends.dead_letter_topic, source)
             _ = outcomes | "Write to Kafka" >> write
             return
-        categorized, letters = outcomes | "Split outcomes" >> SplitOutcomes()
         if ends.topic:
-            unwritten = categorized | "Write to Kafka" >> WriteToKafka(ends.topic)
-            letters = (letters, unwritten) | "All dead letters" >> beam.Flatten()
+            # No Flatten: dead letters of a stage of their own would be written after the commit.
+            letters = outcomes | "Write to Kafka" >> WriteToKafka(ends.topic)
         else:
+            categorized, letters = outcomes | "Split outcomes" >> SplitOutcomes()
             _ = categorized | "Write categorized" >> self._write(ends.sink)
         if ends.dead_letter_topic:
             write_letters = WriteDeadLettersToKafka(ends.dead_letter_topic)

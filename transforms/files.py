@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import os
@@ -196,12 +197,21 @@ class _Append:
         self._path = path
 
     def __call__(self, lines: Sequence[bytes]) -> None:
-        compress = self._path.endswith(".gz")
         data = b"".join(lines)
-        with _append_lock, open(self._path, "ab") as f:
-            f.write(gzip.compress(data) if compress else data)
-            f.flush()
-            os.fsync(f.fileno())
+        if self._path.endswith(".gz"):
+            data = gzip.compress(data)
+        with _append_lock, open(self._path, "ab", buffering=0) as f:
+            end = f.tell()
+            try:
+                left = memoryview(data)
+                while left:
+                    left = left[f.write(left) :]
+                os.fsync(f.fileno())
+            except OSError:
+                # A line that was cut off would spoil the next one.
+                with contextlib.suppress(OSError):
+                    f.truncate(end)
+                raise
 
 
 class AppendToFile(beam.PTransform):

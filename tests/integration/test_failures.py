@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import itertools
 import json
 from collections.abc import Callable
 from contextlib import closing
@@ -143,6 +145,49 @@ def test_lost_records_end_it_unless_allowed(
     sent = kafka.produce(short(5, 50), partition=1)
     succeeded(*kafka.args("--stop_at_end", "--delivery", delivery))
     assert kafka.count() == 10 + len(sent)
+
+
+@DELIVERIES
+def test_a_log_that_was_cut_is_no_end(kafka: Topics, delivery: str) -> None:
+    """The group stands behind the end, as when a leader comes back with less than it had."""
+    sent = kafka.produce(short(5), partition=1)
+    tp = TopicPartition(kafka.news, 1)
+    with closing(KafkaConsumer(bootstrap_servers=kafka.servers, group_id=kafka.group)) as consumer:
+        consumer.assign([tp])
+        consumer.commit({tp: OffsetAndMetadata(50, "", -1)})
+    flags = ("--stop_at_end", "--delivery", delivery)
+    done = finished(*kafka.args(*flags))
+    assert done.code == 1, done.stderr
+    assert f"{kafka.news}-1 at 50" in done.error
+    succeeded(*kafka.args(*flags, "--on_offset_out_of_range", "earliest"))
+    sent |= kafka.produce(short(3, 5), partition=1)
+    succeeded(*kafka.args(*flags))
+    assert_each_once(sent, kafka)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("full", ["--dead_letters", "--sink"])
+def test_a_full_disk_loses_nothing(kafka: Topics, tmp_path: Path, full: str) -> None:
+    """One end is Kafka, the other a file: offsets are committed when both are written."""
+    kafka.produce([*short(20), Sent(b"no JSON"), *short(20, 20), Sent(b"none either")])
+    ends = {"--sink": f"kafka://{kafka.servers}/{kafka.out}"}
+    ends["--dead_letters"] = f"kafka://{kafka.servers}/{kafka.dead}"
+    file = tmp_path / "out.jsonl"
+
+    def args(path: str) -> list[str]:
+        flags = itertools.chain(*(ends | {full: path}).items())
+        return ["run", *kafka.args()[1:3], *flags, "--stop_at_end"]
+
+    done = finished(*args("/dev/full"))
+    assert done.code == 1, done.stderr
+    assert "No space left on device" in done.error
+    succeeded(*args(str(file)))
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    if full == "--sink":
+        assert {line["id"] for line in lines} == {f"n{i}" for i in range(40)}
+    else:
+        values = {base64.b64decode(line["value"]) for line in lines}
+        assert values == {b"no JSON", b"none either"}
 
 
 @DELIVERIES

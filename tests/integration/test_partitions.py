@@ -55,7 +55,7 @@ def test_a_deleted_topic_ends_it_with_a_clear_line(
     kafka: Topics, apache_kafka: KafkaCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shard_reader, "DISCOVERY_INTERVAL", 0.2)
-    monkeypatch.setattr(shard_reader, "DELETED_AFTER", 1.0)
+    monkeypatch.setattr("transforms.kafka.topics.DELETED_AFTER", 1.0)
     kafka.produce(short(20))
     at = f"kafka://{kafka.servers}"
     options = RunOptions(

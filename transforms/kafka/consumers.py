@@ -74,11 +74,22 @@ class SharedConsumer:
                 self._resume(tp)
                 self._consumer.seek(tp, offset)
 
-    def committed(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """The group's committed offsets; partitions without one are left out."""
+    def committed(
+        self, partitions: Iterable[TopicPartition], by: str | None = None
+    ) -> dict[TopicPartition, int]:
+        """The group's committed offsets; partitions without one are left out.
+
+        Args:
+            partitions: Of these.
+            by: Only what this run has committed.
+        """
         with self._lock:
-            found = {tp: self._consumer.committed(tp) for tp in partitions}
-        return {tp: offset for tp, offset in found.items() if offset is not None and offset >= 0}
+            found = {tp: self._consumer.committed(tp, metadata=True) for tp in partitions}
+        return {
+            tp: c.offset
+            for tp, c in found.items()
+            if c is not None and c.offset >= 0 and by in {None, c.metadata}
+        }
 
     def beginning(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """The first offset of each partition."""
@@ -149,11 +160,11 @@ class SharedConsumer:
             high = self._consumer.highwater(tp)
         return None if high is None else max(0, high - position)
 
-    def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Commits offsets of the group."""
+    def commit(self, offsets: Mapping[TopicPartition, int], run: str = "") -> None:
+        """Commits offsets of the group, for a run."""
         with self._lock:
             self._consumer.commit(
-                {tp: OffsetAndMetadata(offset, "", -1) for tp, offset in offsets.items()}
+                {tp: OffsetAndMetadata(offset, run, -1) for tp, offset in offsets.items()}
             )
 
     def close(self) -> None:

@@ -18,6 +18,7 @@ from kafka.errors import (
 )
 
 from transforms.failures import PipelineFailure
+from transforms.kafka.settings import KafkaUnavailable
 from transforms.reading import draining
 
 log = logging.getLogger("newsbeam.kafka")
@@ -25,7 +26,7 @@ T = TypeVar("T")
 
 #: Waits between attempts, in seconds: the first, and the longest; jittered by half.
 FIRST_DELAY, LONGEST_DELAY = 0.1, 10.0
-#: At most one log line about the same trouble in this time, in seconds.
+#: At most one log line about trouble in this time, in seconds.
 LOG_INTERVAL = 60.0
 #: How long a drain waits for a broker that does not come back, in seconds.
 DRAIN_PATIENCE = 30.0
@@ -81,21 +82,23 @@ class Patience:
             self._began = now
         if draining() and now - self._began > DRAIN_PATIENCE:
             raise error
-        if _may_log(self._what, now):
+        if _may_log(now):
             log.warning("%s: %s; trying again for %.0f s", self._what, error, now - self._began)
         self._sleep(self._delay * random.uniform(0.5, 1.5))
         self._delay = min(self._delay * 2, LONGEST_DELAY)
 
 
-_logged: dict[str, float] = {}
+_logged_at = -LOG_INTERVAL
 _logged_lock = threading.Lock()
 
 
-def _may_log(what: str, now: float) -> bool:
+def _may_log(now: float) -> bool:
+    """Whether it is time for a line: all shards have the same trouble at once."""
+    global _logged_at
     with _logged_lock:
-        if now - _logged.get(what, -LOG_INTERVAL) < LOG_INTERVAL:
+        if now - _logged_at < LOG_INTERVAL:
             return False
-        _logged[what] = now
+        _logged_at = now
         return True
 
 
@@ -130,7 +133,7 @@ def persistently(action: Callable[[], T], what: str, hint: str = "") -> T:
     while True:
         try:
             return action()
-        except (KafkaError, OSError) as e:
+        except (KafkaError, KafkaUnavailable, OSError) as e:
             if not heals(e):
                 raise KafkaFailure(f"{what}: {e}{hint}") from e
             patience.wait(e)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import threading
+import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,11 @@ from transforms.errors import ConfigurationError
 from transforms.kafka.consumers import SharedConsumer, shared_consumer
 from transforms.kafka.settings import KafkaSettings
 from transforms.kafka.shards import shard_number, start_at
-from transforms.kafka.transactions import ShardTransactions, shard_transactions
+from transforms.kafka.transactions import (
+    ShardedGroup,
+    ShardTransactions,
+    shard_transactions,
+)
 from transforms.reading import ReadUnbounded, Source
 from transforms.records import Message
 
@@ -60,6 +65,10 @@ class KafkaSource(Source):
     ) -> None:
         _check("on_offset_out_of_range", on_offset_out_of_range, OFFSET_POLICIES)
         _check("isolation_level", isolation_level, ISOLATION_LEVELS)
+        if exactly_once and isolation_level != "read_committed":
+            raise ConfigurationError(
+                f"isolation_level={isolation_level!r}: exactly once takes read_committed"
+            )
         if shards is not None and shards < 1:
             raise ConfigurationError(f"shards={shards} can't read: give 1 or more")
         self.settings = settings
@@ -71,6 +80,7 @@ class KafkaSource(Source):
         self.exactly_once = exactly_once
         self.on_offset_out_of_range = on_offset_out_of_range
         self.shard_count = shards or 2 * (os.cpu_count() or 1)
+        self.run = uuid.uuid4().hex
 
     def shards(self) -> list[str]:
         return [self._name(k) for k in range(self.shard_count)]
@@ -97,7 +107,8 @@ class KafkaSource(Source):
 
     def transactions(self, shard: str) -> ShardTransactions:
         """The transactions of a shard in this process."""
-        return shard_transactions(self.settings, self.group, shard, self.consumer())
+        group = ShardedGroup(self.settings, self.group, self.shards(), self.run)
+        return shard_transactions(group, shard, self.consumer())
 
     def ending_at(self, end: Mapping[TopicPartition, int]) -> KafkaSource:
         """The same source, stopping at the given offsets."""

@@ -8,7 +8,8 @@ later the stronger:
 2. environment variables `NEWSBEAM_KAFKA_<NAME>`, such as `NEWSBEAM_KAFKA_SASL_PLAIN_PASSWORD`;
 3. the query of an endpoint's URI, for what is no secret.
 
-A name that starts with `consumer_`, `producer_` or `admin_` holds for that client only.
+A name that starts with `consumer_`, `producer_` or `admin_` holds for that client only. What delivery
+rests on is not for settings to say: see `OURS`.
 """
 
 from __future__ import annotations
@@ -44,13 +45,35 @@ _OTHER_NAMES = {
     "ssl_key_password": "ssl_password",
     "ssl_endpoint_identification_algorithm": "ssl_check_hostname",
 }
+_OWN = "newsbeam sets it itself: drop it"
+#: Settings that are ours, and what to do instead: with others, records could be lost or doubled.
+OURS = {
+    "group_id": "name the group in the source's URI, ?group=NAME",
+    "auto_offset_reset": "say where to begin in the source's URI, ?start=earliest, and what to do "
+    "where records are gone with --on_offset_out_of_range",
+    "isolation_level": "say it in the source's URI, ?isolation_level=read_uncommitted",
+    "enable_auto_commit": _OWN,
+    "auto_commit_interval_ms": _OWN,
+    "group_instance_id": _OWN,
+    "transactional_id": _OWN,
+    "transaction_timeout_ms": _OWN,
+    "enable_idempotence": _OWN,
+    "acks": _OWN,
+    "api_version": "newsbeam asks the brokers: drop it",
+    "kafka_client": _OWN,
+    "key_serializer": _OWN,
+    "value_serializer": _OWN,
+    "key_deserializer": _OWN,
+    "value_deserializer": _OWN,
+}
 _SECRET = re.compile(r"password|secret|token|jaas", re.IGNORECASE)
+_LOGIN = re.compile(r"//[^/@\s]*:[^/@\s]*@")
 _JAAS = re.compile(r"""(username|password)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s;]+))""")
 
 
-def is_secret(name: str) -> bool:
-    """Whether a setting of this name must never be shown."""
-    return bool(_SECRET.search(name))
+def is_secret(name: str, value: object = "") -> bool:
+    """Whether a setting must never be shown: for its name, or for a login in it (a proxy's URL)."""
+    return bool(_SECRET.search(name)) or bool(_LOGIN.search(str(value)))
 
 
 def _names(client: str) -> frozenset[str]:
@@ -81,6 +104,8 @@ def _known(name: str, origin: str) -> str:
         near = difflib.get_close_matches(rest, _ALL_NAMES, n=1)
         hint = f"did you mean {near[0]!r}?" if near else "see kafka-python's client settings"
         raise ConfigurationError(f"unknown Kafka setting {name!r} in {origin}: {hint}")
+    if rest in OURS:
+        raise ConfigurationError(f"Kafka setting {name!r} in {origin}: {OURS[rest]}")
     return f"{client}_{rest}" if client else rest
 
 
@@ -221,7 +246,7 @@ class KafkaSettings:
             if variable.startswith(ENV_PREFIX) and variable != ENV_PREFIX + "CONFIG":
                 add(variable.removeprefix(ENV_PREFIX), text, variable)
         for name, text in (query or {}).items():
-            if is_secret(name):
+            if is_secret(name, text):
                 raise ConfigurationError(
                     f"{name} is a secret and can't stand in a URI: set {ENV_PREFIX}{name.upper()} "
                     "or put it in a file for --kafka_config"
@@ -258,13 +283,20 @@ class KafkaSettings:
             try:
                 return CLIENTS[client](**self.for_client(client, **defaults))
             except (KafkaError, OSError, ValueError, AssertionError) as e:
-                raise KafkaUnavailable(self._hide(self._why_not(e, errors))) from None
+                refused = [x for x in (e, *errors) if isinstance(x, SaslAuthenticationFailedError)]
+                raise KafkaUnavailable(
+                    self._hide(self._why_not(e, errors, refused)),
+                    retriable=isinstance(e, KafkaError | OSError) and not refused,
+                ) from None
 
-    def _why_not(self, error: Exception, overheard: Sequence[Exception]) -> str:
+    def _why_not(
+        self, error: Exception, overheard: Sequence[Exception], refused: Sequence[Exception]
+    ) -> str:
         """What to tell of a connection that failed for an error, and for others before it."""
-        for e in (error, *overheard):
-            if isinstance(e, SaslAuthenticationFailedError):
-                return f"Kafka at {self.servers} refuses the login: {e}; check user and password"
+        if refused:
+            return (
+                f"Kafka at {self.servers} refuses the login: {refused[0]}; check user and password"
+            )
         if overheard and "sasl" in str(self._config.get("security_protocol")).lower():
             # Brokers hang up on a wrong password, at times before the client has read their answer.
             hint = "; check security_protocol, sasl_mechanism, user and password"
@@ -275,7 +307,7 @@ class KafkaSettings:
 
     def _hide(self, text: str) -> str:
         for name, value in self._config.items():
-            if is_secret(name) and isinstance(value, str) and value:
+            if is_secret(name, value) and isinstance(value, str) and value:
                 text = text.replace(value, "***")
         return text
 
@@ -290,9 +322,17 @@ class KafkaSettings:
         return hash(self._identity)
 
     def __repr__(self) -> str:
-        shown = {k: "***" if is_secret(k) else v for k, v in self._config.items()}
+        shown = {k: "***" if is_secret(k, v) else v for k, v in self._config.items()}
         return f"KafkaSettings({self.servers!r}, {shown})"
 
 
 class KafkaUnavailable(ConfigurationError):
-    """No broker answered."""
+    """No broker answered.
+
+    Attributes:
+        retriable: Whether one may later.
+    """
+
+    def __init__(self, message: str, retriable: bool = False) -> None:
+        super().__init__(message)
+        self.retriable = retriable

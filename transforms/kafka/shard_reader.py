@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from kafka import TopicPartition
-from kafka.errors import KafkaError, OffsetOutOfRangeError
+from kafka.errors import KafkaError, LogTruncationError, OffsetOutOfRangeError
 
 from transforms.kafka.ends import end_of
 from transforms.kafka.faults import (
@@ -19,7 +19,7 @@ from transforms.kafka.faults import (
     persistently,
 )
 from transforms.kafka.shards import Offsets, from_offsets, owned_partitions, to_offsets
-from transforms.kafka.transactions import fence_other_layouts
+from transforms.kafka.topics import MissingTopics
 from transforms.reading import WATERMARK_SLACK, Batch, Reader
 from transforms.records import KafkaPosition, Message
 
@@ -31,8 +31,6 @@ log = logging.getLogger("newsbeam.kafka")
 
 #: How often a shard looks for partitions that were added, in seconds.
 DISCOVERY_INTERVAL = 10.0
-#: How long a topic may be unknown to the brokers before it counts as deleted, in seconds.
-DELETED_AFTER = 60.0
 
 Positions = dict[TopicPartition, int]
 
@@ -51,11 +49,13 @@ class ShardReader(Reader):
         index, _, count = shard.rpartition(":")[2].partition("/")
         self._shard, self._shards = int(index), int(count)
         self._next: Positions = {}
+        # Where records are gone: the position that the next one follows all the same.
+        self._gaps: Positions = {}
         self._handed_out: Offsets | None = None
         self._commit_begun: Offsets | None = None
         self._watermarks: dict[TopicPartition, float] = {}
         self._next_discovery = 0.0
-        self._missing_since: float | None = None
+        self._missing = MissingTopics(source.settings, source.topics)
         self._patience = Patience(f"reading {shard}")
 
     @property
@@ -69,12 +69,14 @@ class ShardReader(Reader):
             self._discover()
             return
         if self._source.exactly_once:
-            fence_other_layouts(self._source.settings, self._source.group, self._source.shards())
             # Before the committed offsets are read: afterwards nobody else can commit.
             self._source.transactions(self._name).take_over()
-        self._next = {}
+        self._next, self._gaps = {}, {}
         positions = persistently(lambda: self._positions(position), f"starting {self._name}")
+        if self._source.exactly_once and position is None:
+            self._source.transactions(self._name).move_to(positions)
         self._begin(positions)
+        self._check_log_was_cut(positions)
         self._handed_out = position
         self._watermarks = {}
         self._next_discovery = time.monotonic() + DISCOVERY_INTERVAL
@@ -90,20 +92,26 @@ class ShardReader(Reader):
 
     def _positions(self, position: Offsets | None) -> Positions:
         """The offset to read next of each partition that is ours."""
-        start = self._source.start
         ours = self._ours(self._consumer.partitions(self._source.topics))
-        if position is None and start == "earliest":
-            return self._consumer.beginning(ours)
-        if position is None and start == "latest":
-            return end_of(self._source.settings, ours, self._source.isolation_level)
-        if position is None and isinstance(start, int):
-            return self._consumer.at_time(ours, start)
+        if position is None and self._source.start != "committed":
+            # A runner may begin anew before its first checkpoint: on from there, then.
+            done = self._consumer.committed(ours, by=self._source.run)
+            return self._first([tp for tp in ours if tp not in done]) | done
         known = from_offsets(position or {})
         if self._source.exactly_once:
             # A checkpoint may be older than what was committed since it was taken.
             committed = self._consumer.committed(known)
             known = {tp: max(offset, committed.get(tp, 0)) for tp, offset in known.items()}
         return known | self._unread([tp for tp in ours if tp not in known])
+
+    def _first(self, partitions: Collection[TopicPartition]) -> Positions:
+        """Where the source is to begin, wherever the group stands."""
+        start = self._source.start
+        if start == "latest":
+            return end_of(self._source.settings, partitions, self._source.isolation_level)
+        if isinstance(start, int):
+            return self._consumer.at_time(partitions, start)
+        return self._consumer.beginning(partitions)
 
     def _unread(self, partitions: Collection[TopicPartition]) -> Positions:
         """Where the group stands in partitions that this reader has not read: or at their start."""
@@ -119,24 +127,22 @@ class ShardReader(Reader):
         self._next_discovery = time.monotonic() + DISCOVERY_INTERVAL
         what = "looking for new partitions"
         found = persistently(lambda: self._consumer.partitions(self._source.topics), what)
-        self._check_deleted({tp.topic for tp in found})
+        self._missing.found({tp.topic for tp in found})
         new = [tp for tp in self._ours(found) if tp not in self._next]
         if new:
             log.info("new partitions: %s", ", ".join(f"{tp.topic}-{tp.partition}" for tp in new))
             self._begin(persistently(lambda: self._unread(new), what))
 
-    def _check_deleted(self, found: Collection[str]) -> None:
-        """Fails if a topic is gone: nothing more would ever come of it."""
-        gone = sorted({tp.topic for tp in self._next} - set(found))
-        now = time.monotonic()
-        if not gone:
-            self._missing_since = None
-        elif self._missing_since is None:
-            self._missing_since = now
-        elif now - self._missing_since > DELETED_AFTER:
-            raise KafkaFailure(
-                f"topic {gone[0]!r} is gone from {self._source.settings.servers}: was it deleted?"
-            )
+    def _check_log_was_cut(self, positions: Positions) -> None:
+        """Finds positions behind the end of the log: at its end we would never look there."""
+        end = self._source.end or {}
+        # Others may have read on since the end was asked for.
+        ahead = [tp for tp, offset in positions.items() if offset > end.get(tp, offset)]
+        if ahead:
+            settings, isolation = self._source.settings, self._source.isolation_level
+            now = persistently(lambda: end_of(settings, ahead, isolation), f"starting {self._name}")
+            if lost := {tp: positions[tp] for tp in ahead if positions[tp] > now[tp]}:
+                self._go_on_after(lost)
 
     # ---- reading ---------------------------------------------------------------------------------
 
@@ -147,7 +153,8 @@ class ShardReader(Reader):
             for record in records:
                 if end is not None and record.offset >= end:
                     break
-                messages.append(_message(record, follows=self._next[tp]))
+                follows = self._gaps.pop(tp, self._next[tp])
+                messages.append(_message(record, follows))
                 self._next[tp] = record.offset + 1
             if records[-1].timestamp is not None:
                 self._watermarks[tp] = records[-1].timestamp / 1000
@@ -159,7 +166,10 @@ class ShardReader(Reader):
         try:
             taken = self._consumer.take(self._next, timeout, limit)
         except OffsetOutOfRangeError as e:
-            self._go_on_after(e)
+            self._go_on_after(e.args[0])
+            return {}
+        except LogTruncationError as e:
+            self._go_on_after(e.divergent_offsets)
             return {}
         except (KafkaError, OSError) as e:
             if not heals(e):
@@ -169,16 +179,21 @@ class ShardReader(Reader):
         self._patience = Patience(f"reading {self._name}")
         return taken
 
-    def _go_on_after(self, error: OffsetOutOfRangeError) -> None:
-        """Goes on where records were deleted before they were read, if that is allowed."""
-        lost: Mapping[TopicPartition, int] = error.args[0]
+    def _go_on_after(self, lost: Mapping[TopicPartition, object]) -> None:
+        """Goes on in partitions whose next records are gone, if that is allowed.
+
+        The consumer is shared, so they may be another shard's: that one goes on by itself from where
+        the consumer then stands.
+        """
         policy = self._source.on_offset_out_of_range
-        where = ", ".join(f"{tp.topic}-{tp.partition} at {offset}" for tp, offset in lost.items())
+        where = ", ".join(
+            f"{tp.topic}-{tp.partition} at {self._next.get(tp, at)}" for tp, at in lost.items()
+        )
         if policy == "fail":
             raise LostOffsets(
                 f"records were deleted before they were read ({where}): raise the topic's retention, "
                 "or go on with --on_offset_out_of_range=earliest or latest"
-            ) from error
+            )
         log.error("records were deleted before they were read (%s): going on at %s", where, policy)
 
         def positions() -> Positions:
@@ -186,8 +201,12 @@ class ShardReader(Reader):
                 return self._consumer.beginning(lost)
             return end_of(self._source.settings, lost, self._source.isolation_level)
 
-        # The next record follows the position before the gap: we know of it, so it is no hole.
-        self._consumer.seek(persistently(positions, "looking for records that are left"))
+        found = persistently(positions, "looking for records that are left")
+        for tp in self._next.keys() & lost.keys():
+            # The next record follows the position before the gap: we know of it, so it is no hole.
+            self._gaps.setdefault(tp, self._next[tp])
+            self._next[tp] = found[tp]
+        self._consumer.seek(found)
 
     def _backlog(self) -> dict[TopicPartition, int]:
         waiting = {tp: self._consumer.backlog(tp, offset) for tp, offset in self._next.items()}
@@ -199,20 +218,20 @@ class ShardReader(Reader):
         return min([time.time() - WATERMARK_SLACK, *behind])
 
     def at_end(self) -> bool:
-        if self._source.end is None:
-            return False
-        return all(
-            offset >= end or (self._consumer.position(tp) or 0) >= end
-            for tp, offset in self._next.items()
-            if (end := self._source.end.get(tp, 0)) > 0
+        end = self._source.end
+        return end is not None and all(
+            tp in self._next
+            and (self._next[tp] >= end[tp] or (self._consumer.position(tp) or 0) >= end[tp])
+            for tp in self._ours(list(end))
+            if end[tp] > 0
         )
 
     def commit(self, position: Offsets | None) -> Callable[[], None] | None:
         if not position or position == self._commit_begun or self._source.exactly_once:
             return None
         self._commit_begun = position
-        consumer, offsets = self._consumer, from_offsets(position)
-        return lambda: persistently(lambda: consumer.commit(offsets), "committing offsets")
+        consumer, offsets, run = self._consumer, from_offsets(position), self._source.run
+        return lambda: persistently(lambda: consumer.commit(offsets, run), "committing offsets")
 
 
 def _message(record: Any, follows: int) -> Message:

@@ -18,9 +18,10 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from kafka import KafkaProducer, TopicPartition
-from kafka.errors import IncompatibleBrokerVersion, KafkaError
+from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
 from transforms.kafka.consumers import SharedConsumer
@@ -34,8 +35,18 @@ from transforms.kafka.faults import (
     is_fencing,
     persistently,
 )
-from transforms.kafka.producers import close, flush, new_producer, send
+from transforms.kafka.producers import (
+    STEP_TIMEOUT,
+    close,
+    commit,
+    flush,
+    new_producer,
+    send,
+    send_offsets,
+)
 from transforms.kafka.settings import KafkaSettings
+from transforms.kafka.topics import MissingTopics
+from transforms.kafka.transactional_ids import fence_others, forget_fenced, transactional_id_of
 from transforms.records import KafkaPosition
 
 log = logging.getLogger("newsbeam.kafka")
@@ -46,29 +57,36 @@ TRANSACTION_TIMEOUT = 60.0
 Positions = dict[TopicPartition, int]
 
 
-def transactional_id_of(group: str, shard: str) -> str:
-    """The transactional id of the one who writes what comes of a shard.
+class ShardedGroup(NamedTuple):
+    """A consumer group that reads topics in shards.
 
-    Shards are `topic[+topic]:k/n`: the group is all that stands before the last colon but one.
+    Attributes:
+        settings: How to reach the cluster.
+        group: Its name.
+        shards: The names of all shards.
+        run: What tells this run of the pipeline from earlier ones; committed with the offsets.
     """
-    return f"newsbeam-{group}:{shard}"
+
+    settings: KafkaSettings
+    group: str
+    shards: Sequence[str]
+    run: str
 
 
 class ShardTransactions:
     """The transactions of one shard, in this process.
 
     Args:
-        settings: How to reach the cluster.
         group: The consumer group whose offsets are committed.
         shard: The name of the shard.
         consumer: Reads the group's committed offsets.
     """
 
-    def __init__(
-        self, settings: KafkaSettings, group: str, shard: str, consumer: SharedConsumer
-    ) -> None:
-        self._settings = settings
-        self._group = group
+    def __init__(self, group: ShardedGroup, shard: str, consumer: SharedConsumer) -> None:
+        self._settings = group.settings
+        self._group = group.group
+        self._shards = group.shards
+        self._run = group.run
         self._shard = shard
         self._consumer = consumer
         self._lock = threading.Lock()
@@ -104,11 +122,25 @@ class ShardTransactions:
             close(former, timeout=0)
         hint = " (brokers without transactions need --delivery at_least_once)"
         self._producer = persistently(begin, f"taking over shard {self._shard}", hint)
+        fence_others(self._settings, self._group, self._shards)
 
     def start_at(self, positions: Mapping[TopicPartition, int]) -> None:
         """Says where the next bundle has to begin."""
         with self._lock:
             self._committed |= positions
+
+    def move_to(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Makes the group stand where this run begins, if it does not.
+
+        Otherwise what an earlier run has committed could be taken for a commit of ours.
+        """
+        with self._lock:
+            stands = persistently(
+                lambda: self._consumer.committed(positions), f"reading offsets of {self._shard}"
+            )
+            elsewhere = {tp: o for tp, o in positions.items() if stands.get(tp, o) != o}
+            if elsewhere:
+                self._write([], elsewhere)
 
     def commit(self, records: Sequence[Outgoing]) -> None:
         """Writes a bundle's records and the source offsets after them, all or nothing.
@@ -120,30 +152,38 @@ class ShardTransactions:
         """
         with self._lock:
             offsets = self._offsets_after(records)
-            patience = Patience(f"committing shard {self._shard}")
-            while True:
-                began = time.monotonic()
-                try:
-                    self._attempt(records, offsets)
-                    break
-                except KafkaError as raised:
-                    e = _cause(raised)
-                    # The broker ends a transaction that takes too long as if it were fenced.
-                    expired = time.monotonic() - began > TRANSACTION_TIMEOUT
-                    if is_fencing(e) and not expired:
-                        raise Fenced(
-                            f"another instance has taken over shard {self._shard} of group "
-                            f"{self._group!r} and goes on from what was committed here"
-                        ) from e
-                    failure = e
-                if not heals(failure) and not expired and not _aborted(failure):
-                    raise KafkaFailure(f"committing shard {self._shard}: {failure}") from failure
-                patience.wait(failure)
-                # Whether it was committed is not known: settle it, then look.
-                self._take_over()
-                if self._was_committed(offsets):
-                    break
+            self._write(records, offsets)
             self._committed |= offsets
+
+    def _write(self, records: Sequence[Outgoing], offsets: Positions) -> None:
+        patience = Patience(f"committing shard {self._shard}")
+        topics = {tp.topic for tp in offsets} | {record.topic.name for record in records}
+        missing = MissingTopics(self._settings, topics)
+        while True:
+            began = time.monotonic()
+            try:
+                self._attempt(records, offsets)
+                return
+            except KafkaError as raised:
+                failure = _cause(raised)
+            # The broker ends a transaction that takes too long as if it were fenced.
+            expired = time.monotonic() - began > TRANSACTION_TIMEOUT
+            if is_fencing(failure) and not expired:
+                raise Fenced(
+                    f"another instance has taken over shard {self._shard} of group "
+                    f"{self._group!r} and goes on from what was committed here"
+                ) from failure
+            if not heals(failure) and not expired and not _aborted(failure):
+                raise KafkaFailure(f"committing shard {self._shard}: {failure}") from failure
+            missing.look(failure)
+            patience.wait(failure)
+            if expired:
+                # Who was away for so long must not fence the one who has gone on since.
+                self._was_committed(offsets)
+            # Whether it was committed is not known: settle it, then look.
+            self._take_over()
+            if self._was_committed(offsets):
+                return
 
     def _attempt(self, records: Sequence[Outgoing], offsets: Positions) -> None:
         producer = self._producer
@@ -151,27 +191,25 @@ class ShardTransactions:
         producer.begin_transaction()
         futures = [send(producer, record) for record in records]
         # A commit may succeed without a record that failed: look at each one before.
-        flush(producer)
+        flush(producer, STEP_TIMEOUT)
         for future in futures:
-            future.get()
-        producer.send_offsets_to_transaction(
-            {tp: OffsetAndMetadata(offset, "", -1) for tp, offset in offsets.items()}, self._group
-        )
-        producer.commit_transaction()
+            future.get(timeout=STEP_TIMEOUT)
+        after = {tp: OffsetAndMetadata(offset, self._run, -1) for tp, offset in offsets.items()}
+        send_offsets(producer, after, self._group)
+        commit(producer)
 
     def _offsets_after(self, records: Sequence[Outgoing]) -> Positions:
         """The offset after each partition's last record; checks that none is left out."""
         offsets: Positions = {}
         for tp, steps in _steps(records).items():
-            at = self._committed.get(tp)
-            for follows, offset in sorted(steps):
-                if at is not None and follows != at:
-                    raise Hole(
-                        f"{tp.topic}-{tp.partition} was committed up to {at}, but the next record "
-                        f"follows {follows}: refusing to skip or repeat records (is the graph fused?)"
-                    )
-                at = offset + 1
-            assert at is not None
+            at = self._committed.get(tp, min(steps))
+            while at in steps:
+                at = steps.pop(at) + 1
+            if steps:
+                raise Hole(
+                    f"{tp.topic}-{tp.partition} was committed up to {at}, but the next record "
+                    f"follows {min(steps)}: refusing to skip or repeat records (is the graph fused?)"
+                )
             offsets[tp] = at
         return offsets
 
@@ -197,16 +235,18 @@ class ShardTransactions:
                 self._producer = None
 
 
-def _steps(records: Sequence[Outgoing]) -> dict[TopicPartition, list[tuple[int, int]]]:
-    """By partition: what each source record follows, and its offset."""
-    steps: dict[TopicPartition, list[tuple[int, int]]] = {}
+def _steps(records: Sequence[Outgoing]) -> dict[TopicPartition, dict[int, int]]:
+    """By partition: the offset of the source record that follows a position, by that position."""
+    steps: dict[TopicPartition, dict[int, int]] = {}
     for record in records:
         assert record.message is not None
-        source = record.message.source
+        source, follows = record.message.source, record.message.follows
         assert isinstance(source, KafkaPosition)
-        assert record.message.follows is not None
-        tp = TopicPartition(source.topic, source.partition)
-        steps.setdefault(tp, []).append((record.message.follows, source.offset))
+        assert follows is not None
+        known = steps.setdefault(TopicPartition(source.topic, source.partition), {})
+        if follows in known:
+            raise Hole(f"the record at {source} came twice: refusing to repeat it")
+        known[follows] = source.offset
     return steps
 
 
@@ -230,20 +270,18 @@ def _cause(error: KafkaError) -> KafkaError:
     return wrapped[0] if wrapped else error
 
 
-_fenced: set[tuple[KafkaSettings, str, frozenset[str]]] = set()
 _transactions: dict[tuple[KafkaSettings, str, str], ShardTransactions] = {}
 _registry_lock = threading.Lock()
-_fencing_lock = threading.Lock()
 
 
 def shard_transactions(
-    settings: KafkaSettings, group: str, shard: str, consumer: SharedConsumer
+    group: ShardedGroup, shard: str, consumer: SharedConsumer
 ) -> ShardTransactions:
     """The transactions of a shard in this process."""
-    key = (settings, group, shard)
+    key = (group.settings, group.group, shard)
     with _registry_lock:
         if key not in _transactions:
-            _transactions[key] = ShardTransactions(settings, group, shard, consumer)
+            _transactions[key] = ShardTransactions(group, shard, consumer)
         return _transactions[key]
 
 
@@ -253,56 +291,4 @@ def close_transactions() -> None:
         for transactions in _transactions.values():
             transactions.close()
         _transactions.clear()
-        _fenced.clear()
-
-
-def fence_other_layouts(settings: KafkaSettings, group: str, shards: Sequence[str]) -> None:
-    """Fences the producers of a group that read our topics in other shards: `…:0/4` when we read 8.
-
-    Who changes the number of shards or adds a topic would otherwise not fence the instance before.
-    Done once a process: afterwards it is for others to fence us.
-    """
-    key = (settings, group, frozenset(shards))
-    # No shard may look for committed offsets while another thread still fences who could commit.
-    with _fencing_lock:
-        if key not in _fenced:
-            _fence_other_layouts(settings, group, shards)
-            _fenced.add(key)
-
-
-def _topics_of(transactional_id: str, group: str) -> set[str]:
-    """The topics of a shard's transactional id; none where it is another group's."""
-    head, _, _ = transactional_id.rpartition(":")
-    head, _, topics = head.rpartition(":")
-    return set(topics.split("+")) if head == f"newsbeam-{group}" else set()
-
-
-def _fence_other_layouts(settings: KafkaSettings, group: str, shards: Sequence[str]) -> None:
-    ours = {transactional_id_of(group, shard) for shard in shards}
-    topics = _topics_of(next(iter(ours)), group)
-
-    def is_other(transactional_id: str) -> bool:
-        return transactional_id not in ours and bool(_topics_of(transactional_id, group) & topics)
-
-    def find() -> list[str]:
-        admin = settings.admin()
-        try:
-            listed = admin.list_transactions()
-        except IncompatibleBrokerVersion:
-            log.debug("these brokers can't list transactions: change shards only after a drain")
-            return []
-        finally:
-            admin.close()
-        ids = [t.transactional_id for listings in listed.values() for t in listings]
-        return [i for i in ids if is_other(i)]
-
-    def fence(transactional_id: str) -> None:
-        producer = new_producer(settings, transactional_id=transactional_id)
-        try:
-            producer.init_transactions()
-        finally:
-            close(producer, timeout=0)
-
-    for other in persistently(find, f"looking for other readers of group {group!r}"):
-        log.info("fencing %s, which read group %r in other shards", other, group)
-        persistently(lambda other=other: fence(other), f"fencing {other}")  # type: ignore[misc]
+    forget_fenced()

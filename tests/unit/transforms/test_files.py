@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import resource
 from pathlib import Path
 
 import apache_beam as beam
@@ -19,6 +20,7 @@ from transforms.files import (
     AppendToFile,
     ReadFromFiles,
     WriteToFile,
+    _Append,
     messages_of,
     to_line,
 )
@@ -223,3 +225,19 @@ def test_an_unbounded_stream_is_appended(tmp_path: Path, name: str) -> None:
 def test_a_file_that_cannot_be_written_fails_the_bundle(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="nowhere"), local_pipeline() as p:
         _ = p | beam.Create(outcomes()) | AppendToFile(str(tmp_path / "nowhere" / "out.jsonl"))
+
+
+def test_a_full_disk_leaves_no_half_line(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    append = _Append(str(path))
+    append([b"x" * 99 + b"\n"])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (150, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            append([b"y" * 99 + b"\n"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == b"x" * 99 + b"\n"
+    append([b"z\n"])
+    assert path.read_bytes().endswith(b"x\nz\n")

@@ -52,6 +52,7 @@ def test_a_source_can_be_shipped_and_stopped() -> None:
         ({"start": "yesterday"}, "yesterday"),
         ({"isolation_level": "dirty"}, "dirty"),
         ({"on_offset_out_of_range": "ignore"}, "ignore"),
+        ({"exactly_once": True, "isolation_level": "read_uncommitted"}, "read_committed"),
     ],
 )
 def test_settings_that_cannot_work(settings: dict[str, Any], named: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from kafka.errors import KafkaError
 
 from tests.servers.processes import free_port
 from transforms.errors import ConfigurationError
-from transforms.kafka.settings import KafkaSettings, is_secret
+from transforms.kafka.faults import heals
+from transforms.kafka.settings import KafkaSettings, KafkaUnavailable, is_secret
 
 PASSWORD = "correct-horse-battery"
 
@@ -128,6 +130,27 @@ def test_the_error_names_the_setting(arguments: dict[str, Any], named: str) -> N
         of(**arguments)
 
 
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("group.id", r"\?group=NAME"),
+        ("consumer_group_id", r"\?group=NAME"),
+        ("auto.offset.reset", r"\?start=.*--on_offset_out_of_range"),
+        ("isolation.level", r"\?isolation_level="),
+        ("enable.auto.commit", "drop it"),
+        ("producer_acks", "drop it"),
+        ("transactional.id", "drop it"),
+    ],
+)
+def test_what_delivery_rests_on_is_not_for_settings(
+    tmp_path: Path, name: str, instead: str
+) -> None:
+    with pytest.raises(
+        ConfigurationError, match=f"{re.escape(name)}' in .*properties: .*{instead}"
+    ):
+        of(config_file=file(tmp_path, f"{name}=1\n"))
+
+
 def test_a_line_that_is_no_setting_is_named_by_its_number_only(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"kafka\.properties:2") as caught:
         of(config_file=file(tmp_path, f"client_id=x\n{PASSWORD}\n"))
@@ -173,6 +196,8 @@ def test_a_broker_that_does_not_answer_is_named_without_the_password(
     assert "\n" not in str(caught.value)
     assert PASSWORD not in str(caught.value) + caplog.text
     assert not isinstance(caught.value.__cause__, KafkaError)
+    assert heals(caught.value)
+    assert not heals(pickle.loads(pickle.dumps(KafkaUnavailable("refused"))))
 
 
 @pytest.mark.parametrize(
@@ -188,6 +213,17 @@ def test_a_broker_that_does_not_answer_is_named_without_the_password(
 )
 def test_what_is_secret(name: str, secret: bool) -> None:
     assert is_secret(name) is secret
+
+
+def test_a_login_in_a_proxy_s_address_is_secret() -> None:
+    proxy = f"http://me:{PASSWORD}@proxy:3128"
+    with pytest.raises(ConfigurationError, match="NEWSBEAM_KAFKA_PROXY_URL") as caught:
+        of(query={"proxy_url": proxy})
+    assert PASSWORD not in str(caught.value)
+    settings = of(environment={"NEWSBEAM_KAFKA_PROXY_URL": proxy})
+    assert PASSWORD not in repr(settings)
+    assert settings.for_client("admin")["proxy_url"] == proxy
+    assert "proxy:1" in repr(of(query={"proxy_url": "http://proxy:1"}))
 
 
 # ---- identity --------------------------------------------------------------------------------------

@@ -1,0 +1,91 @@
+"""Transactional ids: one a shard, and fencing those who read the same topics in other shards.
+
+Who changes the number of shards or adds a topic would otherwise not fence the instance before: ids name
+the shard, and those of `…:0/4` and `…:0/8` differ.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+
+from kafka.errors import IncompatibleBrokerVersion
+
+from transforms.kafka.faults import persistently
+from transforms.kafka.producers import close, new_producer
+from transforms.kafka.settings import KafkaSettings
+
+log = logging.getLogger("newsbeam.kafka")
+
+_fenced: set[tuple[KafkaSettings, str]] = set()
+_lock = threading.Lock()
+
+
+def transactional_id_of(group: str, shard: str) -> str:
+    """The transactional id of the one who writes what comes of a shard.
+
+    Shards are `topic[+topic]:k/n`: the group is all that stands before the last colon but one.
+    """
+    return f"newsbeam-{group}:{shard}"
+
+
+def _topics_of(transactional_id: str, group: str) -> set[str]:
+    """The topics of a shard's transactional id; none where it is another group's."""
+    head, _, _ = transactional_id.rpartition(":")
+    head, _, topics = head.rpartition(":")
+    return set(topics.split("+")) if head == f"newsbeam-{group}" else set()
+
+
+def fence_others(settings: KafkaSettings, group: str, shards: Sequence[str]) -> None:
+    """Fences the producers of a group that read our topics in other shards than ours.
+
+    To be called each time a shard was taken over, before committed offsets are read: of two
+    instances that start at the same time, at least one then sees the other.
+
+    Args:
+        settings: How to reach the cluster.
+        group: The consumer group.
+        shards: The names of all our shards.
+    """
+    # No shard may look for committed offsets while another thread still fences who could commit.
+    with _lock:
+        what = f"looking for other readers of group {group!r}"
+        for other in persistently(lambda: _others(settings, group, shards), what):
+            # Once is enough: who takes that id again will see ours, and fence us.
+            if (settings, other) not in _fenced:
+                log.info("fencing %s, which read group %r in other shards", other, group)
+                _fence(settings, other)
+                _fenced.add((settings, other))
+
+
+def forget_fenced() -> None:
+    """Begins anew, for the next pipeline in this process."""
+    with _lock:
+        _fenced.clear()
+
+
+def _others(settings: KafkaSettings, group: str, shards: Sequence[str]) -> list[str]:
+    ours = {transactional_id_of(group, shard) for shard in shards}
+    topics = _topics_of(next(iter(ours)), group)
+    admin = settings.admin()
+    try:
+        listed = admin.list_transactions()
+    except IncompatibleBrokerVersion:
+        log.debug("these brokers can't list transactions: change shards only after a drain")
+        return []
+    finally:
+        admin.close()
+    ids = {t.transactional_id for listings in listed.values() for t in listings}
+    return sorted(i for i in ids - ours if _topics_of(i, group) & topics)
+
+
+def _fence(settings: KafkaSettings, transactional_id: str) -> None:
+    def take() -> None:
+        producer = new_producer(settings, transactional_id=transactional_id)
+        try:
+            producer.init_transactions()
+        finally:
+            close(producer, timeout=0)
+
+    persistently(take, f"fencing {transactional_id}")
