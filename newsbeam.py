@@ -64,8 +64,8 @@ def load(
     """Loads a classifier that runs in this process.
 
     Args:
-        model: The folder of a model bundle (a Hugging Face folder with an ONNX model); None for
-            the default one, which comes with newsbeam.
+        model: The folder of a model bundle (a Hugging Face folder with an ONNX model), an ONNX file
+            in one, or what `--model` takes; None for the default one, which comes with newsbeam.
         max_length: The most tokens of a row, 1 to 512.
         activation: `softmax` (one of the labels is right) or `sigmoid` (each for itself); None is
             sigmoid for a multi-label model, softmax for any other.

@@ -42,14 +42,14 @@ class BundleError(ValueError):
 
 
 def resolve(path: str | os.PathLike[str]) -> Path:
-    """Turns what the user named into a local folder.
+    """Turns what the user named into a local folder, or an ONNX file in one.
 
-    The one place that knows where bundles may live; every other function takes the folder.
+    The one place that knows where bundles may live; every other function takes what it gives.
 
     Args:
-        path: A folder, the name of a bundle in the package, or the address of one: `file://`,
-            `hf://org/name[@revision]`, `gs://`, `s3://`. What lies elsewhere is fetched once a
-            machine: see `models.fetch`.
+        path: A folder, an ONNX file in one, the name of a bundle in the package, or the address of
+            one: `file://`, `hf://org/name[@revision]`, `gs://`, `s3://`. What lies elsewhere is
+            fetched once a machine: see `models.fetch`.
 
     Raises:
         BundleError: There is no such folder, or it cannot be fetched.
@@ -62,16 +62,19 @@ def resolve(path: str | os.PathLike[str]) -> Path:
 
             return fetch(text)
         text = text[len(scheme[0]) :]
-    folder = Path(text).expanduser()
-    if not folder.is_dir():
-        if text in PACKAGED:
-            return PACKAGED[text]
-        what = "is a file, not a folder" if folder.is_file() else "no such folder"
-        raise BundleError(
-            f"model {text!r}: {what}; name a Hugging Face folder with config.json, tokenizer.json "
-            f"and model.onnx, or one of {', '.join(PACKAGED)}"
-        )
-    return folder.resolve()
+    place = Path(text).expanduser()
+    if place.is_dir():
+        return place.resolve()
+    if place.suffix == ".onnx" and place.is_file():
+        # Not what it may be a link to: in the hub's cache that lies elsewhere, without a config.
+        return place.parent.resolve() / place.name
+    if text in PACKAGED:
+        return PACKAGED[text]
+    what = "is neither a folder nor an ONNX file" if place.is_file() else "no such folder"
+    raise BundleError(
+        f"model {text!r}: {what}; name a Hugging Face folder with config.json, tokenizer.json "
+        f"and model.onnx, an ONNX file in one, or one of {', '.join(PACKAGED)}"
+    )
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class Bundle:
 
     Attributes:
         path: The folder.
-        name: The name of the folder.
+        name: The name of the folder, whichever of its ONNX files is used: the hash tells them apart.
         hash: 8 hexadecimal digits over the model, the tokenizer and the configuration.
         labels: The categories, in the order of the logits.
         max_length: The most tokens the model takes, special tokens included.
@@ -119,19 +122,21 @@ class Bundle:
         Raises:
             BundleError: A file is missing or broken, or the labels make no sense.
         """
-        folder = resolve(path) if path is not None else DEFAULT_BUNDLE
+        place = resolve(path) if path is not None else DEFAULT_BUNDLE
+        folder, named = (place.parent, place.name) if place.is_file() else (place, None)
         try:
             state = tuple(sorted((e.name, *_state(e)) for e in os.scandir(folder)))
         except OSError as e:
             raise BundleError(f"model {folder}: cannot read it ({e.strerror})") from e
-        return cls._load(folder, state)
+        return cls._load(folder, named, state)
 
     @classmethod
     @functools.lru_cache(maxsize=16)
-    def _load(cls, folder: Path, state: tuple[Any, ...]) -> Bundle:
+    def _load(cls, folder: Path, named: str | None, state: tuple[Any, ...]) -> Bundle:
         """Reads a folder once for each state of its files: hashing and parsing them takes time."""
         config = _read_config(folder)
-        model_file = next((folder / n for n in MODEL_FILES if (folder / n).is_file()), None)
+        names = [named] if named else MODEL_FILES
+        model_file = next((folder / n for n in names if (folder / n).is_file()), None)
         if model_file is None:
             raise BundleError(
                 f"model {folder}: has neither {' nor '.join(MODEL_FILES)}; export one with "
@@ -178,15 +183,18 @@ class Bundle:
         except TokenizerFilesError as e:
             raise BundleError(f"model {self.path}: {e}") from e
 
-    def verify(self) -> None:
+    def verify(self, thorough: bool = False) -> None:
         """Opens the model and classifies a sentence with it: see `OnnxModel.verify`.
+
+        Args:
+            thorough: Also classify the longest row, and rows of different lengths together.
 
         Raises:
             BundleError: The model cannot be used.
         """
         from models.onnx import OnnxModel  # it imports this module
 
-        OnnxModel(self, threads=1).verify()
+        OnnxModel(self, threads=1).verify(thorough)
 
 
 def _state(entry: os.DirEntry[str]) -> tuple[int, int]:

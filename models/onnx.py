@@ -13,12 +13,15 @@ from models.bundle import Bundle, BundleError
 from models.checks import is_whole
 from models.micro_batch import micro_batches
 from models.pool import cores, pool
+from models.tokenize import MAX_LENGTH, TextTokenizer
 
 #: A micro-batch of a float model: enough rows to fill a matrix product, few enough for the cache.
 MAX_TOKENS = 2048
 MAX_ROWS = 32
 #: What `OnnxModel.verify` classifies.
 TEST_SENTENCE = "Shares rise after the company reports record quarterly profit."
+#: The most that padding may change a logit: more than rounding in half precision does.
+MAX_PADDING_DIFFERENCE = 0.1
 
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _TYPES = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
@@ -90,19 +93,54 @@ class OnnxModel:
             helper.result()
         return results
 
-    def verify(self) -> None:
+    def verify(self, thorough: bool = False) -> None:
         """Classifies a sentence, to see that the model, its tokenizer and labels fit together.
+
+        Args:
+            thorough: Also classify the longest row that there can be, and, unless rows run one by
+                one, the sentence together with it: neither need work because the sentence does.
+                This takes as long as dozens of sentences.
 
         Raises:
             BundleError: It could not be classified.
         """
-        ids = self.bundle.tokenizer().encode(TEST_SENTENCE).ids[: self.bundle.max_length]
-        (result,) = self.logits([ids])
-        if isinstance(result, Exception):
+        tokenizer = TextTokenizer(self.bundle)
+        [sentence] = tokenizer([TEST_SENTENCE])[0].windows
+        alone = self._verify([sentence], "a test sentence", "copy or export the model again")
+        if not thorough:
+            return
+        [longest] = tokenizer([f"{TEST_SENTENCE} " * MAX_LENGTH])[0].windows
+        words = f"a text of {len(longest)} tokens"
+        fix = "check max_position_embeddings in config.json, or export the model again"
+        self._verify([longest], words, fix)
+        if self.bundle.dynamic_int8:
+            return
+        words += f" and one of {len(sentence)} in one batch"
+        fix = "export it with `newsbeam model export`"
+        together = self._verify([longest, sentence], words, fix)
+        difference = np.abs(together[1] - alone[0]).max()
+        if not difference <= MAX_PADDING_DIFFERENCE:
             raise BundleError(
-                f"model {self.bundle.path}: cannot classify a test sentence ({result}); copy or "
-                "export the model again"
-            ) from result
+                f"model {self.bundle.path}: {self.bundle.model_file.name} gives a text other logits "
+                f"beside a longer one (by {difference:.2g}): attention_mask is not heeded; {fix}"
+            )
+
+    def _verify(self, batch: list[tuple[int, ...]], what: str, fix: str) -> list[Logits]:
+        """The logits of rows, longest first, which are run together."""
+        results: list[Logits | Exception] = [_UNKNOWN] * len(batch)
+        found = []
+        try:
+            self._run(list(range(len(batch))), batch, results)
+            for result in results:
+                if isinstance(result, Exception):
+                    raise result
+                found.append(result)
+        except Exception as e:
+            raise BundleError(
+                f"model {self.bundle.path}: {self.bundle.model_file.name} cannot classify {what} "
+                f"({_model_error(e)}); {fix}"
+            ) from e
+        return found
 
     def _drain(
         self,

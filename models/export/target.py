@@ -53,7 +53,7 @@ def new_folder(target: Path) -> Iterator[Path]:
 
 
 def load_new(folder: Path, source: str) -> Bundle:
-    """Loads and verifies a bundle in a folder that `new_folder` gave.
+    """Loads and verifies a bundle in a folder that `new_folder` gave, thoroughly.
 
     Args:
         folder: The folder.
@@ -65,7 +65,7 @@ def load_new(folder: Path, source: str) -> Bundle:
     """
     try:
         bundle = Bundle.load(folder)
-        bundle.verify()
+        bundle.verify(thorough=True)
     except BundleError as e:
         raise BundleError(str(e).replace(f"model {folder}", f"model {source!r}")) from e
     return bundle

@@ -13,13 +13,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from models.bundle import Bundle, BundleError
+from models.bundle import MODEL_FILES, Bundle, BundleError
 from models.export.export import ParityError
 from models.export.export import export as export_model
 from models.export.parity import TOLERANCE, Difference, Parity
 from models.export.spark_nlp import import_spark_nlp, is_spark_nlp
 from models.export.texts import read_texts
 from models.operators import read_operators
+from models.tokenize import TextTokenizer
 
 #: Operators that are listed one by one; the rest are counted.
 LISTED = 12
@@ -41,7 +42,8 @@ _Named = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="A folder, hf://org/name\\[@revision], gs://bucket/folder or s3://bucket/folder.",
+        help="A folder, an ONNX file in one, hf://org/name\\[@revision], gs://bucket/folder or "
+        "s3://bucket/folder.",
         show_default=False,
     ),
 ]
@@ -164,12 +166,15 @@ def inspect(model: _Named, as_json: _Json = False) -> int:
 
 @app.command("verify")
 def verify(model: _Named, as_json: _Json = False) -> int:
-    """Check a model bundle: its files fit together, and it classifies a sentence.
+    """Check a model bundle: its files fit together, and each of its models classifies texts.
 
-    Exit code 2 if it is broken; one line says how.
+    They are a sentence and the longest text that it may take, and for a float model both in one
+    batch. Exit code 2 if one is broken; one line says how.
     """
     bundle = Bundle.load(model)
-    bundle.verify()
+    others = [bundle.path / name for name in MODEL_FILES]
+    for file in dict.fromkeys([bundle.model_file, *(f for f in others if f.is_file())]):
+        Bundle.load(file).verify(thorough=True)
     if as_json:
         print(json.dumps({"model": bundle.model_id, "path": str(bundle.path), "ok": True}))
     else:
@@ -196,6 +201,7 @@ def facts(bundle: Bundle) -> dict[str, Any]:
     tokenizer = bundle.tokenizer()
     parts = json.loads(tokenizer.to_str())
     config = json.loads((bundle.path / "config.json").read_bytes())
+    problem_type = f"{'multi' if bundle.multi_label else 'single'}_label_classification"
     return {
         "model": bundle.model_id,
         "path": str(bundle.path),
@@ -204,6 +210,8 @@ def facts(bundle: Bundle) -> dict[str, Any]:
         "labels": list(bundle.labels),
         "max_length": bundle.max_length,
         "temperature": bundle.temperature,
+        "problem_type": problem_type,
+        "case_sensitive": TextTokenizer(bundle).case_sensitive,
         "tokenizer": {
             "type": parts["model"]["type"],
             "pre_tokenizer": (parts["pre_tokenizer"] or {}).get("type"),
@@ -238,6 +246,7 @@ def _show_facts(values: dict[str, Any], as_json: bool) -> None:
     row("folder", values["path"])
     row("type", values["model_type"] or "not said")
     row("labels", ", ".join(values["labels"]))
+    row("problem type", values["problem_type"])
     row("max length", f"{values['max_length']} tokens")
     if values["temperature"] != 1:
         row("temperature", f"{values['temperature']:.4g}")
@@ -245,6 +254,7 @@ def _show_facts(values: dict[str, Any], as_json: bool) -> None:
         "tokenizer",
         f"{tokenizer['type']}, {tokenizer['vocabulary']:,} tokens, pads with {tokenizer['pad_id']}",
     )
+    row("case", "matters" if values["case_sensitive"] else "does not matter")
     row("inputs", ", ".join(values["inputs"]))
     row("outputs", ", ".join(values["outputs"]))
     kind = "int8" if values["quantized"] else "float"

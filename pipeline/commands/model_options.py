@@ -33,7 +33,8 @@ Model = Annotated[
         "--model",
         metavar="MODEL",
         help="The model: a Hugging Face folder with config.json, tokenizer and model.onnx or "
-        "model_quantized.onnx, or the address of one: hf://org/name\\[@revision], gs://bucket/folder, "
+        "model_quantized.onnx (int8, which is taken where both are there); one of these two files; or "
+        "the address of a folder: hf://org/name\\[@revision], gs://bucket/folder, "
         "s3://bucket/folder. Addresses are fetched once a machine. Or one of those that come with "
         "newsbeam: ag_news_small (default), ag_news_mini (faster, a little less accurate).",
         envvar="NEWSBEAM_MODEL",

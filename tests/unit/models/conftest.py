@@ -68,8 +68,9 @@ def _value(name: str, kind: int, shape: list[str | int]) -> bytes:
 
 
 def _tensor(name: str, array: np.ndarray) -> bytes:
+    kind, values = (FLOAT, "<f4") if array.dtype.kind == "f" else (INT64, "<i8")
     dims = b"".join(_field(1, int(d)) for d in array.shape)
-    return dims + _field(2, FLOAT) + _field(8, name) + _field(9, array.astype("<f4").tobytes())
+    return dims + _field(2, kind) + _field(8, name) + _field(9, array.astype(values).tobytes())
 
 
 def onnx_model(
@@ -79,10 +80,17 @@ def onnx_model(
     token_types: bool = False,
     dynamic: bool = False,
     attention: bool = False,
+    masked: bool = True,
+    batch: str | int = "b",
+    positions: int | None = None,
     input_name: str = "input_ids",
     output_name: str = "logits",
 ) -> bytes:
-    """The tiny model as the bytes of an ONNX file; with attention, tokens look at each other."""
+    """The tiny model as the bytes of an ONNX file; with attention, tokens look at each other.
+
+    Where `masked` is false, padding counts; `batch` is how many rows it takes; rows longer than
+    `positions`, if there are any, fail.
+    """
     nodes = []
     constants = [("embedding", embedding)]
     inputs = [input_name, "attention_mask"]
@@ -110,9 +118,21 @@ def onnx_model(
             _node("Softmax", ["weights"], ["shares"], axis=2),
             _node("MatMul", ["shares", "tokens"], ["seen"]),
         ]
+    if positions is not None:
+        constants += [
+            ("places", np.zeros((positions + 1, embedding.shape[1]))),
+            ("axis", np.array(1)),
+        ]
+        nodes += [
+            _node("CumSum", ["attention_mask", "axis"], ["numbers"]),
+            _node("Gather", ["places", "numbers"], ["place"], axis=0),
+            _node("Add", [hidden, "place"], ["placed"]),
+        ]
+        hidden = "placed"
+    counted = "masked" if masked else hidden
     nodes += [
         _node("Mul", [hidden, "column"], ["masked"]),
-        _node("ReduceSum", ["masked"], ["sum"], axes=[1], keepdims=0),
+        _node("ReduceSum", [counted], ["sum"], axes=[1], keepdims=0),
     ]
     last = "sum"
     if dynamic:  # there and back again: the ranges are those of the whole batch
@@ -124,8 +144,8 @@ def onnx_model(
         b"".join(_field(1, node) for node in nodes)
         + _field(2, "tiny")
         + b"".join(_field(5, _tensor(name, array)) for name, array in constants)
-        + b"".join(_field(11, _value(name, INT64, ["b", "s"])) for name in inputs)
-        + _field(12, _value(output_name, FLOAT, ["b", width]))
+        + b"".join(_field(11, _value(name, INT64, [batch, "s"])) for name in inputs)
+        + _field(12, _value(output_name, FLOAT, [batch, width]))
     )
     return _field(1, 6) + _field(7, graph) + _field(8, _field(2, 11))
 
@@ -182,21 +202,25 @@ def tiny_config() -> dict[str, Any]:
     }
 
 
+def write_bundle(folder: Path, config: dict[str, Any] | None = None, **model: Any) -> Path:
+    """Makes a tiny bundle; `config` overrides settings, the rest goes to the model."""
+    folder.mkdir()
+    embedding = model.pop("embedding", tiny_embedding())
+    (folder / "model.onnx").write_bytes(onnx_model(embedding, **model))
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer_json()))
+    (folder / "config.json").write_text(json.dumps(tiny_config() | (config or {})))
+    return folder
+
+
 MakeBundle = Callable[..., Path]
 
 
 @pytest.fixture
 def make_bundle(tmp_path: Path) -> MakeBundle:
-    """Makes the folder of a tiny bundle; `config` overrides settings, the rest goes to the model."""
+    """Makes the folder of a tiny bundle: see `write_bundle`."""
 
     def make(name: str = "tiny", config: dict[str, Any] | None = None, **model: Any) -> Path:
-        folder = tmp_path / name
-        folder.mkdir()
-        embedding = model.pop("embedding", tiny_embedding())
-        (folder / "model.onnx").write_bytes(onnx_model(embedding, **model))
-        (folder / "tokenizer.json").write_text(json.dumps(tokenizer_json()))
-        (folder / "config.json").write_text(json.dumps(tiny_config() | (config or {})))
-        return folder
+        return write_bundle(tmp_path / name, config, **model)
 
     return make
 

@@ -74,6 +74,33 @@ def test_the_quantized_model_comes_first(make_bundle: Callable[..., Path]) -> No
     assert Bundle.load(folder).model_file.name == "model_quantized.onnx"
 
 
+def test_an_onnx_file_of_a_bundle(
+    make_bundle: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_bundle()
+    (folder / "model_quantized.onnx").write_bytes(
+        (make_bundle("int8", dynamic=True) / "model.onnx").read_bytes()
+    )
+    quantized, plain = Bundle.load(folder), Bundle.load(folder / "model.onnx")
+    assert plain.model_file.name == "model.onnx"
+    assert (plain.path, plain.name) == (quantized.path, quantized.name)
+    assert not plain.dynamic_int8
+    assert plain.model_id != quantized.model_id  # a record tells which made it
+    assert Bundle.load(folder / "model_quantized.onnx") == quantized
+    monkeypatch.chdir(folder)
+    assert Bundle.load("model.onnx") == Bundle.load(f"file://{folder}/model.onnx") == plain
+    assert pickle.loads(pickle.dumps(plain)) == plain
+    other = folder / "other.onnx"
+    assert "no such folder" in message_of(lambda: Bundle.load(other), folder)
+
+
+def test_an_onnx_file_that_is_a_link(make_bundle: Callable[..., Path], tmp_path: Path) -> None:
+    folder = make_bundle()
+    (folder / "model.onnx").rename(tmp_path / "blob")  # as in the cache of the hub
+    (folder / "model.onnx").symlink_to(tmp_path / "blob")
+    assert Bundle.load(folder / "model.onnx") == Bundle.load(folder)
+
+
 def test_dynamic_ranges_are_found_by_operator(make_bundle: Callable[..., Path]) -> None:
     # The names of all nodes of a tiny model hold DynamicQuantizeLinear: they don't count.
     assert not Bundle.load(make_bundle("static")).dynamic_int8
@@ -149,7 +176,7 @@ def test_resolve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "no such folder" in message_of(lambda: resolve(tmp_path / "no"), tmp_path / "no")
     file = tmp_path / "file"
     file.touch()
-    assert "not a folder" in message_of(lambda: resolve(file), file)
+    assert "neither a folder nor an ONNX" in message_of(lambda: resolve(file), file)
 
 
 @pytest.mark.parametrize(
@@ -264,3 +291,33 @@ def test_labels_that_do_not_fit_the_default_model(default_copy: Path) -> None:
     file.write_text(json.dumps(config))
     message = message_of(Bundle.load(default_copy).verify, default_copy)
     assert "names 2 labels, but the model gives 4 logits" in message
+
+
+def thoroughly(folder: Path) -> Callable[[], None]:
+    bundle = Bundle.load(folder)
+    bundle.verify()  # the test sentence is no trouble
+    return lambda: bundle.verify(thorough=True)
+
+
+def test_fewer_positions_than_config_says(make_bundle: Callable[..., Path]) -> None:
+    good = make_bundle(config={"max_position_embeddings": 48}, positions=48)
+    Bundle.load(good).verify(thorough=True)
+    bad = make_bundle("bad", config={"max_position_embeddings": 512}, positions=48)
+    message = message_of(thoroughly(bad), bad)
+    assert "model.onnx cannot classify a text of 512 tokens" in message
+    assert "check max_position_embeddings" in message
+
+
+def test_padding_that_counts(make_bundle: Callable[..., Path]) -> None:
+    folder = make_bundle(masked=False)
+    assert "attention_mask is not heeded" in message_of(thoroughly(folder), folder)
+
+
+def test_one_row_a_batch(make_bundle: Callable[..., Path]) -> None:
+    folder = make_bundle(batch=1)
+    message = message_of(thoroughly(folder), folder)
+    assert "a text of 16 tokens and one of 11 in one batch" in message
+
+
+def test_rows_of_a_dynamic_model_are_not_run_together(make_bundle: Callable[..., Path]) -> None:
+    Bundle.load(make_bundle(dynamic=True, batch=1)).verify(thorough=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from models.export.export import ParityError
 from models.export.parity import Difference, Parity
 from pipeline import cli
 from pipeline.commands import model
+from tests.unit.models.conftest import write_bundle
 
 PARITY = Parity(
     texts=3,
@@ -54,6 +56,8 @@ def test_inspect_as_json() -> None:
     assert values["labels"] == list(bundle.labels)
     assert values["max_length"] == 512
     assert values["temperature"] == bundle.temperature
+    assert values["problem_type"] == "single_label_classification"
+    assert values["case_sensitive"] is True
     assert set(values["inputs"]) == {"input_ids", "attention_mask"}
     assert list(values["outputs"]) == ["logits"]
     assert values["quantized"] is True
@@ -69,6 +73,22 @@ def test_inspect() -> None:
     text = run("inspect", f"file://{DEFAULT_BUNDLE}").stdout
     for words in ("World, Sports, Business, Sci/Tech", "512 tokens", "int8", "logits", "MB"):
         assert words in text
+    assert re.search(r"^problem type +single_label_classification *$", text, re.MULTILINE)
+    assert re.search(r"^case +matters *$", text, re.MULTILINE)
+
+
+def test_inspect_another_model(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "tiny", config={"problem_type": "multi_label_classification"})
+    values = json.loads(run("inspect", folder, "--json").stdout)
+    assert values["problem_type"] == "multi_label_classification"
+    assert values["case_sensitive"] is False
+    assert "does not matter" in run("inspect", folder).stdout
+
+
+def test_inspect_one_of_two_files(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "tiny")
+    shutil.copyfile(DEFAULT_BUNDLE / "model_quantized.onnx", folder / "model_quantized.onnx")
+    assert json.loads(run("inspect", folder / "model.onnx", "--json").stdout)["quantized"] is False
 
 
 def test_verify() -> None:
@@ -76,6 +96,26 @@ def test_verify() -> None:
     assert result.return_value == 0
     assert result.stdout == f"{Bundle.load().model_id}: good, 4 labels\n"
     assert json.loads(run("verify", DEFAULT_BUNDLE, "--json").stdout)["ok"] is True
+
+
+@pytest.mark.parametrize("junk", ["model.onnx", "model_quantized.onnx"])
+def test_verify_looks_at_every_file(
+    tmp_path: Path, junk: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_bundle(tmp_path / "tiny")
+    good = write_bundle(tmp_path / "good", dynamic=True) / "model.onnx"
+    shutil.copyfile(good, folder / "model_quantized.onnx")
+    assert run("verify", folder).return_value == 0
+    (folder / junk).write_bytes(b"junk")
+    for named in (folder, *folder.glob("*.onnx")):
+        assert cli.main(["model", "verify", str(named)]) == 2
+        assert f"cannot load {junk}" in capsys.readouterr().err
+
+
+def test_verify_tries_long_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_bundle(tmp_path / "tiny", config={"max_position_embeddings": 512}, positions=48)
+    assert cli.main(["model", "verify", str(folder)]) == 2
+    assert "cannot classify a text of 512 tokens" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["verify", "inspect"])

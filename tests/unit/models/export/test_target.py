@@ -10,6 +10,7 @@ import pytest
 
 from models.bundle import BundleError
 from models.export.target import load_new, new_folder
+from tests.unit.models.conftest import MakeBundle
 
 
 @pytest.mark.parametrize("there", [False, True])
@@ -93,3 +94,10 @@ def test_no_folder_can_be_there(tmp_path: Path) -> None:
 def test_errors_name_what_it_is_made_of(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"^model 'org/name': config\.json is missing"):
         load_new(tmp_path, "org/name")
+
+
+def test_what_was_made_is_tried_on_long_texts(make_bundle: MakeBundle) -> None:
+    folder = make_bundle(config={"max_position_embeddings": 512}, positions=48)
+    words = r"^model 'org/name': model\.onnx cannot classify a text of 512"
+    with pytest.raises(BundleError, match=words):
+        load_new(folder, "org/name")
