@@ -94,23 +94,36 @@ def split_hub_uri(uri: str) -> tuple[str, str | None]:
 def _from_hub(uri: str) -> Path:
     name, revision = split_hub_uri(uri)
     quantized, plain = MODEL_FILES
-    snapshot = _snapshot(uri, name, revision, [*_SETTINGS, *_places(quantized)])
-    if not any((snapshot / place).is_file() for place in _places(quantized)):
+    found = snapshot(uri, name, revision, [*_SETTINGS, *_places(quantized)])
+    if not any((found / place).is_file() for place in _places(quantized)):
         # The folder of a snapshot is called by its commit: both halves are of one version.
-        snapshot = _snapshot(uri, name, snapshot.name, [*_SETTINGS, *_places(plain)])
-    there = [p.relative_to(snapshot).as_posix() for p in snapshot.rglob("*") if p.is_file()]
+        found = snapshot(uri, name, found.name, [*_SETTINGS, *_places(plain)])
+    there = [p.relative_to(found).as_posix() for p in found.rglob("*") if p.is_file()]
     chosen = _choose(uri, there, f"`newsbeam model export {name} DIR`")
 
     def fill(folder: Path) -> None:
         for target, source in chosen.items():
-            _link(snapshot / source, folder / target)
+            _link(found / source, folder / target)
 
-    version = "\n".join([name, snapshot.name, *chosen.values()])
+    version = "\n".join([name, found.name, *chosen.values()])
     return _cached(version, name.rpartition("/")[2], fill)
 
 
-def _snapshot(uri: str, name: str, revision: str | None, files: list[str]) -> Path:
-    """The files of a model, in the hub's own cache, which other programs share."""
+def snapshot(uri: str, name: str, revision: str | None, files: list[str]) -> Path:
+    """Files of a model, in the hub's own cache, which other programs share.
+
+    Args:
+        uri: The model, as the user named it.
+        name: Its name on the hub.
+        revision: A branch, tag or commit; None for the main branch.
+        files: The files, or patterns of them; what it does not have is left out.
+
+    Returns:
+        The folder that holds them, called by the commit that they are of.
+
+    Raises:
+        BundleError: They cannot be had; the message says why, and what to do.
+    """
     import huggingface_hub
     from huggingface_hub import errors
     from huggingface_hub.utils.tqdm import disable_progress_bars

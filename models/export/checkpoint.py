@@ -14,7 +14,7 @@ import numpy as np
 
 from models.bundle import BundleError
 from models.export.packages import package, quiet, reason
-from models.fetch import split_hub_uri
+from models.fetch import snapshot, split_hub_uri
 
 #: Families that are tested; others are tried, and kept if their results agree with torch's.
 FAMILIES = ("bert", "deberta-v2", "distilbert", "mpnet", "roberta", "xlm-roberta")
@@ -22,6 +22,10 @@ FAMILIES = ("bert", "deberta-v2", "distilbert", "mpnet", "roberta", "xlm-roberta
 #: A tokenizer that knows fewer words, special tokens aside, is none. (DeBERTa's, made up, has 2.)
 FEWEST_WORDS = 10
 
+# On the hub, a checkpoint often has its weights twice, and those of other frameworks.
+_SETTINGS = ("*.json", "*.txt", "*.model")
+_SAFETENSORS = ("model.safetensors", "model-*.safetensors")
+_PICKLED = ("pytorch_model.bin", "pytorch_model-*.bin")
 _HUB_NAME = re.compile(r"(?:[\w.-]+/)?[\w.-]+", re.ASCII)
 
 
@@ -31,7 +35,6 @@ class Checkpoint:
 
     Attributes:
         name: The folder or the name on the hub, as it was given.
-        revision: The revision on the hub, if one was named.
         model: The `PreTrainedModel`, in float32 and evaluation mode.
         tokenizer: The fast tokenizer.
         temperature: `temperature` in config.json, which newsbeam divides logits by; transformers
@@ -39,7 +42,6 @@ class Checkpoint:
     """
 
     name: str
-    revision: str | None
     model: Any
     tokenizer: Any
     temperature: float | None = None
@@ -105,22 +107,26 @@ def load_checkpoint(source: str, revision: str | None = None) -> Checkpoint:
     """
     package("torch")
     transformers = package("transformers")
-    name, revision = _find(source, revision)
+    folder = _find(source, revision)
+    if not (folder / "config.json").is_file():
+        raise BundleError(
+            f"model {source!r}: has no config.json; name a Hugging Face checkpoint, as "
+            "save_pretrained writes it"
+        )
     if not sys.stderr.isatty():
         transformers.utils.logging.disable_progress_bar()
     with quiet():
-        config = _load(transformers.AutoConfig, source, name, revision)
+        config = _load(transformers.AutoConfig, source, folder)
         _check_config(source, config)
         model, report = _load(
             transformers.AutoModelForSequenceClassification,
             source,
-            name,
-            revision,
+            folder,
             dtype=package("torch").float32,
             output_loading_info=True,
         )
-        tokenizer = _load(transformers.AutoTokenizer, source, name, revision)
-        settings, _ = transformers.PreTrainedConfig.get_config_dict(name, revision=revision)
+        tokenizer = _load(transformers.AutoTokenizer, source, folder)
+        settings, _ = transformers.PreTrainedConfig.get_config_dict(folder)
     if missing := sorted(report["missing_keys"]):
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise BundleError(
@@ -128,14 +134,16 @@ def load_checkpoint(source: str, revision: str | None = None) -> Checkpoint:
             "classifier; fine-tune it as one first"
         )
     _check_tokenizer(source, tokenizer)
-    return Checkpoint(source, revision, model.eval(), tokenizer, settings.get("temperature"))
+    return Checkpoint(source, model.eval(), tokenizer, settings.get("temperature"))
 
 
-def _find(source: str, revision: str | None) -> tuple[str, str]:
-    """What transformers calls a source, and the revision: that of a folder means nothing."""
+def _find(source: str, revision: str | None) -> Path:
+    """The folder of a checkpoint. What is on the hub is brought here, so that transformers asks
+    nobody: its files are of one version then, and without a connection it does not keep trying.
+    """
     if source.lower().startswith("hf://"):
         name, named = split_hub_uri(source)
-        return name, revision or named or "main"
+        return _download(source, name, revision or named)
     folder = Path(source).expanduser()
     if folder.is_dir() and source:
         if revision:
@@ -143,19 +151,22 @@ def _find(source: str, revision: str | None) -> tuple[str, str]:
                 f"--revision {revision!r}: {source!r} is a folder, which has none; leave it out, "
                 "or name a model on the hub"
             )
-        if not (folder / "config.json").is_file():
-            raise BundleError(
-                f"model {source!r}: has no config.json; name the folder of a Hugging Face "
-                "checkpoint, as save_pretrained writes it"
-            )
-        return str(folder), "main"
+        return folder
     if folder.is_file() or not _HUB_NAME.fullmatch(source) or source.startswith("."):
         what = "is a file, not a folder" if folder.is_file() else "no such folder"
         raise BundleError(
             f"model {source!r}: {what}; name the folder of a Hugging Face checkpoint, or its "
             "name on the hub"
         )
-    return source, revision or "main"
+    return _download(source, source, revision)
+
+
+def _download(source: str, name: str, revision: str | None) -> Path:
+    folder = snapshot(source, name, revision, [*_SETTINGS, *_SAFETENSORS])
+    if not any(folder.glob("model*.safetensors")):
+        # The folder is called by its commit.
+        folder = snapshot(source, name, folder.name, [*_SETTINGS, *_PICKLED])
+    return folder
 
 
 def _check_config(source: str, config: Any) -> None:
@@ -186,11 +197,17 @@ def _check_tokenizer(source: str, tokenizer: Any) -> None:
         )
 
 
-def _load(kind: Any, source: str, name: str, revision: str, **options: Any) -> Any:
+def _load(kind: Any, source: str, folder: Path, **options: Any) -> Any:
     try:
         # Without a word on remote code, transformers would ask on the terminal and wait.
-        return kind.from_pretrained(name, revision=revision, trust_remote_code=False, **options)
+        return kind.from_pretrained(folder, trust_remote_code=False, **options)
     except Exception as e:  # transformers raises nearly everything
+        if "tiktoken" in str(e).lower() or "sentencepiece" in str(e).lower():
+            # What it says where it cannot read SentencePiece's files, whatever the reason.
+            raise BundleError(
+                f"model {source!r}: its SentencePiece files cannot be read ({reason(e)}); pip "
+                "install 'newsbeam[export]', or copy them again"
+            ) from e
         what = kind.__name__.removeprefix("Auto")
         raise BundleError(
             f"model {source!r}: transformers cannot load its {what} ({reason(e)}); check the name "

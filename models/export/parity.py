@@ -14,6 +14,9 @@ from models.tokenize import MAX_LENGTH, TextTokenizer
 
 #: The most that a score of the float graph may differ from torch's.
 TOLERANCE = 1e-4
+#: The most that scores of the int8 graph may differ from torch's, on average over the texts. The
+#: default model's differ by 0.02 on `TEXTS`, and by 0.003 on news: beyond, something is broken.
+INT8_TOLERANCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,8 @@ class Difference:
 
     Attributes:
         max_difference: The largest difference of a score, over all texts and labels.
-        mean_difference: The mean of the absolute differences.
+        mean_difference: The mean, over the texts, of the largest difference of a score of each. (A
+            mean over all labels says nothing where there are many: most scores are next to 0.)
         agreement: The share of texts with the same category, 0 to 1.
     """
 
@@ -40,6 +44,7 @@ class Parity:
         longest: The tokens of the longest, special tokens included.
         activation: What made scores of logits: `softmax` or `sigmoid`.
         tolerance: The most that `fp32.max_difference` may be.
+        int8_tolerance: The most that `int8.mean_difference` may be.
         fp32: How model.onnx differs.
         int8: How model_quantized.onnx differs; None if there is none.
     """
@@ -48,6 +53,7 @@ class Parity:
     longest: int
     activation: str
     tolerance: float
+    int8_tolerance: float
     fp32: Difference
     int8: Difference | None
 
@@ -97,9 +103,9 @@ class Reference:
                 ) from result
             found.append(result)
         scores = _scores(np.stack(found), self.activation)
-        difference = np.abs(scores - self.scores)
+        largest = np.abs(scores - self.scores).max(1)
         same = scores.argmax(1) == self.scores.argmax(1)
-        return Difference(float(difference.max()), float(difference.mean()), float(same.mean()))
+        return Difference(float(largest.max()), float(largest.mean()), float(same.mean()))
 
     @property
     def longest(self) -> int:

@@ -26,7 +26,8 @@ def import_spark_nlp(source: Path, target: Path) -> Bundle:
 
     Args:
         source: A folder with one ONNX file, and with `assets/vocab.txt` (a token a line, in the
-            order of their ids), `assets/merges.txt` and `assets/labels.txt` (a label a line).
+            order of their ids), `assets/merges.txt` and `assets/labels.txt` (a label a line). Of a
+            config.json beside them, which Spark NLP does not read, `problem_type` is kept.
         target: The folder to make.
 
     Raises:
@@ -60,6 +61,8 @@ def import_spark_nlp(source: Path, target: Path) -> Bundle:
     for role, token in (("bos", "<s>"), ("eos", "</s>")):
         if token in vocabulary:
             config[f"{role}_token_id"] = vocabulary.index(token)
+    if problem_type := _problem_type(source):
+        config["problem_type"] = problem_type
     with new_folder(target) as folder:
         _write_tokenizer(source, vocabulary, config, folder)
         shutil.copyfile(model, folder / "model.onnx")
@@ -75,8 +78,33 @@ def import_spark_nlp(source: Path, target: Path) -> Bundle:
 
 
 def is_spark_nlp(source: Path) -> bool:
-    """Whether a folder is such a one, rather than a Hugging Face checkpoint."""
-    return (source / "assets").is_dir() and not (source / "config.json").exists()
+    """Whether a folder is Spark NLP's, rather than a Hugging Face checkpoint.
+
+    Spark NLP's notebooks put `assets/` and the ONNX file beside a checkpoint's config.json and
+    tokenizer, and leave its weights away. A folder that Spark itself saved is Spark NLP's, too,
+    though it cannot be imported.
+    """
+    if any(any(source.glob(f"*.{weights}")) for weights in ("safetensors", "bin")):
+        return False
+    if (source / "config.json").exists():
+        return (source / "assets" / "labels.txt").is_file() and any(source.glob("*.onnx"))
+    return (source / "assets").is_dir() or (source / "metadata").is_dir()
+
+
+def _problem_type(source: Path) -> str | None:
+    """What config.json says about labels: whether a text may have several."""
+    file = source / "config.json"
+    if not file.is_file():
+        return None
+    try:
+        config = json.loads(file.read_bytes())
+        value = config.get("problem_type")
+    except (OSError, ValueError, AttributeError) as e:
+        raise BundleError(
+            f"model {file}: cannot be read ({' '.join(str(e).split())}); copy it again, or leave it "
+            "out"
+        ) from e
+    return str(value) if value else None
 
 
 def _model_file(source: Path) -> Path:

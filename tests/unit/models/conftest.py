@@ -236,12 +236,6 @@ def hub_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
             monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
             monkeypatch.setenv("NO_PROXY", "127.0.0.1")
             monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
-            # What transformers asks: it was read when the package was loaded.
-            template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(
-                constants.ENDPOINT, hub.endpoint
-            )
-            monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-            monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
             return hub
 
         yield start

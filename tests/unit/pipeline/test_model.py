@@ -25,6 +25,7 @@ PARITY = Parity(
     longest=20,
     activation="softmax",
     tolerance=1e-4,
+    int8_tolerance=0.05,
     fp32=Difference(2e-7, 1e-8, 1.0),
     int8=Difference(0.0123, 0.004, 2 / 3),
 )
@@ -153,12 +154,50 @@ def test_neither_torch_nor_onnx_is_needed() -> None:
     assert not DEFAULT_BUNDLE.with_name(DEFAULT_BUNDLE.name + "-new").exists()
 
 
-@pytest.mark.parametrize("command", ["import-spark-nlp", "export"])
-def test_a_spark_nlp_folder(command: str, spark: Path, tmp_path: Path) -> None:
-    result = run(command, spark, tmp_path / "bundle", "--json")
+@pytest.mark.parametrize("beside", [(), ("config.json", "tokenizer.json")])
+def test_a_spark_nlp_folder(spark: Path, tmp_path: Path, beside: tuple[str, ...]) -> None:
+    for name in beside:
+        shutil.copyfile(DEFAULT_BUNDLE / name, spark / name)
+    result = run("export", spark, tmp_path / "bundle", "--json")
     assert result.return_value == 0
     assert json.loads(result.stdout)["labels"] == list(Bundle.load().labels)
     assert run("verify", tmp_path / "bundle").return_value == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "variable", "named"),
+    [
+        (["--no-int8"], "", "--int8/--no-int8"),
+        (["--int8"], "", "--int8/--no-int8"),
+        (["--revision", "v1"], "", "--revision"),
+        (["--texts", "news.txt"], "", "--texts"),
+        (["--tolerance", "0.1"], "", "--tolerance"),
+        (["--int8_tolerance", "0.1"], "", "--int8_tolerance"),
+        ([], "NEWSBEAM_EXPORT_REVISION", "NEWSBEAM_EXPORT_REVISION"),
+    ],
+)
+def test_options_that_mean_nothing_for_spark_nlp(
+    spark: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    variable: str,
+    named: str,
+) -> None:
+    if variable:
+        monkeypatch.setenv(variable, "v1")
+    assert cli.main(["model", "export", str(spark), str(tmp_path / "bundle"), *options]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"newsbeam: {named}: {spark} is a model of Spark NLP")
+    assert error.endswith("; leave it out\n")
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_folder_that_spark_saved(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "saved" / "metadata").mkdir(parents=True)
+    assert cli.main(["model", "export", str(tmp_path / "saved"), str(tmp_path / "bundle")]) == 2
+    assert "was saved by Spark, in a form of its own; export" in capsys.readouterr().err
 
 
 def fake_export(monkeypatch: pytest.MonkeyPatch, error: Exception | None = None) -> dict[str, Any]:
@@ -180,8 +219,9 @@ def test_export(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked = fake_export(monkeypatch)
     texts = tmp_path / "texts.txt"
     texts.write_text("one\n\n  \ntwo\n")
-    args = ("--no-int8", "--revision", "v1", "--texts", texts, "--tolerance", "0.01")
-    result = run("export", "org/name", tmp_path / "new", *args)
+    args = ("--no-int8", "--revision", "v1", "--texts", texts)
+    limits = ("--tolerance", "0.01", "--int8_tolerance", "0.1")
+    result = run("export", "org/name", tmp_path / "new", *args, *limits)
     assert asked.pop("say")
     assert asked == {
         "source": "org/name",
@@ -190,6 +230,7 @@ def test_export(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         "revision": "v1",
         "texts": ["one", "two"],
         "tolerance": 0.01,
+        "int8_tolerance": 0.1,
     }
     assert result.stderr == "newsbeam: Quantizing\n"
     for words in ("2.00e-07", "1.23e-02", "66.7%", "fp32", "int8", Bundle.load().model_id):
@@ -200,6 +241,7 @@ def test_export_as_json(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     asked = fake_export(monkeypatch)
     values = json.loads(run("export", "org/name", tmp_path / "new", "--json").stdout)
     assert asked["int8"] is True
+    assert asked["int8_tolerance"] == 0.05
     assert len(asked["texts"]) > 10
     assert values["int8"]["agreement"] == 2 / 3
     assert values["model"] == Bundle.load().model_id

@@ -6,14 +6,21 @@ transformers is skipped where they are missing: `make test` has an environment w
 
 from __future__ import annotations
 
+import functools
+import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors, trainers
 from tokenizers.models import BPE, Unigram, WordPiece
 
+from models.bundle import Bundle
+from models.export import export as exporting
+from models.export.checkpoint import Checkpoint
+from models.export.export import export
+from models.export.parity import Parity
 from models.export.texts import TEXTS
 
 LABELS = ("World", "Sports", "Business")
@@ -183,7 +190,47 @@ def make_checkpoint(torch: Any, tmp_path_factory: pytest.TempPathFactory) -> Mak
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def texts() -> list[str]:
     """Short texts and a long one."""
     return [*LINES, " ".join(LINES)]
+
+
+class Exported(NamedTuple):
+    """A checkpoint of a family, and what was made of it."""
+
+    source: Path
+    bundle: Bundle
+    parity: Parity
+    said: list[str]
+
+
+@pytest.fixture(scope="session")
+def exported(
+    make_checkpoint: MakeCheckpoint, tmp_path_factory: pytest.TempPathFactory, texts: list[str]
+) -> Callable[[str], Exported]:
+    """Exports a family, once for all tests that only look at it."""
+
+    @functools.cache
+    def make(family: str) -> Exported:
+        source, said = make_checkpoint(family), []
+        target = tmp_path_factory.mktemp("exported") / "news"
+        bundle, parity = export(str(source), target, texts=texts, say=said.append)
+        return Exported(source, bundle, parity, said)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def bert(exported: Callable[[str], Exported]) -> Exported:
+    return exported("bert")
+
+
+@pytest.fixture
+def ready_graph(bert: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets exports of the BERT go without torch's exporter, which takes seconds, to what follows."""
+
+    def copy(checkpoint: Checkpoint, file: Path) -> None:
+        shutil.copyfile(bert.bundle.path / "model.onnx", file)
+
+    monkeypatch.setattr(exporting, "write_graph", copy)

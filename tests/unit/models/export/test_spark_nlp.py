@@ -64,10 +64,54 @@ def test_merges_without_a_version(folder: Path, tmp_path: Path) -> None:
     assert len(bundle.tokenizer().encode(TEXTS[0], add_special_tokens=False).ids) < 20
 
 
-def test_which_folders_are_spark_nlps(folder: Path, default_bundle: Bundle) -> None:
+def test_what_the_notebook_makes(
+    folder: Path, default_bundle: Bundle, tmp_path: Path, classifier: TextClassifier
+) -> None:
+    """Optimum's export, and the assets that Spark NLP wants beside it."""
+    for name in ("config.json", "tokenizer.json"):
+        shutil.copyfile(default_bundle.path / name, folder / name)
+    (folder / "roberta.onnx").rename(folder / "model.onnx")
     assert is_spark_nlp(folder)
-    assert not is_spark_nlp(default_bundle.path)
-    assert not is_spark_nlp(folder / "no")
+    bundle = import_spark_nlp(folder, tmp_path / "bundle")
+    found, wanted = TextClassifier(bundle).predict(TEXTS), classifier.predict(TEXTS)
+    assert [p.category for p in found] == [p.category for p in wanted]
+    assert not bundle.multi_label
+
+
+def test_several_labels(folder: Path, tmp_path: Path) -> None:
+    config = {"problem_type": "multi_label_classification", "id2label": {"0": "of no account"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    assert import_spark_nlp(folder, tmp_path / "bundle").multi_label
+
+
+@pytest.mark.parametrize("data", ["{", "[]"])
+def test_a_config_that_is_none(folder: Path, tmp_path: Path, data: str) -> None:
+    (folder / "config.json").write_text(data)
+    with pytest.raises(BundleError, match=r"config\.json: cannot be read \(.*\); copy it again"):
+        import_spark_nlp(folder, tmp_path / "bundle")
+
+
+@pytest.mark.parametrize(
+    ("files", "spark_nlp"),
+    [
+        ("roberta.onnx assets/labels.txt assets/vocab.txt", True),
+        ("model.onnx assets/labels.txt config.json tokenizer.json", True),
+        ("saved_model.pb assets/labels.txt", True),  # TensorFlow: it is told what to do
+        ("metadata/part-00000 fields/_SUCCESS roberta_classification_onnx", True),  # saved by Spark
+        ("model.onnx assets/logo.png config.json", False),
+        ("model.onnx assets/labels.txt config.json model.safetensors", False),
+        ("model.onnx assets/labels.txt config.json pytorch_model.bin", False),
+        ("model.onnx config.json tokenizer.json", False),
+        ("config.json model.safetensors metadata/notes.txt", False),
+        ("", False),
+    ],
+)
+def test_which_folders_are_spark_nlps(tmp_path: Path, files: str, spark_nlp: bool) -> None:
+    for name in files.split():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert is_spark_nlp(tmp_path) is spark_nlp
+    assert not is_spark_nlp(tmp_path / "no")
 
 
 @pytest.mark.parametrize("name", ["vocab.txt", "merges.txt", "labels.txt"])
