@@ -53,7 +53,7 @@ def _table(parity: Parity) -> list[str]:
 
     lines = [
         f"Scores ({parity.activation}) of {parity.texts} texts, the longest of {parity.longest} "
-        "tokens:",
+        "tokens; of each text the score that differs most counts:",
         "",
         "| file | largest difference | mean difference | same category |",
         "|---|---|---|---|",
