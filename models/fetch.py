@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from models.bundle import MODEL_FILES, BundleError
+from models.export.packages import quiet
 from models.tokenizer_files import TOKENIZER_FILES
 
 #: What pip has to install before Apache Beam can read an address, and the module that tells.
@@ -177,8 +178,9 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _from_beam(uri: str) -> Path:
-    from apache_beam.io.filesystem import CompressionTypes
-    from apache_beam.io.filesystems import FileSystems
+    with quiet():  # it warns of parts that are missing, and that nobody asked for
+        from apache_beam.io.filesystem import CompressionTypes
+        from apache_beam.io.filesystems import FileSystems
 
     base = uri.rstrip("/")
     scheme = uri.partition("://")[0].lower()

@@ -292,6 +292,7 @@ def test_an_extra_that_is_not_installed() -> None:
         f"install 'apache-beam[{extra}]'"
         for scheme, extra in (("s3", "aws"), ("gs", "gcp"), ("azfs", "azure"))
     ]
+    assert "bigquery" not in done.stderr  # which nobody asked for
 
 
 def test_an_unknown_scheme() -> None:
