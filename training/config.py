@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -87,6 +87,22 @@ class RunConfig:
 
 
 @dataclass(frozen=True)
+class SoupConfig:
+    """Runs whose weights are averaged."""
+
+    name: str
+    of: tuple[str, ...]
+    shares: tuple[float, ...]  # they add up to 1
+
+    def __post_init__(self) -> None:
+        if len(self.of) != len(self.shares) or abs(sum(self.shares) - 1) > 1e-6:
+            raise ValueError(
+                f"soup {self.name!r}: shares {list(self.shares)} of {list(self.of)}: give one for "
+                "each, 1 in all"
+            )
+
+
+@dataclass(frozen=True)
 class Config:
     """Everything `make train` reads."""
 
@@ -94,29 +110,46 @@ class Config:
     vocabulary: VocabularyConfig
     distill: DistillConfig
     runs: tuple[RunConfig, ...]
+    soups: tuple[SoupConfig, ...]
     bundles: tuple[BundleConfig, ...]
 
     def run(self, name: str) -> RunConfig:
         """The run called `name`.
 
         Raises:
-            ValueError: there is none; the message lists those there are.
+            ValueError: there is none; the message lists those there are. So do the others.
         """
-        for run in self.runs:
-            if run.name == name:
-                return run
-        raise ValueError(f"no run {name!r}; choose one of {[run.name for run in self.runs]}")
+        return _named(self.runs, name, "run")
+
+    def soup(self, name: str) -> SoupConfig:
+        """The soup called `name`."""
+        return _named(self.soups, name, "soup")
 
     def bundle(self, name: str) -> BundleConfig:
-        """The bundle called `name`.
+        """The bundle called `name`."""
+        return _named(self.bundles, name, "bundle")
 
-        Raises:
-            ValueError: there is none; the message lists those there are.
-        """
-        for bundle in self.bundles:
-            if bundle.name == name:
-                return bundle
-        raise ValueError(f"no bundle {name!r}; choose one of {[b.name for b in self.bundles]}")
+    def curves(self, name: str) -> list[str]:
+        """The runs that a run or soup consists of: those that have learned here."""
+        for soup in self.soups:
+            if soup.name == name:
+                return [run for run in soup.of if any(run == r.name for r in self.runs)]
+        return [self.run(name).name]
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+N = TypeVar("N", bound=_Named)
+
+
+def _named(known: tuple[N, ...], name: str, kind: str) -> N:
+    for one in known:
+        if one.name == name:
+            return one
+    raise ValueError(f"no {kind} {name!r}; choose one of {[one.name for one in known]}")
 
 
 def _make(cls: type[T], table: dict[str, Any], where: str) -> T:
@@ -136,5 +169,6 @@ def load(path: Path) -> Config:
         _make(VocabularyConfig, table.get("vocabulary", {}), "[vocabulary]"),
         _make(DistillConfig, table.get("distill", {}), "[distill]"),
         tuple(_make(RunConfig, run, "[[runs]]") for run in table.get("runs", [])),
+        tuple(_make(SoupConfig, soup, "[[soups]]") for soup in table.get("soups", [])),
         tuple(_make(BundleConfig, bundle, "[[bundles]]") for bundle in table.get("bundles", [])),
     )

@@ -36,13 +36,15 @@ class Articles:
 
 def _clean(text: str) -> str:
     """AG News writes a line break as a backslash; the pipeline reads it as a space."""
-    return text.replace("\\", " ").strip()
+    return text.replace("\\", " ")
 
 
 def read_train(path: Path) -> Articles:
     """Read a `label,text` file with a header; labels 1-4 become 0-3."""
     with path.open(newline="", encoding="utf-8") as file:
-        rows = [(int(row["label"]) - 1, _clean(row["text"])) for row in csv.DictReader(file)]
+        rows = [
+            (int(row["label"]) - 1, _clean(row["text"]).strip()) for row in csv.DictReader(file)
+        ]
     return Articles([text for _, text in rows], [label for label, _ in rows])
 
 

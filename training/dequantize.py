@@ -42,6 +42,7 @@ def state_dict(model_file: Path) -> dict[str, torch.Tensor]:
             integers, scale = arrays[f"{stem}.weight_int8"], arrays[f"{stem}.weight_scale"]
             layers = stem.split("+")
             together = (integers.astype(np.float32) * scale).T
+            together = together * arrays.get(f"{stem}.smooth", 1)
             for layer, rows, bias in zip(
                 layers,
                 np.split(together, len(layers)),

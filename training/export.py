@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from safetensors.numpy import load_file
 
 from models.classifier import TextClassifier
 from models.evaluate import Evaluation, evaluate
-from training import card, data, graph, prepare, scores
+from training import calibrate, card, data, graph, prepare, scores, smooth
 
 #: The most that a logit of the float graph may differ from torch's.
 _TOLERANCE = 1e-4
@@ -51,10 +52,18 @@ def parity(folder: Path, tokens: data.Tokens, rows: int = 32) -> float:
     return difference
 
 
-def write(run: Path, target: Path, quantized: bool, **more: Any) -> None:
+def write(
+    run: Path,
+    target: Path,
+    quantized: bool,
+    reaches: Mapping[str, np.ndarray] | None = None,
+    power: float = 0.0,
+    **more: Any,
+) -> None:
     """Write the bundle `target` from the checkpoint `run`; `more` goes into its config.json."""
     config = json.loads((run / "config.json").read_text())
-    made = graph.build(load_file(run / "model.safetensors"), config, quantized)
+    weights = load_file(run / "model.safetensors")
+    made = graph.build(weights, config, quantized, reaches, power)
     target.mkdir(parents=True, exist_ok=True)
     name = "model_quantized.onnx" if quantized else "model.onnx"
     (target / name).write_bytes(made.SerializeToString())
@@ -65,25 +74,28 @@ def write(run: Path, target: Path, quantized: bool, **more: Any) -> None:
 def export(run: Path, tokens_folder: Path, target: Path, calibrate_on: str) -> Evaluation:
     """Write the bundle `target` from the finished run, and its measurements beside it.
 
-    The temperature is fitted on the part `calibrate_on` with the int8 graph's own logits; the test
+    Its scores are calibrated on the part `calibrate_on` with the int8 graph's own logits; the test
     part only reports. `TARGET.json` has the figures of the int8 graph, of the float one, and of
     headlines alone; so has the model card.
     """
     difference = parity(run, prepare.load(tokens_folder, calibrate_on))
+    reaches = smooth.reaches(run, prepare.load(tokens_folder, "train"))
     held_out = prepare.news(tokens_folder, calibrate_on)
-    write(run, target, quantized=True)
-    fitted = evaluate(TextClassifier.load(target), held_out, calibrate=True).fitted_temperature
-    write(run, target, quantized=True, temperature=fitted)
+    write(run, target, True, reaches)
+    raw = TextClassifier.load(target).logits(list(held_out.texts)).logits
+    power, temperature = calibrate.fit(raw, np.array(held_out.targets))
+    write(run, target, True, reaches, power, temperature=temperature)
     test = prepare.news(tokens_folder, "test")
     headlines = prepare.news(tokens_folder, "test_headlines")
     classifier = TextClassifier.load(target)
     found = evaluate(classifier, test)
     with tempfile.TemporaryDirectory() as folder:
-        write(run, Path(folder), quantized=False, temperature=fitted)
+        write(run, Path(folder), False, None, power, temperature=temperature)
         found_float = evaluate(TextClassifier.load(folder), test)
     report = {
         "megabytes": round((target / "model_quantized.onnx").stat().st_size / 1e6, 2),
         "float_graph_against_torch": difference,
+        "power": power,
         "calibrated_on": evaluate(classifier, held_out).as_dict(),
         "test": found.as_dict(),
         "test_float": found_float.as_dict(),

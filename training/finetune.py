@@ -265,6 +265,7 @@ def finetune(config: RunConfig, tokens_folder: Path, root: Path, rank: int, worl
     if world > 1:
         dist.init_process_group("gloo", timeout=timedelta(days=1))
     start = _start(config, root, folder, rank, world)
+    prepare.check_tokenizer(tokens_folder, start)
     tokens = prepare.load(tokens_folder, "train", "extra")
     held_out = {name: prepare.load(tokens_folder, name) for name in config.watch}
     labels = torch.from_numpy(tokens.labels)

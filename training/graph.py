@@ -1,13 +1,16 @@
 """Write a RoBERTa classifier as an ONNX graph that ONNX Runtime runs fast on CPUs.
 
-The graph differs from what an exporter writes in five ways, none of which changes the result
-beyond rounding:
+The graph differs from what an exporter writes in these ways, none of which changes the result beyond
+rounding:
 
 * attention is one `com.microsoft` node instead of some forty;
 * the last layer computes only the first token's output, the one the classifier reads;
 * biases, scales and ranges of an int8 product are one `DynamicQuantizeMatMul` node;
 * positions are a slice of the table, since padding is on the right and masked;
-* the classifier stays in float: it costs nothing and keeps scores exact.
+* the classifier stays in float: it costs nothing and keeps scores exact;
+* inputs of int8 products are smoothed, see `smooth`.
+
+With a `power`, the logits are sharpened, see `calibrate`.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+from training.calibrate import SMALLEST_MARGIN
 
 #: The largest weight of an int8 product. CPUs without VNNI add two products in 16 bits, which hold
 #: 2 x 255 x 64: so a score is the same on any CPU.
@@ -58,6 +63,7 @@ class _Graph:
     weights: Mapping[str, np.ndarray]
     quantized: bool
     epsilon: float
+    reaches: Mapping[str, np.ndarray]
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     constants: list[onnx.TensorProto] = field(default_factory=list)
 
@@ -84,6 +90,12 @@ class _Graph:
             weight_name = self.constant(f"{name}.weight", weight)
             product = self.node("MatMul", [value, weight_name], f"{name}/product")
             return self.node("Add", [product, bias_name], f"{name}/out")
+        reach = self.reaches.get(name.partition("+")[0])
+        if reach is not None:
+            smooth = np.sqrt(np.maximum(reach, 1e-3) / np.median(reach)).astype(np.float32)
+            factors = self.constant(f"{name}.smooth", 1 / smooth)
+            value = self.node("Mul", [value, factors], f"{name}/smooth")
+            weight = weight * smooth[:, None]
         integers, scales = quantize_columns(weight, PRODUCT_LEVELS)
         inputs = [
             value,
@@ -176,8 +188,27 @@ def _layer(graph: _Graph, value: str, number: int, shape: Shape, last: bool) -> 
     return graph.norm(out, f"{prefix}.output.LayerNorm")
 
 
+def _sharpen(graph: _Graph, logits: str, power: float) -> str:
+    two = graph.constant("two", np.array([2], np.int64))
+    graph.nodes.append(helper.make_node("TopK", [logits, two], ["top", "top/labels"], "top"))
+    graph.nodes.append(
+        helper.make_node("Split", ["top"], ["top/first", "top/second"], axis=1, num_outputs=2)
+    )
+    margin = graph.node("Sub", ["top/first", "top/second"], "margin")
+    least = graph.constant("margin/least", np.array(SMALLEST_MARGIN, np.float32))
+    margin = graph.node("Max", [margin, least], "margin/clipped")
+    exponent = graph.constant("margin/power", np.array(power, np.float32))
+    return graph.node(
+        "Mul", [logits, graph.node("Pow", [margin, exponent], "sharpness")], "sharpened"
+    )
+
+
 def build(
-    weights: Mapping[str, np.ndarray], config: Mapping[str, Any], quantized: bool
+    weights: Mapping[str, np.ndarray],
+    config: Mapping[str, Any],
+    quantized: bool,
+    reaches: Mapping[str, np.ndarray] | None = None,
+    power: float = 0.0,
 ) -> onnx.ModelProto:
     """The classifier as a graph: `input_ids`, `attention_mask` (int64) to `logits` (float).
 
@@ -185,22 +216,26 @@ def build(
         weights: parameters by their Hugging Face names, float32.
         config: a `config.json` of a RoBERTa sequence classifier.
         quantized: int8 products with dynamic ranges, int8 embeddings; else float32 throughout.
+        reaches: of the inputs of int8 products, see `smooth`; none leaves them as they are.
+        power: that logits are sharpened with, see `calibrate`; 0 leaves them as they are.
 
     Raises:
         onnx.checker.ValidationError: the graph is not well-formed (a bug here).
     """
     shape = Shape.of(config)
-    graph = _Graph(weights, quantized, shape.epsilon)
+    graph = _Graph(weights, quantized, shape.epsilon, reaches or {})
     graph.node("Cast", ["attention_mask"], "mask", to=TensorProto.INT32)
     value = _embeddings(graph)
     for number in range(shape.layers):
         value = _layer(graph, value, number, shape, last=number == shape.layers - 1)
     one = graph.constant("one", np.array([1], np.int64))
     value = graph.node("Squeeze", [value, one], "first")
-    exact = _Graph(weights, False, shape.epsilon, graph.nodes, graph.constants)
+    exact = _Graph(weights, False, shape.epsilon, {}, graph.nodes, graph.constants)
     value = exact.linear(value, "classifier.dense")
     value = exact.node("Tanh", [value], "classifier/tanh")
     value = exact.linear(value, "classifier.out_proj")
+    if power:
+        value = _sharpen(graph, value, power)
     graph.node("Identity", [value], "logits")
     dims = ["batch", "length"]
     proto = helper.make_graph(

@@ -55,12 +55,25 @@ def articles(config: DataConfig) -> dict[str, data.Articles]:
 def prepare(config: DataConfig, tokenizer: Tokenizer, target: Path) -> None:
     """Write each part into `target`: tokens, and texts to measure bundles with."""
     target.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(target / "tokenizer.json"))
     for name, part in articles(config).items():
         tokens = data.tokenize(part, tokenizer, config.max_length)
         np.savez(target / f"{name}.npz", ids=tokens.ids, starts=tokens.starts, labels=tokens.labels)
         news = {"texts": part.texts, "targets": part.labels}
         (target / f"{name}.json").write_text(json.dumps(news), encoding="utf-8")
         print(f"{name}: {len(tokens)} rows, {tokens.lengths.mean():.1f} tokens a row")
+
+
+def check_tokenizer(folder: Path, start: Path) -> None:
+    """Compare the tokenizer that made the tokens with that of a checkpoint.
+
+    Raises:
+        ValueError: it is another one, to which the ids mean other words.
+    """
+    files = (folder / "tokenizer.json", start / "tokenizer.json")
+    made, wanted = (Tokenizer.from_file(str(file)).get_vocab() for file in files)
+    if made != wanted:
+        raise ValueError(f"{folder} has tokens of another vocabulary than {start}: run `tokens`")
 
 
 def news(folder: Path, name: str) -> LabelledNews:

@@ -12,7 +12,7 @@ import onnxruntime as ort
 from models.bundle import Bundle
 from models.export.export import export
 from models.onnx import OnnxModel
-from training import data, prepare
+from training import data, prepare, smooth
 from training.export import write
 
 ROUNDS = 5
@@ -39,10 +39,10 @@ def speed(runs: list[Path], tokens_folder: Path, target: Path) -> dict[str, list
         f"{first.name}: the exporter's graph": _plain(exported / "model_quantized.onnx"),
         f"{first.name}: the exporter's graph as newsbeam loads it": _newsbeam(exported),
     }
-    for run in runs:
-        write(run, target / run.name, quantized=True)
-        candidates[f"{run.name}: our graph as newsbeam loads it"] = _newsbeam(target / run.name)
     tokens = prepare.load(tokens_folder, "test")
+    for run in runs:
+        write(run, target / run.name, True, smooth.reaches(run, tokens))
+        candidates[f"{run.name}: our graph as newsbeam loads it"] = _newsbeam(target / run.name)
     return _time(candidates, tokens)
 
 

@@ -18,10 +18,18 @@ from safetensors.torch import save_file
 from training import dequantize, graph, scores
 
 
-def test_a_bundle_s_weights_come_back(checkpoint: Path, tmp_path: Path):
+@pytest.mark.parametrize("smoothed", [False, True])
+def test_a_bundle_s_weights_come_back(checkpoint: Path, tmp_path: Path, smoothed: bool):
     wanted = load_file(checkpoint / "model.safetensors")
     config = json.loads((checkpoint / "config.json").read_text())
-    onnx.save(graph.build(wanted, config, quantized=True), str(tmp_path / "model.onnx"))
+    reaches = {}
+    if smoothed:
+        names = (name for name in wanted if "encoder" in name and name.endswith(".weight"))
+        two = (name for name in names if wanted[name].ndim == 2)
+        reaches = {n.removesuffix(".weight"): np.full(wanted[n].shape[1], 2.0) for n in two}
+    made = graph.build(wanted, config, quantized=True, reaches=reaches, power=0.1)
+    assert smoothed == any("smooth" in constant.name for constant in made.graph.initializer)
+    onnx.save(made, str(tmp_path / "model.onnx"))
     found = dequantize.state_dict(tmp_path / "model.onnx")
     save_file(found, tmp_path / "model.safetensors")
     # Everything a checkpoint holds is there, under its name.

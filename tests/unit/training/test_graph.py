@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,11 +14,11 @@ for _needed in ("torch", "transformers", "onnx"):
     pytest.importorskip(_needed, reason="training needs newsbeam[train]")
 
 import torch
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer
 from transformers import RobertaForSequenceClassification
 
-from training import data, export, graph, scores
+from training import calibrate, data, export, graph, scores, smooth
 
 from .conftest import TEXTS
 
@@ -35,10 +37,10 @@ def wanted(checkpoint: Path, tokens: data.Tokens) -> np.ndarray:
         return model(input_ids=ids, attention_mask=(ids != scores.PAD).long()).logits.numpy()
 
 
-def run(checkpoint: Path, ids: np.ndarray, quantized: bool) -> np.ndarray:
+def run(checkpoint: Path, ids: np.ndarray, quantized: bool, **more: Any) -> np.ndarray:
     weights = load_file(checkpoint / "model.safetensors")
     config = json.loads((checkpoint / "config.json").read_text())
-    made = graph.build(weights, config, quantized).SerializeToString()
+    made = graph.build(weights, config, quantized, **more).SerializeToString()
     feed = {"input_ids": ids, "attention_mask": (ids != scores.PAD).astype(np.int64)}
     return export.session(made).run(["logits"], feed)[0]
 
@@ -60,6 +62,33 @@ def test_int8_graph_is_close_to_torch(checkpoint, tokens, wanted):
     found = run(checkpoint, ids, True)
     assert np.abs(found - wanted).max() < 0.1 * np.abs(wanted).max()
     assert not np.array_equal(found, wanted)
+
+
+def test_smoothing_helps_int8_where_a_channel_reaches_far(checkpoint, tokens, tmp_path):
+    """As in real models: one channel of an input is large, and its weights are small."""
+    weights = load_file(checkpoint / "model.safetensors")
+    layer = "roberta.encoder.layer.0"
+    weights[f"{layer}.attention.output.LayerNorm.weight"][3] *= 100
+    for name in ("intermediate.dense", "output.dense"):
+        weights[f"{layer}.{name}.weight"] *= 0.2
+    weights[f"{layer}.intermediate.dense.weight"][:, 3] /= 100
+    weights[f"{layer}.output.LayerNorm.weight"][3] = 0.01
+    for file in ("config.json", "tokenizer.json"):
+        shutil.copyfile(checkpoint / file, tmp_path / file)
+    save_file(weights, tmp_path / "model.safetensors")
+    ids = data.pad(tokens, np.arange(4), scores.PAD)
+    reaches = smooth.reaches(tmp_path, tokens)
+    assert reaches[f"{layer}.intermediate.dense"].argmax() == 3
+    exact = run(tmp_path, ids, False)
+    rough = np.abs(run(tmp_path, ids, True) - exact).mean()
+    smoothed = np.abs(run(tmp_path, ids, True, reaches=reaches) - exact).mean()
+    assert smoothed < 0.7 * rough
+
+
+def test_sharpened_logits(checkpoint, tokens):
+    ids = data.pad(tokens, np.arange(4), scores.PAD)
+    wanted = calibrate.sharpen(run(checkpoint, ids, False), 0.3)
+    np.testing.assert_allclose(run(checkpoint, ids, False, power=0.3), wanted, rtol=1e-4)
 
 
 def test_fast_forward_equals_the_models_own(checkpoint, tokens, wanted):
