@@ -164,7 +164,7 @@ def main() -> None:
         case "bundle":
             _bundle(settings, root, args.bundle)
         case "speed":
-            runs = [root / "runs" / settings.run(name).name for name in args.runs]
+            runs = [root / "runs" / name for name in args.runs]
             speed.speed(runs, tokens, root / "runs" / "speed")
         case "all":
             if settings.runs[0].start == f"runs/{PUBLISHED}" and args.from_bundle is None:

@@ -35,5 +35,5 @@ def test_weights_are_averaged(checkpoint: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shares", [(1.0,), (0.5, 0.6)])
 def test_shares_that_make_no_mean(shares: tuple[float, ...]) -> None:
-    with pytest.raises(ValueError, match="soup 'mixed': shares .* give one for each, 1 in all"):
+    with pytest.raises(ValueError, match=r"soup 'mixed': shares .* give one for each, 1 in all"):
         SoupConfig("mixed", ("a", "b"), shares)
