@@ -81,36 +81,36 @@ def _bundle(settings: config.Config, root: Path, name: str) -> None:
     print(f"{target}: accuracy {found.eval_accuracy:.5f}, loss {found.eval_loss:.5f}")
 
 
+def _finetune_in_parallel(args: argparse.Namespace, run: str) -> None:
+    """Workers of one thread each, which average their weights: faster than one of more threads."""
+    print(f"training: finetune {run}", flush=True)
+    torchrun = ["torch.distributed.run", f"--nproc-per-node={args.workers}", "-m", "training"]
+    options = ["--config", str(args.config), "--root", str(args.root), "--threads=1"]
+    subprocess.run(
+        [sys.executable, "-m", *torchrun, *options, "finetune", run],
+        check=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+
+
 def _all(settings: config.Config, args: argparse.Namespace) -> None:
-    """Every step in order; a step that is done is over at once."""
-    python = [sys.executable, "-m"]
-    options = ["--config", str(args.config), "--root", str(args.root)]
-    workers = ["torch.distributed.run", f"--nproc-per-node={args.workers}", "-m"]
-
-    def step(*command: str, parallel: bool = False) -> None:
-        print(f"training: {' '.join(command)}", flush=True)
-        # Workers of one thread each that average their weights beat one with more threads.
-        threads = ["--threads=1"] if parallel else []
-        environment = os.environ | ({"OMP_NUM_THREADS": "1"} if parallel else {})
-        module = [*(workers if parallel else []), "training"]
-        subprocess.run(
-            [*python, *module, *options, *threads, *command], check=True, env=environment
-        )
-
+    """Every step in order; the long ones go on where they were stopped."""
+    root: Path = args.root
+    tokens = root / "runs" / "tokens"
     base = settings.runs[0].start.removeprefix("runs/")
     if base == PUBLISHED:
-        step("from-bundle", str(args.from_bundle))
+        _from_bundle(settings, root, args.from_bundle)
     else:
-        step("start")
-    step("tokens", base)
+        _start(settings, root)
+    _tokens(settings, root, base)
     for run in settings.runs:
         if run.soft_labels:
-            step("label", run.soft_labels)
-        step("finetune", run.name, parallel=True)
+            label.label(root / "runs" / run.soft_labels, tokens)
+        _finetune_in_parallel(args, run.name)
     for mixed in settings.soups:
-        step("soup", mixed.name)
+        soup.soup(mixed, root)
     for bundle in settings.bundles:
-        step("bundle", bundle.name)
+        _bundle(settings, root, bundle.name)
 
 
 def main() -> None:
@@ -135,7 +135,7 @@ def main() -> None:
     step.add_argument("bundle")
     step = commands.add_parser("speed", help="rows per CPU second of each form of these runs")
     step.add_argument("runs", nargs="+")
-    step = commands.add_parser("all", help="the whole road, each step in a process of its own")
+    step = commands.add_parser("all", help="the whole road")
     step.add_argument("--workers", type=int, default=2, help="of `finetune`; default: 2")
     step.add_argument("--from-bundle", type=Path, help="where runs/published is made of")
     args = parser.parse_args()

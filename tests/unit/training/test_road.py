@@ -40,7 +40,7 @@ def test_the_whole_road(tmp_path: Path) -> None:
         sizes.append(bundle.model_file.stat().st_size)
         report = json.loads((bundles / f"{name}.json").read_text())
         assert report["float_graph_against_torch"] < 1e-4
-        assert report["test"]["samples"] == report["test_headlines"]["samples"] == 100
+        assert report["test"]["samples"] == report["test_headlines"]["samples"] == 60
         assert bundle.temperature == report["test"]["temperature"] != 1
         card = (bundles / name / "README.md").read_text()
         assert f"{report['test']['eval_accuracy']:.5f} (95%: " in card
