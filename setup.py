@@ -42,7 +42,7 @@ setup(
     packages=find_packages(include=["pipeline*", "transforms*", "models*"]),
     py_modules=["newsbeam"],
     package_data={
-        "models": ["py.typed", "ag_news_small/*", "ag_news_mini/*"],
+        "models": ["py.typed", "ag_news_small/*"],
         "pipeline": ["py.typed", "demo/*.jsonl"],
         "transforms": ["py.typed"],
     },
