@@ -13,7 +13,7 @@ from torch.nn import functional
 from tqdm import tqdm
 from transformers import BertModel
 
-from training import data, finetune, pause, scores, vocabulary
+from training import data, finetune, scores, vocabulary
 from training.config import DistillConfig, RunConfig
 
 
@@ -88,7 +88,6 @@ def distill(config: DistillConfig, parent: Path, folder: Path, articles: data.Ar
     model.train()
     bar = tqdm(total=len(schedule), initial=step, desc="distill", mininterval=20)
     while step < len(schedule):
-        pause.while_quiet()
         texts = [articles.texts[row] for row in schedule[step]]
         ids, words = _encode(texts, tokenizer, scores.PAD)
         teacher_ids, teacher_words = _encode(texts, teacher_tokenizer, 0)

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from transformers import RobertaForSequenceClassification
 
 from models.calibrate import negative_log_likelihood
-from training import cut, data, label, pause, prepare, scores
+from training import cut, data, label, prepare, scores
 from training.config import RunConfig
 
 _MASK_ID = 4
@@ -287,7 +287,6 @@ def finetune(config: RunConfig, tokens_folder: Path, root: Path, rank: int, worl
         disable=not first,
     )
     while trainer.step < len(schedule):
-        pause.while_quiet()
         rows = schedule[trainer.step]
         ids = torch.from_numpy(data.pad(tokens, rows, scores.PAD))
         index = torch.from_numpy(rows)

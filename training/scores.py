@@ -9,7 +9,7 @@ import torch
 from transformers import RobertaConfig, RobertaForSequenceClassification
 from transformers.models.roberta.modeling_roberta import RobertaLayer
 
-from training import data, pause
+from training import data
 
 PAD, END = 1, 2
 #: bfloat16 is twice as fast where the CPU multiplies it, and 16 times slower where it does not.
@@ -97,7 +97,6 @@ def outputs(
     order = np.argsort(tokens.lengths, kind="stable")
     with torch.inference_mode():
         for start in range(0, len(order), 64):
-            pause.while_quiet()
             rows = order[start : start + 64]
             found = encode(model, torch.from_numpy(data.pad(tokens, rows, PAD)))
             logits[rows] = classify(model, found).numpy()
