@@ -13,7 +13,7 @@ TORCH_TESTS := tests/unit/training tests/unit/models/export
 CONFIG ?= training/config.toml
 TRAINED ?= build/training
 
-.PHONY: help setup demo test lint format train bench chaos soak clean
+.PHONY: help setup demo test test-most test-torch lint format train bench chaos soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z_-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -36,9 +36,18 @@ $(TORCH_READY): $(READY)
 demo: $(READY) ## Watch news being categorized: embedded broker, sample news, real pipeline
 	$(BIN)/newsbeam demo
 
-test: lint $(TORCH_READY) ## Run linters, type checks and all tests
-	$(BIN)/python -m pytest $(TORCH_TESTS:%=--ignore=%)
-	$(TORCH_BIN)/python -m pytest $(TORCH_TESTS)
+test: lint ## Run linters, type checks and all tests
+	$(MAKE) --jobs=2 test-most test-torch
+
+# A file's tests stay together and share its servers; the long ones, of integration, come first.
+test-most: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TORCH_TESTS:%=--ignore=%)
+
+# Says all at its end, between the lines of the others.
+test-torch: $(TORCH_READY)
+	mkdir -p build
+	$(TORCH_BIN)/python -m pytest $(TORCH_TESTS) > build/test-torch.log 2>&1; \
+	code=$$?; cat build/test-torch.log; exit $$code
 
 lint: $(READY) ## Check style and types
 	$(BIN)/ruff check

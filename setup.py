@@ -28,6 +28,7 @@ TEST = [
     "psutil>=5.9,<8",
     "pytest>=8.2,<10",
     "pytest-timeout>=2.3,<3",
+    "pytest-xdist>=3.6,<4",
 ]
 LINT = ["mypy>=1.11,<3", "ruff>=0.6,<1"]
 
