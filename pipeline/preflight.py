@@ -19,6 +19,7 @@ from pipeline.options import RunOptions
 from transforms.errors import ConfigurationError
 from transforms.kafka.encode import MAX_MESSAGE_BYTES, KafkaTopic
 from transforms.kafka.ends import end_of
+from transforms.kafka.producers import close, new_producer
 from transforms.kafka.read import KafkaSource
 from transforms.kafka.settings import KafkaSettings
 
@@ -111,6 +112,7 @@ def _check_kafka(ends: Ends, options: RunOptions) -> Ends:
             "--delivery exactly_once needs source, sink and dead letters in one Kafka cluster, but "
             f"these are {len(clusters)}: give topics of one, or --delivery at_least_once"
         )
+    _check_producers(ends)
     return dataclasses.replace(
         ends, kafka_source=source, topic=topic, dead_letter_topic=dead_letters
     )
@@ -173,6 +175,17 @@ def _max_bytes(admin: KafkaAdminClient, topic: str) -> int:
         return int(found["topic"][topic][name]["value"])
     except (KafkaError, KeyError, TypeError, ValueError):
         return MAX_MESSAGE_BYTES  # Not every broker tells, and not everybody may ask.
+
+
+def _check_producers(ends: Ends) -> None:
+    """Makes the producers that the pipeline will make: some settings can't be."""
+    settings = {topic.settings for topic in (ends.topic, ends.dead_letter_topic) if topic}
+    needed: dict[str, object] = {}
+    if ends.delivery == EXACTLY_ONCE and ends.kafka_source is not None:
+        settings = {ends.kafka_source.settings}
+        needed["enable_idempotence"] = True  # as transactions do
+    for each in settings:
+        close(new_producer(each, bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT, **needed), timeout=0)
 
 
 def _with_end(source: KafkaSource) -> KafkaSource:

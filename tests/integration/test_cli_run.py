@@ -69,6 +69,12 @@ def test_a_missing_topic_is_one_line(
     assert f"--dead_letters: no topic '{none}'" in refused(*embedded._replace(dead=none).args())
 
 
+def test_settings_that_no_producer_takes_are_one_line(embedded: Topics) -> None:
+    line = refused(*embedded.args(source_query="&max_in_flight_requests_per_connection=10"))
+    assert f"Kafka at {embedded.servers} can't be used with these settings" in line
+    assert "max_in_flight_requests_per_connection=10" in line
+
+
 def _remove(name: str) -> Callable[[Path], None]:
     return lambda folder: (folder / name).unlink()
 

@@ -19,7 +19,8 @@ import difflib
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,7 @@ OURS = {
     "transaction_timeout_ms": _OWN,
     "enable_idempotence": _OWN,
     "acks": _OWN,
+    "max_request_size": "a topic's own max.message.bytes says what fits: drop it",
     "api_version": "newsbeam asks the brokers: drop it",
     "kafka_client": _OWN,
     "key_serializer": _OWN,
@@ -66,6 +68,10 @@ OURS = {
     "key_deserializer": _OWN,
     "value_deserializer": _OWN,
 }
+_CODECS = (
+    "compression_type takes gzip, and snappy, lz4 and zstd where "
+    "`pip install 'kafka-python[snappy,lz4,zstd]'` was run"
+)
 _SECRET = re.compile(r"password|secret|token|jaas", re.IGNORECASE)
 _LOGIN = re.compile(r"//[^/@\s]*:[^/@\s]*@")
 _JAAS = re.compile(r"""(username|password)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s;]+))""")
@@ -135,17 +141,35 @@ def _value(name: str, text: str, origin: str) -> Any:
     return text
 
 
+def _joined(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """The lines of a properties file, with their numbers.
+
+    One that ends in a backslash goes on in the next, as in Java; two backslashes are none.
+    """
+    begun = ""
+    for number, line in enumerate(lines, 1):
+        stripped = line.strip()
+        if not begun:
+            first = number
+            if not stripped or stripped[0] in "#!":
+                continue
+        if (len(stripped) - len(stripped.rstrip("\\"))) % 2:
+            begun += stripped[:-1]
+            continue
+        yield first, begun + stripped
+        begun = ""
+    if begun:
+        yield first, begun
+
+
 def _from_file(path: str) -> dict[str, str]:
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as e:
         raise ConfigurationError(f"can't read the Kafka settings file {path!r}: {e}") from None
     found: dict[str, str] = {}
-    for number, line in enumerate(lines, 1):
-        stripped = line.strip()
-        if not stripped or stripped[0] in "#!":
-            continue
-        name, sign, value = stripped.partition("=")
+    for number, line in _joined(lines):
+        name, sign, value = line.partition("=")
         if not sign:
             raise ConfigurationError(
                 f"{path}:{number} is no Kafka setting: write one name=value a line"
@@ -180,22 +204,50 @@ class _HideConfiguration(logging.Filter):
 logging.getLogger("kafka.admin.client").addFilter(_HideConfiguration())
 
 
+class _Speaking:
+    """Has kafka-python's log speak while somebody listens, to nobody who would not hear it else.
+
+    All shards may connect at once: the first to listen changes the logger, the last restores it.
+    """
+
+    def __init__(self) -> None:
+        self.logger = logging.getLogger("kafka.net.manager")
+        self._lock = threading.Lock()
+        self._listeners = 0
+        self._before = (self.logger.level, self.logger.propagate)
+
+    def __enter__(self) -> logging.Logger:
+        with self._lock:
+            if not self._listeners:
+                self._before = (self.logger.level, self.logger.propagate)
+                if not self.logger.isEnabledFor(logging.WARNING):
+                    self.logger.setLevel(logging.WARNING)
+                    self.logger.propagate = False
+            self._listeners += 1
+        return self.logger
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._listeners -= 1
+            if not self._listeners:
+                level, self.logger.propagate = self._before
+                self.logger.setLevel(level)
+
+
+_speaking = _Speaking()
+
+
 @contextlib.contextmanager
 def _overheard() -> Iterator[list[Exception]]:
     """The errors that kafka-python logs on its way: what it raises says that time was up, not why."""
-    logger = logging.getLogger("kafka.net.manager")
     errors: list[Exception] = []
-    handler, level, propagate = _Overhear(errors), logger.level, logger.propagate
-    if not logger.isEnabledFor(logging.WARNING):
-        logger.setLevel(logging.WARNING)
-        logger.propagate = False
-    logger.addHandler(handler)
-    try:
-        yield errors
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
-        logger.propagate = propagate
+    handler = _Overhear(errors)
+    with _speaking as logger:
+        logger.addHandler(handler)
+        try:
+            yield errors
+        finally:
+            logger.removeHandler(handler)
 
 
 class KafkaSettings:
@@ -282,20 +334,22 @@ class KafkaSettings:
         with _overheard() as errors:
             try:
                 return CLIENTS[client](**self.for_client(client, **defaults))
-            except (KafkaError, OSError, ValueError, AssertionError) as e:
-                refused = [x for x in (e, *errors) if isinstance(x, SaslAuthenticationFailedError)]
-                raise KafkaUnavailable(
-                    self._hide(self._why_not(e, errors, refused)),
-                    retriable=isinstance(e, KafkaError | OSError) and not refused,
-                ) from None
+            # A codec that is not installed is a RuntimeError.
+            except (KafkaError, OSError, ValueError, AssertionError, RuntimeError) as e:
+                why, retriable = self._why_not(e, errors)
+                raise KafkaUnavailable(self._hide(why), retriable) from None
 
-    def _why_not(
-        self, error: Exception, overheard: Sequence[Exception], refused: Sequence[Exception]
-    ) -> str:
-        """What to tell of a connection that failed for an error, and for others before it."""
-        if refused:
+    def _why_not(self, error: Exception, overheard: Sequence[Exception]) -> tuple[str, bool]:
+        """What to tell of an error, and of others before it, and whether it may go away by itself."""
+        for e in (error, *overheard):
+            if isinstance(e, SaslAuthenticationFailedError):
+                why = f"Kafka at {self.servers} refuses the login: {e}; check user and password"
+                return why, False
+        if not isinstance(error, OSError) and not getattr(error, "retriable", False):
+            fix = _CODECS if "codec" in str(error) else "drop what it names, or give another value"
             return (
-                f"Kafka at {self.servers} refuses the login: {refused[0]}; check user and password"
+                f"Kafka at {self.servers} can't be used with these settings: {error}; {fix}",
+                False,
             )
         if overheard and "sasl" in str(self._config.get("security_protocol")).lower():
             # Brokers hang up on a wrong password, at times before the client has read their answer.
@@ -303,7 +357,7 @@ class KafkaSettings:
         else:
             hint = ""
         last = f" ({overheard[-1]})" if overheard else ""
-        return f"can't reach Kafka at {self.servers}: {error}{last}{hint}"
+        return f"can't reach Kafka at {self.servers}: {error}{last}{hint}", True
 
     def _hide(self, text: str) -> str:
         for name, value in self._config.items():
@@ -327,10 +381,10 @@ class KafkaSettings:
 
 
 class KafkaUnavailable(ConfigurationError):
-    """No broker answered.
+    """There is no client: no broker answered, or its settings can't be.
 
     Attributes:
-        retriable: Whether one may later.
+        retriable: Whether there may be one later.
     """
 
     def __init__(self, message: str, retriable: bool = False) -> None:

@@ -97,6 +97,27 @@ def test_missing_sinks_are_created_where_asked(
         checked(uri(embedded_broker, "no-such-topic"), sink, create_topics=True)
 
 
+@pytest.mark.parametrize(
+    ("delivery", "query", "named"),
+    [
+        ("exactly_once", "?max_in_flight_requests_per_connection=10", "connection=10"),
+        ("exactly_once", "?producer_retries=0", "retries=0"),
+        ("exactly_once", "?compression_type=nonsense", "nonsense; compression_type takes"),
+        ("at_least_once", "?compression_type=nonsense", "nonsense; compression_type takes"),
+    ],
+)
+def test_settings_that_no_producer_takes_end_it_before_it_starts(
+    embedded_broker: EmbeddedBroker,
+    topics: Callable[..., str],
+    delivery: str,
+    query: str,
+    named: str,
+) -> None:
+    source, sink, dead = (uri(embedded_broker, topics(n)) + query for n in ("in", "out", "dead"))
+    with pytest.raises(ConfigurationError, match=f"can't be used with these settings.*{named}"):
+        checked(source, sink, dead_letters=dead, delivery=delivery)
+
+
 def test_stop_at_end_notes_where_topics_end(
     embedded_broker: EmbeddedBroker, topics: Callable[..., str]
 ) -> None:

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from tests.servers.processes import free_port
 from transforms.errors import ConfigurationError
 from transforms.kafka.faults import heals
-from transforms.kafka.settings import KafkaSettings, KafkaUnavailable, is_secret
+from transforms.kafka.settings import KafkaSettings, KafkaUnavailable, _overheard, is_secret
 
 PASSWORD = "correct-horse-battery"
 
@@ -90,6 +91,26 @@ def test_a_jaas_line(tmp_path: Path, quote: str) -> None:
     assert (found["sasl_plain_username"], found["sasl_plain_password"]) == ("me", PASSWORD)
 
 
+def test_lines_that_go_on(tmp_path: Path) -> None:
+    path = file(
+        tmp_path,
+        "sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \\\n"
+        f'  username="me" \\\n  password="{PASSWORD}";\n'
+        "# a comment does not \\\n"
+        "client.id=a\\\n\tb\n"
+        "ssl.cafile=C:\\\\\n"
+        "linger.ms=7\\",
+    )
+    assert of(config_file=path).for_client("producer") == {
+        "bootstrap_servers": ["h:1"],
+        "sasl_plain_username": "me",
+        "sasl_plain_password": PASSWORD,
+        "client_id": "ab",
+        "ssl_cafile": "C:\\\\",
+        "linger_ms": 7,
+    }
+
+
 def test_a_setting_for_one_client() -> None:
     settings = of(query={"client_id": "all", "producer_client_id": "p", "linger_ms": "7"})
     assert settings.for_client("producer")["client_id"] == "p"
@@ -140,6 +161,7 @@ def test_the_error_names_the_setting(arguments: dict[str, Any], named: str) -> N
         ("enable.auto.commit", "drop it"),
         ("producer_acks", "drop it"),
         ("transactional.id", "drop it"),
+        ("max.request.size", "max.message.bytes.*drop it"),
     ],
 )
 def test_what_delivery_rests_on_is_not_for_settings(
@@ -155,6 +177,48 @@ def test_a_line_that_is_no_setting_is_named_by_its_number_only(tmp_path: Path) -
     with pytest.raises(ConfigurationError, match=r"kafka\.properties:2") as caught:
         of(config_file=file(tmp_path, f"client_id=x\n{PASSWORD}\n"))
     assert PASSWORD not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "named"),
+    [
+        ("max_in_flight_requests_per_connection", "10", "max_in_flight_requests_per_connection=10"),
+        ("retries", "0", "retries=0.*drop what it names"),
+        ("compression_type", "nonsense", "nonsense; compression_type takes gzip"),
+        ("compression_type", "zstd", "zstd.*not found; compression_type.*pip install"),
+    ],
+)
+def test_settings_that_no_producer_takes_do_not_heal(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, named: str
+) -> None:
+    codecs = KafkaProducer._COMPRESSORS
+    monkeypatch.setitem(codecs, "zstd", (lambda: False, codecs["zstd"][1]))
+    with pytest.raises(
+        KafkaUnavailable, match=f"Kafka at h:1 can't be used with these settings: .*{named}"
+    ) as caught:
+        # With a version given, nothing is asked of the broker.
+        of(query={name: value}).producer(enable_idempotence=True, api_version=(2, 4))
+    assert not heals(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_those_who_connect_at_once_leave_the_log_as_it_was() -> None:
+    quiet, logger = logging.getLogger("kafka"), logging.getLogger("kafka.net.manager")
+    level, before = quiet.level, (logger.level, logger.propagate)
+    quiet.setLevel(logging.CRITICAL)
+    try:
+        first, second = _overheard(), _overheard()
+        heard_first, heard_second = first.__enter__(), second.__enter__()
+        logger.warning("failed: %s", OSError("a"))
+        first.__exit__(None, None, None)
+        logger.warning("failed: %s", OSError("b"))
+        second.__exit__(None, None, None)
+        assert [str(e) for e in heard_first] == ["a"]
+        assert [str(e) for e in heard_second] == ["a", "b"]
+        assert (logger.level, logger.propagate, logger.handlers) == (*before, [])
+        assert not logger.isEnabledFor(logging.WARNING)
+    finally:
+        quiet.setLevel(level)
 
 
 # ---- secrets ---------------------------------------------------------------------------------------
