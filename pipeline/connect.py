@@ -7,24 +7,26 @@ from dataclasses import dataclass
 
 import apache_beam as beam
 
-from pipeline.endpoints import Endpoint, FileEndpoint, KafkaEndpoint, StdEndpoint, parse
+from pipeline.endpoints import (
+    SOURCE_QUERY,
+    Endpoint,
+    FileEndpoint,
+    KafkaEndpoint,
+    StdEndpoint,
+    parse,
+)
 from pipeline.options import RunOptions
 from transforms.dead_letters import SplitOutcomes
 from transforms.errors import ConfigurationError
 from transforms.files import AppendToFile, ReadFromFiles, WriteToFile
 from transforms.kafka.encode import KafkaTopic
 from transforms.kafka.read import KafkaSource, ReadFromKafka
-from transforms.kafka.settings import KafkaSettings
 from transforms.kafka.write import WriteDeadLettersToKafka, WriteToKafka
 from transforms.reading import ReadUnbounded
 from transforms.records import Outcome
 from transforms.stdio import StdinSource, WriteToStdout
 
 EXACTLY_ONCE, AT_LEAST_ONCE = "exactly_once", "at_least_once"
-#: What the query of a source's URI says to us; anything else in it is a Kafka client setting.
-_SOURCE_QUERY = {"group", "start", "isolation_level"}
-#: A properties file for one endpoint, in its query.
-_CONFIG = "config"
 
 
 @dataclass(frozen=True)
@@ -113,17 +115,11 @@ def default_dead_letters(sink: Endpoint) -> Endpoint:
     return StdEndpoint("stderr")
 
 
-def settings_of(endpoint: KafkaEndpoint, kafka_config: str | None) -> KafkaSettings:
-    """The client settings of an endpoint."""
-    query = {k: v for k, v in endpoint.query.items() if k not in _SOURCE_QUERY | {_CONFIG}}
-    return KafkaSettings.of(endpoint.servers, endpoint.query.get(_CONFIG, kafka_config), query)
-
-
 def _kafka_source(endpoint: Endpoint, options: RunOptions) -> KafkaSource | None:
     if not isinstance(endpoint, KafkaEndpoint):
         return None
     return KafkaSource(
-        settings_of(endpoint, options.kafka_config),
+        endpoint.settings(options.kafka_config),
         endpoint.topics,
         endpoint.query.get("group", "newsbeam"),
         start=endpoint.query.get("start", "committed"),
@@ -140,9 +136,9 @@ def _topic(endpoint: Endpoint, flag: str, options: RunOptions) -> KafkaTopic | N
         raise ConfigurationError(
             f"{flag} {endpoint.uri!r} names {len(endpoint.topics)} topics: give one"
         )
-    for name in sorted(_SOURCE_QUERY & endpoint.query.keys()):
+    for name in sorted(SOURCE_QUERY & endpoint.query.keys()):
         raise ConfigurationError(f"{flag} {endpoint.uri!r}: {name} is for sources only, drop it")
-    return KafkaTopic(settings_of(endpoint, options.kafka_config), endpoint.topics[0])
+    return KafkaTopic(endpoint.settings(options.kafka_config), endpoint.topics[0])
 
 
 def _delivery(

@@ -10,12 +10,16 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from transforms.errors import ConfigurationError
-from transforms.kafka.settings import is_secret
+from transforms.kafka.settings import KafkaSettings, is_secret
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*):(//)?")
 _HOST_AND_PORT = re.compile(r"[^@\s]+:([0-9]{1,5})")
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _EXTENSIONS = {"jsonl": "json", "json": "json", "ndjson": "json", "csv": "csv", "txt": "text"}
+#: What the query of a source's URI says to us; anything else in it is a Kafka client setting.
+SOURCE_QUERY = {"group", "start", "isolation_level"}
+#: A properties file for one endpoint, in its query.
+_CONFIG = "config"
 SCHEMES = ("kafka://host:port/topic", "file://path", "a path", "- (stdin, stdout)")
 
 
@@ -34,6 +38,15 @@ class KafkaEndpoint:
     servers: str
     topics: tuple[str, ...]
     query: dict[str, str] = field(default_factory=dict, hash=False)
+
+    def settings(self, kafka_config: str | None = None) -> KafkaSettings:
+        """Its client settings; a properties file of its own is read instead of `kafka_config`.
+
+        Raises:
+            ConfigurationError: A setting can't be, or the file can't be read.
+        """
+        query = {k: v for k, v in self.query.items() if k not in SOURCE_QUERY | {_CONFIG}}
+        return KafkaSettings.of(self.servers, self.query.get(_CONFIG, kafka_config), query)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from kafka import KafkaConsumer, TopicPartition
 
 from pipeline.endpoints import KafkaEndpoint
 from transforms.errors import ConfigurationError
-from transforms.kafka.settings import KafkaSettings
 from transforms.records import (
     HEADER_PREFIX,
     FilePosition,
@@ -28,8 +27,6 @@ from transforms.records import (
     dead_letter_from_json,
 )
 
-#: Parts of a topic's URI that concern those who read it with a group; nothing is committed here.
-_NOT_SETTINGS = {"group", "start", "shards"}
 #: Topics named to somebody who asked for one that doesn't exist.
 _NAMED = 5
 #: Lines of a file handed on at once.
@@ -76,10 +73,12 @@ def read_topics(
     start: str = "earliest",
     follow: bool = False,
 ) -> Iterator[list[Message]]:
-    """Reads topics without a consumer group; records of aborted transactions are left out.
+    """Reads topics without a consumer group.
+
+    Records of aborted transactions are left out, unless the URI says `isolation_level`.
 
     Args:
-        endpoint: The topics.
+        endpoint: The topics. A group, and where it starts, say nothing here.
         kafka_config: Properties file with client settings.
         start: `earliest` or `latest`.
         follow: Wait for more for ever; otherwise end at what is there now.
@@ -90,12 +89,10 @@ def read_topics(
     Raises:
         ConfigurationError: A topic does not exist, or no broker answers.
     """
-    query = {k: v for k, v in endpoint.query.items() if k not in _NOT_SETTINGS}
-    settings = KafkaSettings.of(endpoint.servers, kafka_config, query)
-    consumer = settings.consumer(
+    consumer = endpoint.settings(kafka_config).consumer(
         group_id=None,
         enable_auto_commit=False,
-        isolation_level="read_committed",
+        isolation_level=endpoint.query.get("isolation_level", "read_committed"),
         auto_offset_reset=start,
         bootstrap_timeout_ms=_BOOTSTRAP_MS,
     )

@@ -55,7 +55,8 @@ def consume(
         str,
         typer.Argument(
             help="What to read: kafka://host:port\\[,host:port]/topic\\[,topic], a file or pattern "
-            "of JSON lines (.gz too), or - for stdin. Sinks and dead letters alike.",
+            "of JSON lines (.gz too), or - for stdin. Sinks and dead letters alike. Topics take "
+            "what they take in `newsbeam run` after ?; group and start change nothing here.",
         ),
     ],
     category: Annotated[

@@ -68,13 +68,17 @@ def consumed(*args: str) -> CompletedProcess[bytes]:
     return starter.run(["consume", *args])
 
 
-def test_reads_all_that_is_there_and_ends(broker: EmbeddedBroker, producer: KafkaProducer) -> None:
+def test_reads_all_that_is_there_and_ends(
+    broker: EmbeddedBroker, producer: KafkaProducer, tmp_path: Path
+) -> None:
     broker.create_topics({"all-1": 3, "all-2": 1})
     values = [item(n) for n in range(200)]
     for n, value in enumerate(values):
         producer.send("all-1" if n % 2 else "all-2", value)
     producer.flush()
-    uri = f"kafka://{broker.bootstrap_servers}/all-1,all-2?group=ignored"
+    # What `run` takes, it takes.
+    (config := tmp_path / "client.properties").write_text("client.id=reader\n")
+    uri = f"kafka://{broker.bootstrap_servers}/all-1,all-2?group=ignored&config={config}"
     done = consumed(uri, "--format", "json")
     assert (done.returncode, done.stderr) == (0, b"")
     assert sorted(done.stdout.splitlines()) == sorted(values)
@@ -219,11 +223,17 @@ def test_records_of_aborted_and_open_transactions_are_left_out(
         producer.send(topic, item(n)).get()
         if ended is not None:
             (producer.commit_transaction if ended else producer.abort_transaction)()
-    endpoint = KafkaEndpoint("", apache_kafka.bootstrap_servers, (topic,))
-    found = [outcome_of(m) for batch in read_topics(endpoint) for m in batch]
+
+    def ids(**query: str) -> list[str]:
+        endpoint = KafkaEndpoint("", apache_kafka.bootstrap_servers, (topic,), query)
+        found = [outcome_of(m) for batch in read_topics(endpoint) for m in batch]
+        return [o.id for o in found if not isinstance(o, DeadLetter)]
+
+    committed, all_of_them = ids(), ids(isolation_level="read_uncommitted")
     producer.abort_transaction()
     producer.close()
-    assert [o.id for o in found if not isinstance(o, DeadLetter)] == ["n0", "n2"]
+    assert committed == ["n0", "n2"]
+    assert all_of_them == ["n0", "n1", "n2", "n3"]
 
 
 def test_a_topic_that_is_missing_is_not_created(apache_kafka: Any) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -31,6 +33,27 @@ def test_kafka_with_settings() -> None:
     found = parse("kafka://h:1/a?group=g%20x&start=2026-01-31T12:00:00Z&client_id=me@home")
     assert isinstance(found, KafkaEndpoint)
     assert found.query == {"group": "g x", "start": "2026-01-31T12:00:00Z", "client_id": "me@home"}
+
+
+def test_client_settings_of_a_topic(tmp_path: Path) -> None:
+    for name in ("all", "own"):
+        (tmp_path / f"{name}.properties").write_text(f"client_id={name}\nlinger_ms=7\n")
+    for_all = str(tmp_path / "all.properties")
+
+    def settings(query: str) -> dict[str, Any]:
+        endpoint = parse(f"kafka://h:1/a{query}")
+        assert isinstance(endpoint, KafkaEndpoint)
+        return endpoint.settings(for_all).for_client("producer")
+
+    assert settings("?group=g&start=latest&isolation_level=read_uncommitted") == {
+        "bootstrap_servers": ["h:1"],
+        "client_id": "all",
+        "linger_ms": 7,
+    }
+    assert settings("?client_id=uri")["client_id"] == "uri"
+    assert settings(f"?config={tmp_path}/own.properties")["client_id"] == "own"
+    with pytest.raises(ConfigurationError, match="'shards' in the URI"):
+        settings("?shards=3")
 
 
 @pytest.mark.parametrize(
