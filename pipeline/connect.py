@@ -152,14 +152,13 @@ def _delivery(
         raise ConfigurationError(
             f"--delivery {wanted!r} is unknown: give {EXACTLY_ONCE} or {AT_LEAST_ONCE}"
         )
-    all_kafka = source is not None and topic is not None and dead_letters is not None
-    one_cluster = (
-        source is not None
-        and topic is not None
-        and dead_letters is not None
-        and source.settings.same_cluster(topic.settings)
-        and source.settings.same_cluster(dead_letters.settings)
-    )
+    all_kafka = one_cluster = False
+    own: list[str] = []
+    if source is not None and topic is not None and dead_letters is not None:
+        all_kafka = True
+        sinks = (topic, dead_letters)
+        one_cluster = all(source.settings.same_cluster(sink.settings) for sink in sinks)
+        own = _own_settings(source, *sinks)
     if wanted == EXACTLY_ONCE and not all_kafka:
         raise ConfigurationError(
             "--delivery exactly_once needs source, sink and dead letters in one Kafka cluster: "
@@ -171,13 +170,38 @@ def _delivery(
             "--delivery exactly_once reads what is committed: drop isolation_level from --source, or "
             "give --delivery at_least_once"
         )
+    if wanted == EXACTLY_ONCE and own:
+        raise ConfigurationError(
+            "--delivery exactly_once writes with the client settings of --source, but --sink or "
+            f"--dead_letters has others: give {', '.join(own)} on --source or for all "
+            "(--kafka_config, NEWSBEAM_KAFKA_…), or give --delivery at_least_once"
+        )
     if wanted is not None:
         return wanted, "as asked"
     if one_cluster and not committed_only:
         return AT_LEAST_ONCE, "the source is read uncommitted"
+    if one_cluster and own:
+        return AT_LEAST_ONCE, (
+            f"the sink or dead letters have client settings of their own ({', '.join(own)}); for "
+            "exactly once give them on the source or for all"
+        )
     if one_cluster:
         return EXACTLY_ONCE, "source, sink and dead letters are one Kafka cluster"
     return AT_LEAST_ONCE, "source, sink and dead letters are not one Kafka cluster"
+
+
+def _own_settings(source: KafkaSource, *sinks: KafkaTopic) -> list[str]:
+    """What sinks say of their producers and the source does not, whose settings transactions use."""
+    used = source.settings.for_client("producer")
+    return sorted(
+        {
+            name
+            for sink in sinks
+            for name, value in sink.settings.for_client("producer").items()
+            # Whether it is one cluster is another question.
+            if name != "bootstrap_servers" and used.get(name) != value
+        }
+    )
 
 
 def _check_loops(source: Endpoint, sink: Endpoint, dead: Endpoint) -> None:

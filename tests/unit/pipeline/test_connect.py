@@ -98,6 +98,53 @@ def test_exactly_once_where_it_can_be(given: dict[str, Any], delivery: str) -> N
 
 
 @pytest.mark.parametrize(
+    ("source", "sink", "dead", "delivery"),
+    [
+        ("", "?compression_type=gzip&linger_ms=200", None, "at_least_once"),
+        ("", "", "?compression_type=gzip", "at_least_once"),
+        ("?linger_ms=5", "?linger_ms=200", "", "at_least_once"),
+        ("?producer_linger_ms=200", "?linger_ms=200", None, "exactly_once"),
+        # Used, as those of the source.
+        ("?compression_type=gzip&fetch_max_wait_ms=20", "", None, "exactly_once"),
+        # No producer has it.
+        ("", "?consumer_client_id=x", None, "exactly_once"),
+    ],
+)
+def test_producer_settings_of_a_sink_are_never_passed_over(
+    source: str, sink: str, dead: str | None, delivery: str
+) -> None:
+    given = {
+        "source": IN + source,
+        "sink": OUT + sink,
+        "dead_letters": None if dead is None else DEAD + dead,
+    }
+    ends = connect(options(**given))
+    assert ends.delivery == delivery
+    if delivery == "at_least_once":
+        name = "linger_ms" if "linger_ms" in sink else "compression_type"
+        assert name in ends.why
+        assert "on the source" in ends.why
+        with pytest.raises(ConfigurationError, match=f"exactly_once .*{name}.*--kafka_config"):
+            connect(options(**given, delivery="exactly_once"))
+
+
+def test_another_user_for_the_sink_is_not_passed_over(tmp_path: Path) -> None:
+    for name in ("reader", "writer"):
+        text = f"sasl.username={name}\nsasl.password=word-of-{name}\n"
+        (tmp_path / f"{name}.properties").write_text(text)
+    given = {
+        "sink": f"{OUT}?config={tmp_path}/writer.properties",
+        "kafka_config": str(tmp_path / "reader.properties"),
+    }
+    ends = connect(options(**given))
+    assert ends.delivery == "at_least_once"
+    assert "sasl_plain_username" in ends.why
+    assert "word-of" not in ends.why
+    with pytest.raises(ConfigurationError, match="sasl_plain_password, sasl_plain_username"):
+        connect(options(**given, delivery="exactly_once"))
+
+
+@pytest.mark.parametrize(
     ("source", "format", "expected", "bounded"),
     [
         ("in.jsonl", None, "json", True),
