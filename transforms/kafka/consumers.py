@@ -23,7 +23,11 @@ log = logging.getLogger("newsbeam.kafka")
 #: A partition with this many records waiting is not fetched until a shard has taken some.
 MAX_BUFFERED = 5000
 
-ConsumerDefaults = Mapping[str, object]
+#: How old a committed offset may get, in seconds, until it is committed again. Brokers forget what a
+#: group has committed some time after that: 7 days, unless `offsets.retention.minutes` says less.
+RENEW_AFTER = 3600.0
+#: How long brokers may take to say what a group has committed, in seconds.
+OFFSETS_TIMEOUT = 30.0
 
 
 class SharedConsumer:
@@ -75,16 +79,26 @@ class SharedConsumer:
                 self._consumer.seek(tp, offset)
 
     def committed(
-        self, partitions: Iterable[TopicPartition], by: str | None = None
+        self,
+        partitions: Iterable[TopicPartition],
+        by: str | None = None,
+        timeout: float = OFFSETS_TIMEOUT,
     ) -> dict[TopicPartition, int]:
         """The group's committed offsets; partitions without one are left out.
 
         Args:
             partitions: Of these.
             by: Only what this run has committed.
+            timeout: How long to wait for each, in seconds; an open transaction can make it long.
+
+        Raises:
+            KafkaTimeoutError: There was no answer: the client itself would wait for ever.
         """
+        ms = int(timeout * 1000)
         with self._lock:
-            found = {tp: self._consumer.committed(tp, metadata=True) for tp in partitions}
+            found = {
+                tp: self._consumer.committed(tp, metadata=True, timeout_ms=ms) for tp in partitions
+            }
         return {
             tp: c.offset
             for tp, c in found.items()

@@ -12,6 +12,8 @@ from typing import TypeVar
 from kafka.errors import (
     AuthorizationError,
     InvalidProducerEpochError,
+    InvalidRecordError,
+    InvalidTimestampError,
     KafkaError,
     ProducerFencedError,
     SaslAuthenticationFailedError,
@@ -116,6 +118,18 @@ def heals(error: BaseException) -> bool:
     if isinstance(error, AuthorizationError | SaslAuthenticationFailedError):
         return False
     return bool(getattr(error, "retriable", False)) or isinstance(error, OSError)
+
+
+def is_refused_time(error: BaseException) -> bool:
+    """Whether a broker refuses a record for its time: by default one of an hour ahead and more."""
+    if isinstance(error, InvalidRecordError):  # what several such records of a batch are given
+        return "timestamp" in str(error).lower()
+    return isinstance(error, InvalidTimestampError)
+
+
+def is_of_neighbour(error: BaseException) -> bool:
+    """Whether a record failed only because another one of its batch was refused."""
+    return type(error) is KafkaError and "part of a batch" in str(error)
 
 
 def persistently(action: Callable[[], T], what: str, hint: str = "") -> T:

@@ -1,19 +1,26 @@
-"""Producers: one per process and cluster, for what is delivered at least once."""
+"""Producers: their steps, each with an end; and `deliver`, at least once, with one a cluster."""
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kafka import KafkaProducer, TopicPartition
-from kafka.errors import KafkaError, KafkaTimeoutError
+from kafka.errors import IllegalStateError, KafkaError, KafkaTimeoutError
 from kafka.structs import OffsetAndMetadata
 
 from transforms.kafka.client import SteadyClient
 from transforms.kafka.encode import Outgoing
-from transforms.kafka.faults import KafkaFailure, Patience, heals
+from transforms.kafka.faults import (
+    KafkaFailure,
+    Patience,
+    heals,
+    is_of_neighbour,
+    is_refused_time,
+)
 from transforms.kafka.settings import KafkaSettings, KafkaUnavailable
 from transforms.kafka.topics import MissingTopics
 
@@ -21,6 +28,9 @@ log = logging.getLogger("newsbeam.kafka")
 
 #: The longest to wait for brokers at one step of writing, in seconds; then it is begun anew.
 STEP_TIMEOUT = 30.0
+#: The longest to wait for records outside of transactions, in seconds: more than kafka-python's own
+#: `delivery_timeout_ms`, after which it gives up by itself, as a rule.
+DELIVERY_TIMEOUT = 150.0
 #: The largest request. Records are held to their topics' own limits, see `KafkaTopic.max_bytes`.
 MAX_REQUEST_SIZE = 64 * 1024 * 1024
 
@@ -39,8 +49,43 @@ def new_producer(settings: KafkaSettings, **overrides: Any) -> KafkaProducer:
     )
 
 
-def send(producer: KafkaProducer, record: Outgoing) -> Any:
-    """Hands a record to a producer; its future is done when the broker has acknowledged it."""
+def send_all(
+    producer: KafkaProducer, records: Sequence[Outgoing], timeout: float
+) -> dict[int, KafkaError]:
+    """Sends records and waits until each is acknowledged or has failed.
+
+    Args:
+        producer: Sends them.
+        records: The records.
+        timeout: The longest to wait for all, in seconds.
+
+    Returns:
+        What went wrong, by the record's place among the records.
+    """
+    deadline = time.monotonic() + timeout
+    failed: dict[int, KafkaError] = {}
+    futures = []
+    for i, record in enumerate(records):
+        try:
+            futures.append(_send(producer, record))
+        except KafkaError as e:
+            # It has waited for its topic: the others would, too.
+            failed = dict.fromkeys(range(i, len(records)), e)
+            break
+    try:
+        producer.flush(timeout)
+    except KafkaError as e:
+        # That says nothing of the records: it happens when batches were split.
+        log.debug("flush: %s", e)
+    for i, future in enumerate(futures):
+        try:
+            future.get(timeout=max(0.0, deadline - time.monotonic()))
+        except KafkaError as e:
+            failed[i] = e
+    return failed
+
+
+def _send(producer: KafkaProducer, record: Outgoing) -> Any:
     return producer.send(
         record.topic.name,
         value=record.value,
@@ -51,15 +96,17 @@ def send(producer: KafkaProducer, record: Outgoing) -> Any:
     )
 
 
-def flush(producer: KafkaProducer, timeout: float | None = None) -> None:
-    """Waits until each record sent is acknowledged or has failed; only its future says which.
+def to_try_again(record: Outgoing, error: BaseException) -> Outgoing:
+    """A record that failed, as the broker may take it: under the time of writing if its own won't do.
 
-    What `flush` itself raises says nothing of the records: it happens when batches were split.
+    Raises:
+        KafkaFailure: Not even that will.
     """
-    try:
-        producer.flush(timeout)
-    except KafkaError as e:
-        log.debug("flush: %s", e)
+    if not is_refused_time(error):
+        return record
+    if record.timestamp is None:
+        raise KafkaFailure(f"can't produce to topic {record.topic.name}: {error}") from error
+    return record._replace(timestamp=None)
 
 
 def send_offsets(
@@ -111,7 +158,7 @@ def deliver(records: Sequence[Outgoing]) -> None:
     while True:
         failed = _deliver_once(waiting)
         for record, error in failed:
-            if not heals(error):
+            if not _may_work(error):
                 raise KafkaFailure(
                     f"can't produce to topic {record.topic.name}: {error}"
                 ) from error
@@ -123,27 +170,31 @@ def deliver(records: Sequence[Outgoing]) -> None:
             missing[topic.settings] = MissingTopics(topic.settings, names)
         missing[topic.settings].look(error)
         patience.wait(error)
-        waiting = [record for record, _ in failed]
+        waiting = [to_try_again(record, error) for record, error in failed]
+
+
+def _may_work(error: Exception) -> bool:
+    """Whether to send a record again that failed for this."""
+    # The latter is what another thread's record gets when this one's failure closes the producer.
+    dropped = isinstance(error, IllegalStateError)
+    return heals(error) or is_of_neighbour(error) or is_refused_time(error) or dropped
 
 
 def _deliver_once(records: Sequence[Outgoing]) -> list[tuple[Outgoing, Exception]]:
     """Sends records, waits for all, and gives back those that failed, and why."""
     failed: list[tuple[Outgoing, Exception]] = []
-    sent = []
-    for i, record in enumerate(records):
+    for settings in dict.fromkeys(record.topic.settings for record in records):
+        theirs = [record for record in records if record.topic.settings == settings]
         try:
-            sent.append((record, send(shared_producer(record.topic.settings), record)))
-        except (KafkaError, KafkaUnavailable) as e:
-            # It has waited for its topic: the others would, too.
-            failed += [(waiting, e) for waiting in records[i:]]
-            break
-    for settings in {record.topic.settings for record, _ in sent}:
-        flush(shared_producer(settings))
-    for record, future in sent:
-        try:
-            future.get()
-        except KafkaError as e:
-            failed.append((record, e))
+            producer = shared_producer(settings)
+        except KafkaUnavailable as e:
+            failed += [(record, e) for record in theirs]
+            continue
+        errors = send_all(producer, theirs, DELIVERY_TIMEOUT)
+        failed += [(theirs[i], e) for i, e in errors.items()]
+        if errors:
+            # One that has given records up for lost may wait for ever with those that come after.
+            _drop(settings, producer)
     return failed
 
 
@@ -157,6 +208,16 @@ def shared_producer(settings: KafkaSettings) -> KafkaProducer:
         if settings not in _producers:
             _producers[settings] = new_producer(settings)
         return _producers[settings]
+
+
+def _drop(settings: KafkaSettings, producer: KafkaProducer) -> None:
+    """Closes a shared producer, unless another thread has; the next use makes a new one."""
+    with _lock:
+        ours = _producers.get(settings) is producer
+        if ours:
+            del _producers[settings]
+    if ours:
+        close(producer, timeout=0)
 
 
 def close_producers() -> None:

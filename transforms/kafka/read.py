@@ -95,7 +95,7 @@ class KafkaSource(Source):
     def reader(self, shard: str) -> ShardReader:
         from transforms.kafka.shard_reader import ShardReader
 
-        key = (self.settings, self.group, shard)
+        key = (self.settings, self.group, self.run, shard)
         with _readers_lock:
             if key not in _readers:
                 _readers[key] = ShardReader(self, shard)
@@ -122,7 +122,7 @@ def _check(name: str, value: str, choices: Sequence[str]) -> None:
         raise ConfigurationError(f"{name}={value!r} is unknown: give {' or '.join(choices)}")
 
 
-_readers: dict[tuple[KafkaSettings, str, str], ShardReader] = {}
+_readers: dict[tuple[KafkaSettings, str, str, str], ShardReader] = {}
 _readers_lock = threading.Lock()
 
 

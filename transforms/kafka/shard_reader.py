@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kafka import TopicPartition
 from kafka.errors import KafkaError, LogTruncationError, OffsetOutOfRangeError
 
+from transforms.kafka.consumers import RENEW_AFTER
 from transforms.kafka.ends import end_of
 from transforms.kafka.faults import (
     KafkaFailure,
@@ -26,6 +27,7 @@ from transforms.records import KafkaPosition, Message
 if TYPE_CHECKING:
     from transforms.kafka.consumers import SharedConsumer
     from transforms.kafka.read import KafkaSource
+    from transforms.kafka.transactions import ShardTransactions
 
 log = logging.getLogger("newsbeam.kafka")
 
@@ -53,6 +55,7 @@ class ShardReader(Reader):
         self._gaps: Positions = {}
         self._handed_out: Offsets | None = None
         self._commit_begun: Offsets | None = None
+        self._commit_begun_at = 0.0
         self._watermarks: dict[TopicPartition, float] = {}
         self._next_discovery = 0.0
         self._missing = MissingTopics(source.settings, source.topics)
@@ -62,6 +65,10 @@ class ShardReader(Reader):
     def _consumer(self) -> SharedConsumer:
         return self._source.consumer()
 
+    def _transactions(self) -> ShardTransactions:
+        # They need a consumer: the first one has to find a broker.
+        return persistently(lambda: self._source.transactions(self._name), f"starting {self._name}")
+
     # ---- where to read ---------------------------------------------------------------------------
 
     def resume(self, position: Offsets | None) -> None:
@@ -70,11 +77,11 @@ class ShardReader(Reader):
             return
         if self._source.exactly_once:
             # Before the committed offsets are read: afterwards nobody else can commit.
-            self._source.transactions(self._name).take_over()
+            self._transactions().take_over()
         self._next, self._gaps = {}, {}
         positions = persistently(lambda: self._positions(position), f"starting {self._name}")
         if self._source.exactly_once and position is None:
-            self._source.transactions(self._name).move_to(positions)
+            self._transactions().move_to(positions)
         self._begin(positions)
         self._check_log_was_cut(positions)
         self._handed_out = position
@@ -88,7 +95,7 @@ class ShardReader(Reader):
         persistently(lambda: self._consumer.seek(positions), f"starting {self._name}")
         self._next |= positions
         if self._source.exactly_once:
-            self._source.transactions(self._name).start_at(positions)
+            self._transactions().start_at(positions)
 
     def _positions(self, position: Offsets | None) -> Positions:
         """The offset to read next of each partition that is ours."""
@@ -132,6 +139,8 @@ class ShardReader(Reader):
         if new:
             log.info("new partitions: %s", ", ".join(f"{tp.topic}-{tp.partition}" for tp in new))
             self._begin(persistently(lambda: self._unread(new), what))
+        if self._source.exactly_once:
+            self._transactions().renew()
 
     def _check_log_was_cut(self, positions: Positions) -> None:
         """Finds positions behind the end of the log: at its end we would never look there."""
@@ -227,9 +236,12 @@ class ShardReader(Reader):
         )
 
     def commit(self, position: Offsets | None) -> Callable[[], None] | None:
-        if not position or position == self._commit_begun or self._source.exactly_once:
+        if not position or self._source.exactly_once:
             return None
-        self._commit_begun = position
+        now = time.monotonic()
+        if position == self._commit_begun and now - self._commit_begun_at < RENEW_AFTER:
+            return None
+        self._commit_begun, self._commit_begun_at = position, now
         consumer, offsets, run = self._consumer, from_offsets(position), self._source.run
         return lambda: persistently(lambda: consumer.commit(offsets, run), "committing offsets")
 

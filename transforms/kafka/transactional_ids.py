@@ -6,11 +6,12 @@ the shard, and those of `…:0/4` and `…:0/8` differ.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Sequence
 
-from kafka.errors import IncompatibleBrokerVersion
+from kafka.errors import IncompatibleBrokerVersion, TransactionalIdNotFoundError
 
 from transforms.kafka.faults import persistently
 from transforms.kafka.producers import close, new_producer
@@ -18,7 +19,11 @@ from transforms.kafka.settings import KafkaSettings
 
 log = logging.getLogger("newsbeam.kafka")
 
-_fenced: set[tuple[KafkaSettings, str]] = set()
+#: A producer's id and epoch: who takes a transactional id over gets another epoch.
+Epoch = tuple[int, int]
+
+#: What we fenced others with.
+_fenced: dict[tuple[KafkaSettings, str], Epoch] = {}
 _lock = threading.Lock()
 
 
@@ -51,12 +56,11 @@ def fence_others(settings: KafkaSettings, group: str, shards: Sequence[str]) -> 
     # No shard may look for committed offsets while another thread still fences who could commit.
     with _lock:
         what = f"looking for other readers of group {group!r}"
-        for other in persistently(lambda: _others(settings, group, shards), what):
-            # Once is enough: who takes that id again will see ours, and fence us.
-            if (settings, other) not in _fenced:
+        for other, epoch in persistently(lambda: _others(settings, group, shards), what).items():
+            # Once is enough for as long as nobody takes that id again.
+            if _fenced.get((settings, other)) != epoch:
                 log.info("fencing %s, which read group %r in other shards", other, group)
-                _fence(settings, other)
-                _fenced.add((settings, other))
+                _fenced[settings, other] = _fence(settings, other)
 
 
 def forget_fenced() -> None:
@@ -65,27 +69,37 @@ def forget_fenced() -> None:
         _fenced.clear()
 
 
-def _others(settings: KafkaSettings, group: str, shards: Sequence[str]) -> list[str]:
+def _others(settings: KafkaSettings, group: str, shards: Sequence[str]) -> dict[str, Epoch]:
+    """The transactional ids that read our topics in other shards, and who has them now."""
     ours = {transactional_id_of(group, shard) for shard in shards}
     topics = _topics_of(next(iter(ours)), group)
     admin = settings.admin()
     try:
         listed = admin.list_transactions()
+        ids = {t.transactional_id for listings in listed.values() for t in listings}
+        found: dict[str, Epoch] = {}
+        for other in sorted(i for i in ids - ours if _topics_of(i, group) & topics):
+            with contextlib.suppress(TransactionalIdNotFoundError):  # it has expired just now
+                now = admin.describe_transactions([other])[other]
+                found[other] = (now.producer_id, now.producer_epoch)
+        return found
     except IncompatibleBrokerVersion:
         log.debug("these brokers can't list transactions: change shards only after a drain")
-        return []
+        return {}
     finally:
         admin.close()
-    ids = {t.transactional_id for listings in listed.values() for t in listings}
-    return sorted(i for i in ids - ours if _topics_of(i, group) & topics)
 
 
-def _fence(settings: KafkaSettings, transactional_id: str) -> None:
-    def take() -> None:
+def _fence(settings: KafkaSettings, transactional_id: str) -> Epoch:
+    """Takes a transactional id over, and says with which epoch."""
+
+    def take() -> Epoch:
         producer = new_producer(settings, transactional_id=transactional_id)
         try:
             producer.init_transactions()
+            ours = producer._transaction_manager.producer_id_and_epoch
+            return ours.producer_id, ours.epoch
         finally:
             close(producer, timeout=0)
 
-    persistently(take, f"fencing {transactional_id}")
+    return persistently(take, f"fencing {transactional_id}")

@@ -14,17 +14,16 @@ resolved by taking the shard over again and looking at the committed offsets.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from kafka import KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
-from transforms.kafka.consumers import SharedConsumer
+from transforms.kafka.consumers import RENEW_AFTER, SharedConsumer
 from transforms.kafka.encode import Outgoing
 from transforms.kafka.faults import (
     Fenced,
@@ -33,23 +32,23 @@ from transforms.kafka.faults import (
     Patience,
     heals,
     is_fencing,
+    is_of_neighbour,
+    is_refused_time,
     persistently,
 )
 from transforms.kafka.producers import (
     STEP_TIMEOUT,
     close,
     commit,
-    flush,
     new_producer,
-    send,
+    send_all,
     send_offsets,
+    to_try_again,
 )
 from transforms.kafka.settings import KafkaSettings
 from transforms.kafka.topics import MissingTopics
 from transforms.kafka.transactional_ids import fence_others, forget_fenced, transactional_id_of
 from transforms.records import KafkaPosition
-
-log = logging.getLogger("newsbeam.kafka")
 
 #: The longest a transaction may take, in seconds: then the broker aborts it.
 TRANSACTION_TIMEOUT = 60.0
@@ -92,6 +91,7 @@ class ShardTransactions:
         self._lock = threading.Lock()
         self._producer: KafkaProducer | None = None
         self._committed: Positions = {}
+        self._committed_at: dict[TopicPartition, float] = {}
 
     def take_over(self) -> None:
         """Fences every former producer of this shard and settles its last transaction."""
@@ -127,20 +127,33 @@ class ShardTransactions:
     def start_at(self, positions: Mapping[TopicPartition, int]) -> None:
         """Says where the next bundle has to begin."""
         with self._lock:
-            self._committed |= positions
+            self._note(positions)
+
+    def _note(self, positions: Mapping[TopicPartition, int]) -> None:
+        self._committed |= positions
+        self._committed_at |= dict.fromkeys(positions, time.monotonic())
 
     def move_to(self, positions: Mapping[TopicPartition, int]) -> None:
-        """Makes the group stand where this run begins, if it does not.
+        """Makes the group stand where this run begins, in its name.
 
-        Otherwise what an earlier run has committed could be taken for a commit of ours.
+        Otherwise what an earlier run has committed could be taken for a commit of ours; and who begins
+        anew before our first commit would not find where this run began.
         """
         with self._lock:
-            stands = persistently(
-                lambda: self._consumer.committed(positions), f"reading offsets of {self._shard}"
-            )
-            elsewhere = {tp: o for tp, o in positions.items() if stands.get(tp, o) != o}
+            what = f"reading offsets of {self._shard}"
+            stands = persistently(lambda: self._consumer.committed(positions, by=self._run), what)
+            elsewhere = {tp: o for tp, o in positions.items() if stands.get(tp) != o}
             if elsewhere:
                 self._write([], elsewhere)
+
+    def renew(self) -> None:
+        """Commits again where nothing has been for long, lest the brokers forget it."""
+        with self._lock:
+            before = time.monotonic() - RENEW_AFTER
+            old = {tp: self._committed[tp] for tp, at in self._committed_at.items() if at < before}
+            if old:
+                self._write([], old)
+                self._note(old)
 
     def commit(self, records: Sequence[Outgoing]) -> None:
         """Writes a bundle's records and the source offsets after them, all or nothing.
@@ -153,7 +166,7 @@ class ShardTransactions:
         with self._lock:
             offsets = self._offsets_after(records)
             self._write(records, offsets)
-            self._committed |= offsets
+            self._note(offsets)
 
     def _write(self, records: Sequence[Outgoing], offsets: Positions) -> None:
         patience = Patience(f"committing shard {self._shard}")
@@ -162,10 +175,17 @@ class ShardTransactions:
         while True:
             began = time.monotonic()
             try:
-                self._attempt(records, offsets)
-                return
+                failed = self._attempt(records, offsets)
             except KafkaError as raised:
                 failure = _cause(raised)
+            else:
+                if not failed:
+                    return
+                failure = min(map(_cause, failed.values()), key=_rank)
+                records = [
+                    to_try_again(record, failed[i]) if i in failed else record
+                    for i, record in enumerate(records)
+                ]
             # The broker ends a transaction that takes too long as if it were fenced.
             expired = time.monotonic() - began > TRANSACTION_TIMEOUT
             if is_fencing(failure) and not expired:
@@ -173,30 +193,29 @@ class ShardTransactions:
                     f"another instance has taken over shard {self._shard} of group "
                     f"{self._group!r} and goes on from what was committed here"
                 ) from failure
-            if not heals(failure) and not expired and not _aborted(failure):
+            if not expired and _is_final(failure):
                 raise KafkaFailure(f"committing shard {self._shard}: {failure}") from failure
             missing.look(failure)
             patience.wait(failure)
-            if expired:
-                # Who was away for so long must not fence the one who has gone on since.
-                self._was_committed(offsets)
+            # Who was cut off must not fence the one who has gone on since.
+            self._look_for_others(offsets)
             # Whether it was committed is not known: settle it, then look.
             self._take_over()
             if self._was_committed(offsets):
                 return
 
-    def _attempt(self, records: Sequence[Outgoing], offsets: Positions) -> None:
+    def _attempt(self, records: Sequence[Outgoing], offsets: Positions) -> Mapping[int, KafkaError]:
+        """Commits, or gives back why records failed, by their places."""
         producer = self._producer
         assert producer is not None, "a shard is taken over before it is read"
         producer.begin_transaction()
-        futures = [send(producer, record) for record in records]
         # A commit may succeed without a record that failed: look at each one before.
-        flush(producer, STEP_TIMEOUT)
-        for future in futures:
-            future.get(timeout=STEP_TIMEOUT)
-        after = {tp: OffsetAndMetadata(offset, self._run, -1) for tp, offset in offsets.items()}
-        send_offsets(producer, after, self._group)
-        commit(producer)
+        failed = send_all(producer, records, STEP_TIMEOUT)
+        if not failed:
+            after = {tp: OffsetAndMetadata(offset, self._run, -1) for tp, offset in offsets.items()}
+            send_offsets(producer, after, self._group)
+            commit(producer)
+        return failed
 
     def _offsets_after(self, records: Sequence[Outgoing]) -> Positions:
         """The offset after each partition's last record; checks that none is left out."""
@@ -214,18 +233,27 @@ class ShardTransactions:
         return offsets
 
     def _was_committed(self, offsets: Positions) -> bool:
-        found = persistently(
-            lambda: self._consumer.committed(offsets), f"reading offsets of {self._shard}"
-        )
-        if all(found.get(tp) == offset for tp, offset in offsets.items()):
+        what = f"reading offsets of {self._shard}"
+        ours = persistently(lambda: self._consumer.committed(offsets, by=self._run), what)
+        if ours == offsets:
             return True
-        for tp, offset in found.items():
-            if offset > self._committed.get(tp, offset):
+        self._look_for_others(offsets)
+        return False
+
+    def _look_for_others(self, partitions: Collection[TopicPartition]) -> None:
+        """Looks whether another run has committed behind our last commit.
+
+        Raises:
+            Fenced: It has.
+        """
+        what = f"reading offsets of {self._shard}"
+        found = persistently(lambda: _committed_by(self._settings, self._group, partitions), what)
+        for tp, (offset, run) in found.items():
+            if run != self._run and offset > self._committed.get(tp, offset):
                 raise Fenced(
                     f"another instance has committed {tp.topic}-{tp.partition} up to {offset} for "
                     f"group {self._group!r} and goes on from there"
                 )
-        return False
 
     def close(self) -> None:
         """Closes the producer."""
@@ -250,10 +278,36 @@ def _steps(records: Sequence[Outgoing]) -> dict[TopicPartition, dict[int, int]]:
     return steps
 
 
+def _committed_by(
+    settings: KafkaSettings, group: str, partitions: Collection[TopicPartition]
+) -> dict[TopicPartition, tuple[int, str]]:
+    """The group's offsets and who committed them, also while a transaction of theirs is open.
+
+    A consumer of committed records would wait for its end, which may be ours to bring about.
+    """
+    admin = settings.admin()
+    try:
+        found = admin.list_group_offsets({group: list(partitions)})[group]
+    finally:
+        admin.close()
+    return {tp: (c.offset, c.metadata) for tp, c in found.items() if c.offset >= 0}
+
+
+def _rank(error: KafkaError) -> int:
+    """Of several errors, which says most: the lowest."""
+    return 0 if is_fencing(error) else 1 if _is_final(error) else 2
+
+
+def _is_final(error: KafkaError) -> bool:
+    """Whether trying again is of no use."""
+    return not (heals(error) or _aborted(error) or is_of_neighbour(error) or is_refused_time(error))
+
+
 def _aborted(error: KafkaError) -> bool:
     """Whether only this transaction failed: what the client says of a failed producer."""
-    return type(error).__name__ in {
-        "KafkaError",
+    # It has no other class for what brokers answer to offsets that it does not expect.
+    plain = type(error) is KafkaError and "Authorization" not in str(error)
+    return plain or type(error).__name__ in {
         "TransactionAbortedError",
         "TransactionAbortableError",
         "UnknownProducerIdError",
@@ -270,7 +324,7 @@ def _cause(error: KafkaError) -> KafkaError:
     return wrapped[0] if wrapped else error
 
 
-_transactions: dict[tuple[KafkaSettings, str, str], ShardTransactions] = {}
+_transactions: dict[tuple[KafkaSettings, str, str, str], ShardTransactions] = {}
 _registry_lock = threading.Lock()
 
 
@@ -278,7 +332,7 @@ def shard_transactions(
     group: ShardedGroup, shard: str, consumer: SharedConsumer
 ) -> ShardTransactions:
     """The transactions of a shard in this process."""
-    key = (group.settings, group.group, shard)
+    key = (group.settings, group.group, group.run, shard)
     with _registry_lock:
         if key not in _transactions:
             _transactions[key] = ShardTransactions(group, shard, consumer)
