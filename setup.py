@@ -43,7 +43,7 @@ setup(
     packages=find_packages(include=["pipeline*", "transforms*", "models*"]),
     py_modules=["newsbeam"],
     package_data={
-        "models": ["py.typed", "ag_news_small/*"],
+        "models": ["py.typed", "ag_news_small/*", "ag_news_mini/*"],
         "pipeline": ["py.typed", "demo/*.jsonl"],
         "transforms": ["py.typed"],
     },

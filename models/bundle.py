@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from models.tokenizer_files import TOKENIZER_FILES, TokenizerFilesError, load_tokenizer
 
 #: The bundles that are part of the package, by name; the first is used where none is named.
-PACKAGED = {name: Path(__file__).parent / name for name in ("ag_news_small",)}
+PACKAGED = {name: Path(__file__).parent / name for name in ("ag_news_small", "ag_news_mini")}
 DEFAULT_BUNDLE = PACKAGED["ag_news_small"]
 #: Model files in order of preference: int8 is smaller and faster.
 MODEL_FILES = ("model_quantized.onnx", "model.onnx")
