@@ -136,10 +136,11 @@ def test_who_fenced_once_does_not_fence_again(
     assert sum("fencing" in message for message in caplog.messages) == 1
 
 
+@pytest.mark.parametrize("run", ["another", "run"])  # or a worker of the same pipeline
 def test_who_was_cut_off_does_not_fence_the_one_who_has_gone_on(
-    kafka: Topics, monkeypatch: pytest.MonkeyPatch
+    kafka: Topics, monkeypatch: pytest.MonkeyPatch, run: str
 ) -> None:
-    with shard(kafka) as first, shard(kafka, run="another") as second:
+    with shard(kafka) as first, shard(kafka, run=run) as second:
 
         def cut_off(*_: object) -> None:
             second.commit([outgoing(kafka, 0), outgoing(kafka, 1)])

@@ -240,16 +240,17 @@ class ShardTransactions:
         self._look_for_others(offsets)
         return False
 
-    def _look_for_others(self, partitions: Collection[TopicPartition]) -> None:
-        """Looks whether another run has committed behind our last commit.
+    def _look_for_others(self, offsets: Positions) -> None:
+        """Looks whether somebody has gone on from our last commit, other than to these offsets.
 
         Raises:
-            Fenced: It has.
+            Fenced: Another instance has: of another run, or a worker that took our place.
         """
         what = f"reading offsets of {self._shard}"
-        found = persistently(lambda: _committed_by(self._settings, self._group, partitions), what)
+        found = persistently(lambda: _committed_by(self._settings, self._group, offsets), what)
         for tp, (offset, run) in found.items():
-            if run != self._run and offset > self._committed.get(tp, offset):
+            ours = run == self._run and offset == offsets[tp]
+            if not ours and offset > self._committed.get(tp, offset):
                 raise Fenced(
                     f"another instance has committed {tp.topic}-{tp.partition} up to {offset} for "
                     f"group {self._group!r} and goes on from there"
