@@ -24,13 +24,13 @@ $(READY): setup.py pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "newsbeam needs Python 3.11 or newer: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip setuptools wheel
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install -qq --no-compile --editable '.[dev]'
 	touch $@
 
 $(TORCH_READY): $(READY)
 	$(BIN)/python -m venv $(TORCH_VENV)
 	$(TORCH_BIN)/python -m pip install --quiet --upgrade pip setuptools wheel
-	$(TORCH_BIN)/python -m pip install --quiet --editable '.[train,test]'
+	$(TORCH_BIN)/python -m pip install -qq --no-compile --editable '.[train,test]'
 	touch $@
 
 demo: $(READY) ## Watch news being categorized: embedded broker, sample news, real pipeline

@@ -68,7 +68,6 @@ setup(
     entry_points={"console_scripts": ["newsbeam=pipeline.cli:main"]},
     classifiers=[
         "Environment :: Console",
-        "License :: OSI Approved :: Apache Software License",
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
