@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from kafka import KafkaAdminClient, TopicPartition
+from kafka import TopicPartition
 from kafka.errors import KafkaConnectionError
 
 from tests.integration.harness import Topics, read_topic, short
@@ -22,6 +22,7 @@ from transforms.kafka.read import KafkaSource, forget_readers
 from transforms.kafka.settings import KafkaSettings
 from transforms.kafka.transactional_ids import forget_fenced
 from transforms.kafka.transactions import ShardedGroup, ShardTransactions, close_transactions
+from transforms.reading import Batch, Reader
 from transforms.records import KafkaPosition, Message
 
 
@@ -55,6 +56,35 @@ def outgoing(topics: Topics, offset: int, follows: int | None = None) -> Outgoin
 def values(topics: Topics) -> list[bytes | None]:
     """What the sink holds, in order."""
     return sorted((got.value for got in read_topic(topics.servers, topics.out)), key=str)
+
+
+@contextlib.contextmanager
+def reading(source: KafkaSource) -> Iterator[Reader]:
+    """The reader of a source's first shard, begun by a process of its own."""
+    reader = source.reader(source.shards()[0])
+    try:
+        reader.resume(None)
+        yield reader
+    finally:
+        close_transactions()
+        close_consumers()
+        forget_readers()
+
+
+def poll_until(reader: Reader, records: int) -> Batch:
+    """Reads so many records; gives back the batch with the last of them."""
+    read = 0
+    while True:
+        batch = reader.poll(0.5, 100)
+        read += len(batch.messages)
+        if read >= records:
+            return batch
+
+
+def forget_offset(cluster: KafkaCluster, topics: Topics) -> None:
+    """Has the brokers forget where the group stands, as they do by themselves after a week."""
+    with cluster.admin() as admin:
+        admin.delete_group_offsets(topics.group, [TopicPartition(topics.news, 0)])
 
 
 def test_a_hole_is_refused(kafka: Topics) -> None:
@@ -190,15 +220,12 @@ def test_what_a_topic_never_takes_ends_it(kafka: Topics, apache_kafka: KafkaClus
 
 
 def test_offsets_are_renewed_before_brokers_forget_them(
-    kafka: Topics, monkeypatch: pytest.MonkeyPatch
+    kafka: Topics, apache_kafka: KafkaCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tp = TopicPartition(kafka.news, 0)
     with shard(kafka) as transactions:
         transactions.commit([outgoing(kafka, 0)])
-        admin = KafkaAdminClient(bootstrap_servers=kafka.servers)
-        # As the brokers do by themselves after a week.
-        admin.delete_group_offsets(kafka.group, [tp])
-        admin.close()
+        forget_offset(apache_kafka, kafka)
         transactions.renew()
         assert transactions._consumer.committed([tp]) == {}
         monkeypatch.setattr("transforms.kafka.transactions.RENEW_AFTER", -1.0)
@@ -209,7 +236,7 @@ def test_offsets_are_renewed_before_brokers_forget_them(
 
 @pytest.mark.parametrize("exactly_once", [True, False])
 def test_a_quiet_reader_renews_its_offsets(
-    kafka: Topics, exactly_once: bool, monkeypatch: pytest.MonkeyPatch
+    kafka: Topics, apache_kafka: KafkaCluster, exactly_once: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in ("transactions", "shard_reader"):
         monkeypatch.setattr(f"transforms.kafka.{module}.RENEW_AFTER", -1.0)
@@ -218,25 +245,15 @@ def test_a_quiet_reader_renews_its_offsets(
     tp = TopicPartition(kafka.news, 0)
     settings = KafkaSettings.of(kafka.servers)
     source = KafkaSource(settings, [kafka.news], kafka.group, shards=1, exactly_once=exactly_once)
-    reader = source.reader(source.shards()[0])
-    try:
-        reader.resume(None)
-        batch = reader.poll(5.0, 100)
-        while len(batch.messages) < 3 and not batch.messages:
-            batch = reader.poll(5.0, 100)
+    with reading(source) as reader:
+        batch = poll_until(reader, 3)
         for _ in range(2):
             if commit := reader.commit(batch.position):
                 commit()
             reader.resume(batch.position)
             stands = source.consumer().committed([tp])
             assert stands == {tp: 0 if exactly_once else 3}
-            admin = KafkaAdminClient(bootstrap_servers=kafka.servers)
-            admin.delete_group_offsets(kafka.group, [tp])
-            admin.close()
-    finally:
-        close_transactions()
-        close_consumers()
-        forget_readers()
+            forget_offset(apache_kafka, kafka)
 
 
 def test_latest_is_where_a_run_began_even_if_it_begins_anew(kafka: Topics) -> None:
@@ -245,20 +262,10 @@ def test_latest_is_where_a_run_began_even_if_it_begins_anew(kafka: Topics) -> No
     source = KafkaSource(
         settings, [kafka.news], kafka.group, start="latest", shards=1, exactly_once=True
     )
-    for number in range(2):
-        reader = source.reader(source.shards()[0])
-        try:
-            reader.resume(None)
-            if number == 0:
-                kafka.produce(short(5), partition=0)
-            else:
-                read = 0
-                while read < 5:
-                    read += len(reader.poll(0.5, 100).messages)
-        finally:
-            close_transactions()
-            close_consumers()
-            forget_readers()
+    with reading(source):
+        kafka.produce(short(5), partition=0)
+    with reading(source) as reader:
+        poll_until(reader, 5)
 
 
 def test_who_was_away_does_not_fence_the_one_who_has_gone_on(
@@ -292,19 +299,13 @@ def test_what_an_earlier_run_has_committed_is_no_commit_of_ours(kafka: Topics) -
 def read_to(source: KafkaSource, end: int) -> list[bytes | None]:
     """What is read of partition 0 before an offset, and handed over, by a process of its own."""
     source = source.ending_at({TopicPartition(source.topics[0], 0): end})
-    reader = source.reader(source.shards()[0])
-    reader.resume(None)
     read: list[bytes | None] = []
-    try:
+    with reading(source) as reader:
         while not reader.at_end():
             batch = reader.poll(0.5, 100)
             read += [message.value for message in batch.messages]
         if commit := reader.commit(batch.position):
             commit()
-    finally:
-        close_transactions()
-        close_consumers()
-        forget_readers()
     return read
 
 

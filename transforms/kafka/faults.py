@@ -127,9 +127,11 @@ def is_refused_time(error: BaseException) -> bool:
     return isinstance(error, InvalidTimestampError)
 
 
-def is_of_neighbour(error: BaseException) -> bool:
-    """Whether a record failed only because another one of its batch was refused."""
-    return type(error) is KafkaError and "part of a batch" in str(error)
+def may_be_sent_again(error: BaseException) -> bool:
+    """Whether a record that failed for this may be taken the next time, by itself or mended."""
+    # Only another record of its batch was refused.
+    of_neighbour = type(error) is KafkaError and "part of a batch" in str(error)
+    return heals(error) or of_neighbour or is_refused_time(error)
 
 
 def persistently(action: Callable[[], T], what: str, hint: str = "") -> T:

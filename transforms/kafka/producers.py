@@ -17,9 +17,8 @@ from transforms.kafka.encode import Outgoing
 from transforms.kafka.faults import (
     KafkaFailure,
     Patience,
-    heals,
-    is_of_neighbour,
     is_refused_time,
+    may_be_sent_again,
 )
 from transforms.kafka.settings import KafkaSettings, KafkaUnavailable
 from transforms.kafka.topics import MissingTopics
@@ -158,7 +157,8 @@ def deliver(records: Sequence[Outgoing]) -> None:
     while True:
         failed = _deliver_once(waiting)
         for record, error in failed:
-            if not _may_work(error):
+            # The latter is what other threads' records get when the producer that we share is dropped.
+            if not (may_be_sent_again(error) or isinstance(error, IllegalStateError)):
                 raise KafkaFailure(
                     f"can't produce to topic {record.topic.name}: {error}"
                 ) from error
@@ -171,13 +171,6 @@ def deliver(records: Sequence[Outgoing]) -> None:
         missing[topic.settings].look(error)
         patience.wait(error)
         waiting = [to_try_again(record, error) for record, error in failed]
-
-
-def _may_work(error: Exception) -> bool:
-    """Whether to send a record again that failed for this."""
-    # The latter is what another thread's record gets when this one's failure closes the producer.
-    dropped = isinstance(error, IllegalStateError)
-    return heals(error) or is_of_neighbour(error) or is_refused_time(error) or dropped
 
 
 def _deliver_once(records: Sequence[Outgoing]) -> list[tuple[Outgoing, Exception]]:

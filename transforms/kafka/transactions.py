@@ -9,7 +9,8 @@ of committed records sees all of it or nothing.
 Two things make it safe wherever the steps run. A bundle must continue exactly where the last commit
 ended, or it is refused: then a graph that is not fused, or a bundle that is tried again beside its
 twin, fails loudly instead of losing or doubling records. And a commit whose outcome is unknown is
-resolved by taking the shard over again and looking at the committed offsets.
+resolved by taking the shard over again, unless somebody else has gone on meanwhile, and looking at the
+committed offsets.
 """
 
 from __future__ import annotations
@@ -30,10 +31,8 @@ from transforms.kafka.faults import (
     Hole,
     KafkaFailure,
     Patience,
-    heals,
     is_fencing,
-    is_of_neighbour,
-    is_refused_time,
+    may_be_sent_again,
     persistently,
 )
 from transforms.kafka.producers import (
@@ -237,6 +236,7 @@ class ShardTransactions:
         ours = persistently(lambda: self._consumer.committed(offsets, by=self._run), what)
         if ours == offsets:
             return True
+        # That has waited until what was in a transaction is decided: now it is to be seen.
         self._look_for_others(offsets)
         return False
 
@@ -301,7 +301,7 @@ def _rank(error: KafkaError) -> int:
 
 def _is_final(error: KafkaError) -> bool:
     """Whether trying again is of no use."""
-    return not (heals(error) or _aborted(error) or is_of_neighbour(error) or is_refused_time(error))
+    return not (may_be_sent_again(error) or _aborted(error))
 
 
 def _aborted(error: KafkaError) -> bool:
