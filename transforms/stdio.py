@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import sys
 import threading
@@ -51,14 +52,16 @@ class StdinReader(Reader):
         self._taken = 0
         self._closed = False
         self._queue: queue.Queue[Message | None] = queue.Queue(READ_AHEAD)
+        # A reader of our own: Python can't end while a thread waits in the one of sys.stdin. And a file
+        # of our own: the number of one that is closed under a thread is soon another file's.
+        self._file = os.fdopen(os.dup(sys.stdin.buffer.fileno()), "rb")
         threading.Thread(target=self._read, name="newsbeam-stdin", daemon=True).start()
 
     def _read(self) -> None:
-        # A reader of our own: Python can't end while a thread waits in the one of sys.stdin.
-        stdin = open(sys.stdin.buffer.fileno(), "rb", closefd=False)  # noqa: SIM115
-        lines = iter(stdin.readline, b"")
-        for message in messages_of(lines, "-", self._source.format, self._source.columns):
-            self._queue.put(message)
+        with self._file as stdin:
+            lines = iter(stdin.readline, b"")
+            for message in messages_of(lines, "-", self._source.format, self._source.columns):
+                self._queue.put(message)
         self._queue.put(None)
 
     def resume(self, position: Any) -> None:

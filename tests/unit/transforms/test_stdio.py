@@ -29,10 +29,6 @@ def stdin(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.BufferedWriter]:
     with os.fdopen(read, "rb") as reader, os.fdopen(write, "wb", buffering=0) as writer:
         monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=reader))
         yield writer  # type: ignore[misc]
-        writer.close()
-        # The reader's thread sees the end before the pipe is closed under it.
-        while reader.peek(1):
-            reader.read()
 
 
 def take(reader: StdinReader, count: int) -> list[Message]:
