@@ -19,8 +19,8 @@ def main() -> None:
     rows = news.rows(options.csv, options.rows)
     ratios = []
     for n in range(options.rounds):
-        once, _ = newsbeam(rows, ["--delivery=exactly_once", *args], "kafka")
-        least, _ = newsbeam(rows, ["--delivery=at_least_once", *args], "kafka")
+        once = newsbeam(rows, ["--delivery=exactly_once", *args], "kafka").rate
+        least = newsbeam(rows, ["--delivery=at_least_once", *args], "kafka").rate
         ratios.append(once / least)
         print(
             f"round {n + 1}: exactly once {once:.1f} rows/s, at least once {least:.1f} rows/s: "

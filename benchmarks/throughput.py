@@ -15,11 +15,13 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from benchmarks import news
 from benchmarks.brokers import broker
+from benchmarks.usage import used
 from models.bundle import Bundle
 from models.onnx import OnnxModel
 from transforms.classify import BATCH_SIZE
@@ -46,16 +48,36 @@ def bare_loop(rows: list[news.Row]) -> float:
         return len(rows) / (time.perf_counter() - started)
 
 
-def newsbeam(rows: list[news.Row], args: list[str], kind: str) -> tuple[float, float]:
-    """Rows per second from the first output to the last, and the accuracy of the outputs."""
-    topics = {"news": PARTITIONS, "out": PARTITIONS, "out-dead-letters": 1}
+class Measured(NamedTuple):
+    """What a run gave.
+
+    Attributes:
+        rate: Rows per second, from the first output to the last.
+        accuracy: Of the outputs.
+        memory: The most resident memory, in bytes.
+        cpu: CPU time, in seconds, start and end included.
+    """
+
+    rate: float
+    accuracy: float
+    memory: int
+    cpu: float
+
+
+def newsbeam(
+    rows: list[news.Row], args: list[str], kind: str, partitions: int = PARTITIONS
+) -> Measured:
+    """Runs rows through Kafka, newsbeam and Kafka; every row has to come out, once."""
+    topics = {"news": partitions, "out": PARTITIONS, "out-dead-letters": 1}
     with broker(topics, kind) as servers:
-        news.produce(servers, "news", rows, PARTITIONS)
+        news.produce(servers, "news", rows, partitions)
         run = news.newsbeam_run(
             f"kafka://{servers}/news", f"kafka://{servers}/out", "--stop_at_end", *args
         )
-        if run.wait() != 0:
-            sys.exit(f"newsbeam run failed with exit code {run.returncode}")
+        with used(run) as usage:
+            code = run.wait()
+        if code != 0:
+            sys.exit(f"newsbeam run failed with exit code {code}")
         found = news.outputs(servers, "out")
     items = [output.item for output in found]
     labels = {row.id: row.label for row in rows}
@@ -71,7 +93,7 @@ def newsbeam(rows: list[news.Row], args: list[str], kind: str) -> tuple[float, f
     right = sum(labels[item.id] == item.category for item in items)
     # The first batch was worked on before the first output.
     rate = (len(items) - BATCH_SIZE) / (last - first)
-    return rate, right / len(items)
+    return Measured(rate, right / len(items), usage.memory, usage.cpu)
 
 
 def main() -> None:
@@ -79,6 +101,9 @@ def main() -> None:
     parser.add_argument("--csv", type=Path, default=news.TEST_CSV, help="AG News test file")
     parser.add_argument("--rows", type=int, help="rows to run (default: all)")
     parser.add_argument("--rounds", type=int, default=3, help="pairs of runs (default: 3)")
+    parser.add_argument(
+        "--partitions", type=int, default=PARTITIONS, help="of the source (default: 4)"
+    )
     parser.add_argument("--runner", default="FnApiRunner", help="Beam runner")
     parser.add_argument("--broker", choices=["kafka", "embedded"], default="kafka")
     parser.add_argument("--bare-only", action="store_true", help=argparse.SUPPRESS)
@@ -95,12 +120,13 @@ def main() -> None:
             [*bare, "--rows", str(len(rows))], stdout=subprocess.PIPE, text=True, check=True
         )
         loop = float(found.stdout)
-        rate, accuracy = newsbeam(rows, [f"--runner={options.runner}", *args], options.broker)
-        ratios.append(rate / loop)
+        runner = f"--runner={options.runner}"
+        result = newsbeam(rows, [runner, *args], options.broker, options.partitions)
+        ratios.append(result.rate / loop)
         print(
-            f"round {n + 1}: bare loop {loop:.1f} rows/s, newsbeam on {options.runner} {rate:.1f} "
-            f"rows/s: ratio {ratios[-1]:.3f}; {len(rows)} outputs, none lost or doubled, "
-            f"accuracy {accuracy:.4f}",
+            f"round {n + 1}: bare loop {loop:.1f} rows/s, newsbeam on {options.runner} "
+            f"{result.rate:.1f} rows/s: ratio {ratios[-1]:.3f}; {len(rows)} outputs, none lost or "
+            f"doubled, accuracy {result.accuracy:.4f}",
             flush=True,
         )
     print(f"ratio: median {statistics.median(ratios):.3f}, least {min(ratios):.3f}")

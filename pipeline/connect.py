@@ -73,8 +73,12 @@ class Ends:
         return WriteOutcomes(self)
 
 
-def connect(options: RunOptions) -> Ends:
+def connect(options: RunOptions, *, in_one_process: bool = True) -> Ends:
     """Resolves the endpoints that the options name; touches no network.
+
+    Args:
+        options: The options.
+        in_one_process: Whether the runner reads all shards in one process.
 
     Raises:
         ConfigurationError: An endpoint can't be what it is used as.
@@ -84,10 +88,10 @@ def connect(options: RunOptions) -> Ends:
     topic = _topic(sink, "--sink", options)
     _check_loops(source, sink, dead)
     dead_letter_topic = _topic(dead, "--dead_letters", options)
-    kafka_source = _kafka_source(source, options)
+    kafka_source = _kafka_source(source, options, in_one_process)
     delivery, why = _delivery(options.delivery, kafka_source, topic, dead_letter_topic)
     if kafka_source is not None:
-        kafka_source.exactly_once = delivery == EXACTLY_ONCE
+        kafka_source = kafka_source.delivering(exactly_once=delivery == EXACTLY_ONCE)
     return Ends(
         source=source,
         sink=sink,
@@ -115,17 +119,22 @@ def default_dead_letters(sink: Endpoint) -> Endpoint:
     return StdEndpoint("stderr")
 
 
-def _kafka_source(endpoint: Endpoint, options: RunOptions) -> KafkaSource | None:
+def _kafka_source(
+    endpoint: Endpoint, options: RunOptions, in_one_process: bool
+) -> KafkaSource | None:
     if not isinstance(endpoint, KafkaEndpoint):
         return None
+    # There, more than one only makes more transactions.
+    shards = options.shards or (1 if in_one_process else None)
     return KafkaSource(
         endpoint.settings(options.kafka_config),
         endpoint.topics,
         endpoint.query.get("group", "newsbeam"),
         start=endpoint.query.get("start", "committed"),
-        shards=options.shards,
+        shards=shards,
         isolation_level=endpoint.query.get("isolation_level", "read_committed"),
         on_offset_out_of_range=options.on_offset_out_of_range,
+        max_delay=options.max_delay,
     )
 
 
@@ -157,14 +166,16 @@ def _delivery(
     if source is not None and topic is not None and dead_letters is not None:
         all_kafka = True
         sinks = (topic, dead_letters)
-        one_cluster = all(source.settings.same_cluster(sink.settings) for sink in sinks)
+        one_cluster = all(
+            source.subscription.settings.same_cluster(sink.settings) for sink in sinks
+        )
         own = _own_settings(source, *sinks)
     if wanted == EXACTLY_ONCE and not all_kafka:
         raise ConfigurationError(
             "--delivery exactly_once needs source, sink and dead letters in one Kafka cluster: "
             "give topics of one cluster, or --delivery at_least_once"
         )
-    committed_only = source is not None and source.isolation_level == "read_committed"
+    committed_only = source is not None and source.subscription.isolation_level == "read_committed"
     if wanted == EXACTLY_ONCE and not committed_only:
         raise ConfigurationError(
             "--delivery exactly_once reads what is committed: drop isolation_level from --source, or "
@@ -192,7 +203,7 @@ def _delivery(
 
 def _own_settings(source: KafkaSource, *sinks: KafkaTopic) -> list[str]:
     """What sinks say of their producers and the source does not, whose settings transactions use."""
-    used = source.settings.for_client("producer")
+    used = source.subscription.settings.for_client("producer")
     return sorted(
         {
             name

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from transforms.parse import TEXT_FIELDS
+from transforms.reading import MAX_DELAY
 from transforms.tokenize import MAX_LENGTH
 
 
@@ -32,7 +33,9 @@ class RunOptions:
         delivery: `exactly_once` or `at_least_once`; None is exactly once where it can be.
         on_offset_out_of_range: When records were deleted before they were read: `fail`, or go on at
             the `earliest` or `latest`.
-        shards: Parallel readers of the source; None for twice the cores.
+        max_delay: How long after its time a record may come to its topic, in seconds, without being
+            late in a window.
+        shards: Parallel readers of the source; None goes by the runner.
         kafka_config: Properties file with Kafka client settings.
         create_topics: Create missing sink and dead-letter topics.
     """
@@ -55,6 +58,7 @@ class RunOptions:
     stop_at_end: bool = False
     delivery: str | None = None
     on_offset_out_of_range: str = "fail"
+    max_delay: float = MAX_DELAY
     shards: int | None = None
     kafka_config: str | None = None
     create_topics: bool = False

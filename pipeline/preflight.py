@@ -8,7 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from apache_beam.io.filesystems import FileSystems
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
+from apache_beam.options.pipeline_options import (
+    DirectOptions,
+    PipelineOptions,
+    StandardOptions,
+)
 from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
@@ -23,6 +27,8 @@ from transforms.kafka.producers import close, new_producer
 from transforms.kafka.read import KafkaSource
 from transforms.kafka.settings import KafkaSettings
 
+#: Runners that work in the process of the command line.
+LOCAL_RUNNERS = {"FnApiRunner", "PrismRunner", "DirectRunner"}
 #: How long a broker may take to answer, in milliseconds.
 BOOTSTRAP_TIMEOUT = 15_000
 
@@ -37,7 +43,8 @@ def check(options: RunOptions, beam_options: PipelineOptions) -> Ends:
         ConfigurationError: Something can't work; the message names the value and the fix.
     """
     _check_runner(beam_options)
-    ends = connect(options)
+    runner = beam_options.view_as(StandardOptions).runner
+    ends = connect(options, in_one_process=runner in LOCAL_RUNNERS)
     _check_files(ends)
     return _check_kafka(ends, options)
 
@@ -95,8 +102,9 @@ def _check_kafka(ends: Ends, options: RunOptions) -> Ends:
     clusters = set()
     source, topic, dead_letters = ends.kafka_source, ends.topic, ends.dead_letter_topic
     if source is not None:
-        with _admin(source.settings) as admin:
-            _check_topics(admin, source.settings, source.topics, "--source", create=False)
+        settings, topics = source.subscription.settings, source.subscription.topics
+        with _admin(settings) as admin:
+            _check_topics(admin, settings, topics, "--source", create=False)
             clusters.add(_cluster(admin))
         if options.stop_at_end:
             source = _with_end(source)
@@ -182,7 +190,7 @@ def _check_producers(ends: Ends) -> None:
     settings = {topic.settings for topic in (ends.topic, ends.dead_letter_topic) if topic}
     needed: dict[str, object] = {}
     if ends.delivery == EXACTLY_ONCE and ends.kafka_source is not None:
-        settings = {ends.kafka_source.settings}
+        settings = {ends.kafka_source.subscription.settings}
         needed["enable_idempotence"] = True  # as transactions do
     for each in settings:
         close(new_producer(each, bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT, **needed), timeout=0)
@@ -190,13 +198,14 @@ def _check_producers(ends: Ends) -> None:
 
 def _with_end(source: KafkaSource) -> KafkaSource:
     """The same source, ending where its topics end now."""
-    consumer = source.settings.consumer(group_id=None, enable_auto_commit=False)
+    read = source.subscription
+    consumer = read.settings.consumer(group_id=None, enable_auto_commit=False)
     try:
         partitions = [
             TopicPartition(topic, p)
-            for topic in source.topics
+            for topic in read.topics
             for p in consumer.partitions_for_topic(topic) or ()
         ]
     finally:
         consumer.close()
-    return source.ending_at(end_of(source.settings, partitions, source.isolation_level))
+    return source.ending_at(end_of(read.settings, partitions, read.isolation_level))

@@ -17,17 +17,15 @@ from apache_beam.runners.portability.prism_runner import PrismRunner
 from apache_beam.runners.runner import create_runner
 
 from models.bundle import Bundle
-from pipeline.beam_workarounds import hush_worker, merge_metrics_at_once
+from pipeline.beam_workarounds import hush_worker, merge_metrics_now_and_then
 from pipeline.graph import build
 from pipeline.options import RunOptions
-from pipeline.preflight import check
+from pipeline.preflight import LOCAL_RUNNERS, check
 from pipeline.status import Status
 from transforms.errors import ConfigurationError
 from transforms.failures import forget_failures
-from transforms.kafka.consumers import close_consumers
 from transforms.kafka.producers import close_producers
-from transforms.kafka.read import forget_readers
-from transforms.kafka.transactions import close_transactions
+from transforms.kafka.session import close_sessions
 from transforms.reading import drain, undrain
 from transforms.tally import TALLY
 
@@ -35,8 +33,6 @@ log = logging.getLogger("newsbeam")
 
 #: The local runner that is best where no window has to fire: Prism keeps a core busy for itself.
 DEFAULT_RUNNER = "FnApiRunner"
-#: Runners whose options Beam itself knows, all of them.
-LOCAL_RUNNERS = {"FnApiRunner", "PrismRunner", "DirectRunner"}
 
 
 def beam_options(beam_args: Sequence[str]) -> PipelineOptions:
@@ -94,7 +90,7 @@ def execute(
     TALLY.reset()
     forget_failures()
     hush_worker()
-    merge_metrics_at_once()
+    merge_metrics_now_and_then()
     pipeline = beam.Pipeline(options=parsed)
     build(pipeline, options, ends)
     log.info(
@@ -114,10 +110,8 @@ def execute(
             _prism = start_prism(parsed) if can_signal else None
             pipeline.run().wait_until_finish()
     finally:
-        close_transactions()
+        close_sessions()
         close_producers()
-        close_consumers()
-        forget_readers()
 
 
 @contextlib.contextmanager

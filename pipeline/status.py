@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from transforms.tally import TALLY, Counts, Tally
+from transforms.tally import TALLY, Backlog, Counts, Tally
 
 logger = logging.getLogger("newsbeam")
 
@@ -50,11 +50,6 @@ class View:
         """Records that are through: categorized or a dead letter."""
         return self.counts.categorized + self.counts.dead
 
-    @property
-    def lag(self) -> int | None:
-        """Messages that wait in the source; None where no shard knows."""
-        return sum(self.counts.lag.values()) if self.counts.lag else None
-
 
 class RateMeter:
     """The rate of a count over a sliding window."""
@@ -79,6 +74,20 @@ def format_elapsed(seconds: float) -> str:
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
+def format_age(seconds: float) -> str:
+    """About how long, in one unit: `45 s`, `12 min`, `3 h`, `2 d`."""
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{int(seconds // length):,} {unit}"
+    return f"{int(seconds)} s"
+
+
+def format_backlog(backlog: Backlog) -> str:
+    """What waits: `lag 4,100, 12 min behind`."""
+    behind = f", {format_age(backlog.behind)} behind" if backlog.behind >= 1 else ""
+    return f"lag {backlog.messages:,}{behind}"
+
+
 def format_counts(counts: Mapping[str, int]) -> str:
     """Names and counts, the largest first: `Sports 12, World 3`."""
     ordered = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
@@ -100,8 +109,8 @@ def _dead_letters(counts: Counts) -> str:
 def format_line(view: View) -> str:
     """The status as a plain line."""
     parts = [f"{view.rate:,.1f} records/s", f"{view.total:,} done"]
-    if view.lag is not None:
-        parts.append(f"lag {view.lag:,}")
+    if view.counts.backlog is not None:
+        parts.append(format_backlog(view.counts.backlog))
     if view.counts.categories:
         parts.append(format_counts(view.counts.categories))
     parts += [_dead_letters(view.counts), format_elapsed(view.elapsed)]
@@ -115,7 +124,9 @@ def format_summary(view: View) -> str:
     line += f": {view.counts.categorized:,} categorized"
     if view.counts.categories:
         line += f" ({format_counts(view.counts.categories)})"
-    return f"{line}, {_dead_letters(view.counts)}"
+    line += f", {_dead_letters(view.counts)}"
+    backlog = view.counts.backlog
+    return f"{line}; {format_backlog(backlog)}" if backlog and backlog.messages else line
 
 
 def render(view: View) -> Text:
@@ -125,8 +136,9 @@ def render(view: View) -> Text:
     line.append(gap + format_elapsed(view.elapsed), style="not bold default")
     line.append(f"{gap}{view.rate:,.1f}/s", style="bold default")
     line.append(f"{gap}{view.total:,} done", style="not bold default")
-    if view.lag is not None:
-        line.append(f"{gap}lag {view.lag:,}", style="yellow" if view.lag else "default")
+    if (backlog := view.counts.backlog) is not None:
+        style = "yellow" if backlog.messages else "default"
+        line.append(gap + format_backlog(backlog), style=f"not bold {style}")
     style = "red" if view.counts.dead else "default"
     line.append(gap + _dead_letters(view.counts), style=f"not bold {style}")
     if view.counts.categories:

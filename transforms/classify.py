@@ -15,6 +15,7 @@ from models.onnx import ModelError, OnnxModel
 from models.scores import ScoreSettings, labels_above, score_windows
 from transforms.dead_letters import Step
 from transforms.event_time import event_timestamp
+from transforms.pace import PACE
 from transforms.records import (
     CategorizedItem,
     DeadLetter,
@@ -65,9 +66,9 @@ class OnnxTextClassifier(ModelHandler[TokenizedNews, PredictionResult, OnnxModel
         inference_args: Mapping[str, Any] | None = None,
     ) -> Iterable[PredictionResult | DeadLetter]:
         # All windows of all items at once, and each item's taken off the results again.
-        logits = model.logits(
-            [w for r in batch if not isinstance(r, DeadLetter) for w in r.windows]
-        )
+        rows = [w for r in batch if not isinstance(r, DeadLetter) for w in r.windows]
+        with PACE.work(len(batch)):
+            logits = model.logits(rows)
         first = 0
         labels, model_id = model.bundle.labels, model.bundle.model_id
         settings = self._settings.of(model.bundle)

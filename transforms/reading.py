@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import abc
 import threading
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,21 +29,24 @@ from apache_beam.utils.timestamp import MAX_TIMESTAMP, Duration, Timestamp
 
 from transforms.coders import StructCoder
 from transforms.event_time import event_timestamp
+from transforms.pace import PACE
 from transforms.records import Message
-from transforms.tally import TALLY
+from transforms.tally import TALLY, Backlog
 
 #: How long an idle bundle waits for a first message, in seconds. Longer saves little (an idle
 #: FnApiRunner takes 3% of a core), shorter makes runners spin.
 IDLE_WAIT = 0.5
 #: When a drained shard is looked at again.
 RESUME_DELAY = Duration(micros=20_000)
-#: Messages per shard and bundle: with a small backlog, and with a large one. Larger bundles keep the
-#: cores busier (they wait at the end of each), smaller ones commit more often. FnApiRunner puts all
-#: shards into one bundle.
-BUNDLE, LARGE_BUNDLE = 200, 500
-#: How far the watermark of a drained shard stays behind the clock, in seconds: a producer's clock may
-#: be late by that much without its messages being late.
-WATERMARK_SLACK = 2.0
+#: How long after its time a message may come without being late, in seconds.
+MAX_DELAY = 2.0
+
+#: The watermark of a shard that knows none yet. Runners take a missing one for what they like; this is
+#: the first that they can be told.
+_NOTHING_YET = Timestamp(-62_135_596_800)
+
+#: Runners that read all shards in one process.
+IN_ONE_PROCESS = {"FnApiRunner", "PrismRunner", "SwitchingDirectRunner"}
 
 _draining = threading.Event()
 
@@ -73,14 +77,17 @@ class Batch:
     Attributes:
         messages: The messages, in order.
         position: The shard's position after them: plain data that MessagePack can encode.
-        watermark: No later message is older than this, in seconds since the epoch.
-        backlog: How many messages wait behind these, where that is known.
+        watermark: No later message is older than this, in seconds since the epoch; None where that
+            can't be said yet.
+        backlog: What waits behind these, where that is known.
+        live: Whether some of the shard is up to date: what comes there should soon be through.
     """
 
     messages: Sequence[Message]
     position: Any
-    watermark: float
-    backlog: int | None = None
+    watermark: float | None
+    backlog: Backlog | None = None
+    live: bool = True
 
 
 class Reader(abc.ABC):
@@ -116,6 +123,10 @@ class Source(abc.ABC):
     @abc.abstractmethod
     def reader(self, shard: str) -> Reader:
         """The reader of a shard in this process: the same one at each call."""
+
+    def backlog(self, shard: str) -> Backlog | None:
+        """What waits in a shard, where this process knows."""
+        return None
 
 
 class Restriction(msgspec.Struct, frozen=True):
@@ -167,12 +178,50 @@ class ShardTracker(RestrictionTracker):
         return False
 
 
-class ReadShard(beam.DoFn, RestrictionProvider):
-    """Reads a micro-batch of one shard and defers the rest."""
+class SharedWatermarks:
+    """The watermarks of shards that are read in one process: for Prism.
 
-    def __init__(self, source: Source) -> None:
+    It takes the watermark of whichever shard reported last for that of all. So each reports the lowest.
+    Of the others that is what they had when their last bundle ended: what they have read since may not
+    be through yet.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._through: dict[tuple[str, str], Timestamp] = {}
+        self._read: dict[tuple[str, str], tuple[Any, Timestamp]] = {}
+
+    def resumed(self, reading: str, shard: str, position: Any) -> None:
+        """Takes note that a shard goes on at a position: what it had read by then is through."""
+        with self._lock:
+            read, watermark = self._read.get((reading, shard), (None, _NOTHING_YET))
+            self._through[reading, shard] = watermark if read == position else _NOTHING_YET
+
+    def lowest(
+        self, reading: str, shards: Sequence[str], shard: str, position: Any, own: Timestamp
+    ) -> Timestamp:
+        """The lowest watermark of all shards, for one that has read up to a position."""
+        with self._lock:
+            self._read[reading, shard] = position, own
+            others = (s for s in shards if s != shard)
+            return min([own, *(self._through.get((reading, s), _NOTHING_YET) for s in others)])
+
+
+_shared_watermarks = SharedWatermarks()
+
+
+class ReadShard(beam.DoFn, RestrictionProvider):
+    """Reads a micro-batch of one shard and defers the rest.
+
+    Args:
+        source: What to read.
+        in_one_process: A name for this reading, if all shards are read in one process.
+    """
+
+    def __init__(self, source: Source, in_one_process: str | None = None) -> None:
         super().__init__()
         self._source = source
+        self._in_one_process = in_one_process
 
     def initial_restriction(self, element: str) -> Restriction:
         return Restriction()
@@ -182,7 +231,8 @@ class ReadShard(beam.DoFn, RestrictionProvider):
 
     def restriction_size(self, element: str, restriction: Restriction) -> float:
         # The backlog, for runners that scale on it.
-        return float(TALLY.snapshot().lag.get(element, 1))
+        backlog = None if restriction.done else self._source.backlog(element)
+        return 1.0 if backlog is None else float(backlog.messages)
 
     def restriction_coder(self) -> StructCoder:
         return StructCoder(Restriction)
@@ -205,9 +255,12 @@ class ReadShard(beam.DoFn, RestrictionProvider):
             ManualWatermarkEstimator.default_provider()
         ),
     ) -> Iterator[TimestampedValue]:
+        position = tracker.current_restriction().position
+        if self._in_one_process:
+            _shared_watermarks.resumed(self._in_one_process, element, position)
         reader = self._source.reader(element)
-        reader.resume(tracker.current_restriction().position)
-        taken, limit = 0, BUNDLE
+        reader.resume(position)
+        taken, limit = 0, PACE.limit(element)
         while True:
             if draining() or reader.at_end():
                 position = tracker.current_restriction().position
@@ -219,19 +272,19 @@ class ReadShard(beam.DoFn, RestrictionProvider):
             if not tracker.try_claim(Restriction(batch.position)):
                 # The runner has split here; whoever resumes gets these messages.
                 break
+            PACE.turn(element, took=taken > 0 or bool(batch.messages), live=batch.live)
+            if batch.backlog is not None:
+                TALLY.backlog(element, batch.backlog)
             if not batch.messages:
-                _advance(watermark, batch.watermark)
+                self._advance(watermark, element, batch)
                 tracker.defer_remainder(RESUME_DELAY)
                 break
             self._empty = False
             taken += len(batch.messages)
             TALLY.read(len(batch.messages))
-            if batch.backlog is not None:
-                TALLY.lag(element, batch.backlog)
-                limit = LARGE_BUNDLE if batch.backlog > LARGE_BUNDLE else BUNDLE
             for message in batch.messages:
                 yield TimestampedValue(message, event_timestamp(message))
-            _advance(watermark, batch.watermark)
+            self._advance(watermark, element, batch)
             if taken >= limit:
                 tracker.defer_remainder()
                 break
@@ -241,17 +294,21 @@ class ReadShard(beam.DoFn, RestrictionProvider):
         # then prints a traceback.
         finalizer.register(commit or _nothing)
 
+    def _advance(self, watermark: Any, shard: str, batch: Batch) -> None:
+        """Moves a shard's watermark on; never back, which the estimator refuses."""
+        new = _NOTHING_YET if batch.watermark is None else Timestamp.of(batch.watermark)
+        if self._in_one_process:
+            shards = self._source.shards()
+            new = _shared_watermarks.lowest(
+                self._in_one_process, shards, shard, batch.position, new
+            )
+        current = watermark.current_watermark()
+        if current is None or new > current:
+            watermark.set_watermark(new)
+
 
 def _nothing() -> None:
     """What is to be done when a bundle that committed nothing is durable."""
-
-
-def _advance(watermark: Any, seconds: float) -> None:
-    """Moves a shard's watermark on; never back, which the estimator refuses."""
-    new = Timestamp.of(seconds)
-    current = watermark.current_watermark()
-    if current is None or new > current:
-        watermark.set_watermark(new)
 
 
 class ReadUnbounded(beam.PTransform):
@@ -262,9 +319,11 @@ class ReadUnbounded(beam.PTransform):
         self._source = source
 
     def expand(self, root: beam.pvalue.PBegin) -> beam.PCollection[Message]:
+        alone = type(root.pipeline.runner).__name__ in IN_ONE_PROCESS
+        read = ReadShard(self._source, uuid.uuid4().hex if alone else None)
         return (
             root
             | "Shards" >> beam.Create(self._source.shards(), reshuffle=False)
             | "Spread shards" >> beam.Reshuffle()
-            | "Read shard" >> beam.ParDo(ReadShard(self._source)).with_output_types(Message)
+            | "Read shard" >> beam.ParDo(read).with_output_types(Message)
         )

@@ -14,7 +14,7 @@ import apache_beam as beam
 
 from transforms.errors import ConfigurationError
 from transforms.files import WriteLines, messages_of
-from transforms.reading import WATERMARK_SLACK, Batch, Reader, Source
+from transforms.reading import MAX_DELAY, Batch, Reader, Source
 from transforms.records import Message, Outcome
 
 #: Messages read ahead of the pipeline.
@@ -83,7 +83,7 @@ class StdinReader(Reader):
             else:
                 messages.append(message)
         self._taken += len(messages)
-        return Batch(messages, self._taken, time.time() - WATERMARK_SLACK)
+        return Batch(messages, self._taken, time.time() - MAX_DELAY)
 
     def at_end(self) -> bool:
         return self._closed

@@ -8,12 +8,41 @@ reports in its own way, and to a `Tally` of this process.
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from apache_beam.metrics import Metrics
 
 NAMESPACE = "newsbeam"
+
+
+class Backlog(NamedTuple):
+    """What waits in a source.
+
+    Attributes:
+        messages: How many messages, about: an end of a transaction may count as one.
+        oldest: The time of the oldest of them that is known, in seconds since the epoch.
+    """
+
+    messages: int
+    oldest: float | None
+
+    @property
+    def behind(self) -> float:
+        """How long ago that was, in seconds: 0 where nothing waits."""
+        return 0.0 if self.oldest is None else max(0.0, time.time() - self.oldest)
+
+    @classmethod
+    def together(cls, several: Sequence[Backlog | None]) -> Backlog | None:
+        """What waits in several places; None where one of them does not know, or there is none."""
+        known = [backlog for backlog in several if backlog is not None]
+        if not known or len(known) < len(several):
+            return None
+        times = [backlog.oldest for backlog in known if backlog.oldest is not None]
+        return cls(sum(backlog.messages for backlog in known), min(times, default=None))
 
 
 @dataclass(frozen=True)
@@ -24,13 +53,13 @@ class Counts:
         read: Messages read.
         categories: Categorized items by category.
         dead_letters: Dead letters by stage.
-        lag: Messages that wait in the source by shard; shards that don't know theirs are left out.
+        backlog: What waits in the sources; None where that is not known of all of them.
     """
 
     read: int = 0
     categories: dict[str, int] = field(default_factory=dict)
     dead_letters: dict[str, int] = field(default_factory=dict)
-    lag: dict[str, int] = field(default_factory=dict)
+    backlog: Backlog | None = None
 
     @property
     def categorized(self) -> int:
@@ -56,7 +85,7 @@ class Tally:
             self._read = 0
             self._categories: Counter[str] = Counter()
             self._dead_letters: Counter[str] = Counter()
-            self._lag: dict[str, int] = {}
+            self._sources: dict[str, Callable[[], Backlog | None]] = {}
 
     def read(self, n: int) -> None:
         """Counts messages read."""
@@ -76,17 +105,22 @@ class Tally:
             self._dead_letters[stage] += 1
         Metrics.counter(NAMESPACE, f"dead_letters_{stage}").inc()
 
-    def lag(self, shard: str, messages: int) -> None:
-        """Notes how many messages wait in a shard."""
+    def backlog(self, shard: str, backlog: Backlog) -> None:
+        """Reports what waits in a shard: to Beam only, see `follow`."""
+        Metrics.gauge(NAMESPACE, f"lag_{shard}").set(backlog.messages)
+        Metrics.gauge(NAMESPACE, f"seconds_behind_{shard}").set(int(backlog.behind))
+
+    def follow(self, source: str, ask: Callable[[], Backlog | None]) -> None:
+        """Asks a source what waits in it, whenever somebody wants to know."""
         with self._lock:
-            self._lag[shard] = messages
+            self._sources[source] = ask
 
     def snapshot(self) -> Counts:
         """The counts now."""
         with self._lock:
-            return Counts(
-                self._read, dict(self._categories), dict(self._dead_letters), dict(self._lag)
-            )
+            sources = list(self._sources.values())
+            counts = self._read, dict(self._categories), dict(self._dead_letters)
+        return Counts(*counts, Backlog.together([ask() for ask in sources]))
 
 
 #: The tally of this process.

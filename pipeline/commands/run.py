@@ -94,13 +94,25 @@ def run(
             rich_help_panel=_ENDS,
         ),
     ] = "fail",
+    max_delay: Annotated[
+        float,
+        typer.Option(
+            "--max_delay",
+            metavar="SECONDS",
+            min=0,
+            help="How long after its time a record may come to its topic without being late: the "
+            "watermark stays that far behind. Longer loses less in windows, which close later.",
+            envvar="NEWSBEAM_MAX_DELAY",
+            rich_help_panel=_ENDS,
+        ),
+    ] = 2.0,
     shards: Annotated[
         int | None,
         typer.Option(
             "--shards",
             min=1,
-            help="Parallel readers of the topics. More than partitions is of no use. "
-            "Default: twice the cores.",
+            help="Parallel readers of the topics. More than partitions is of no use. Default: one on "
+            "the runners of this machine, which read all partitions at once, elsewhere twice its cores.",
             envvar="NEWSBEAM_SHARDS",
             rich_help_panel=_ENDS,
             show_default=False,
@@ -252,6 +264,7 @@ def run(
         stop_at_end=stop_at_end,
         delivery=delivery,
         on_offset_out_of_range=on_offset_out_of_range,
+        max_delay=max_delay,
         shards=shards,
         kafka_config=kafka_config,
         create_topics=create_topics,

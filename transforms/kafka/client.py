@@ -1,4 +1,4 @@
-"""The network client of our producers: what a broker's absence must not turn into.
+"""What kafka-python's clients make of a broker's absence, and what it must not turn into.
 
 kafka-python 3.0 drops a transactional request whose broker just went away, and its caller waits for
 ever; and it gives a producer up for lost when a request runs into its time-out. Both are what happens
@@ -7,11 +7,20 @@ while a broker restarts. The `kafka_client` setting lets us say it better.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
-from kafka.errors import KafkaConnectionError, NodeNotReadyError, RequestTimedOutError
+from kafka import KafkaConsumer
+from kafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    NodeNotReadyError,
+    RequestTimedOutError,
+)
 from kafka.future import Future
 from kafka.net.compat import KafkaNetClient
+
+log = logging.getLogger("newsbeam.kafka")
 
 
 class SteadyClient(KafkaNetClient):
@@ -34,3 +43,11 @@ class SteadyClient(KafkaNetClient):
 
         super().send(node_id, request, **kwargs).add_callback(outcome.success).add_errback(fail)
         return outcome
+
+
+def close_consumer(consumer: KafkaConsumer) -> None:
+    """Closes a consumer; it commits nothing by itself, so there is nothing to wait for."""
+    try:
+        consumer.close()
+    except KafkaError as e:
+        log.debug("closing a consumer: %s", e)

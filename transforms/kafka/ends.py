@@ -1,17 +1,30 @@
-"""Where topics end now: for `--stop_at_end` and `start=latest`."""
+"""Where topics end: once, for `--stop_at_end` and `start=latest`; and now and then, for lag and time."""
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from kafka import TopicPartition
-from kafka.errors import KafkaTimeoutError
+from kafka.errors import KafkaError, KafkaTimeoutError
 
+from transforms.failures import PipelineFailure
+from transforms.kafka.arrivals import Look
+from transforms.kafka.faults import KafkaFailure, heals, persistently
+from transforms.kafka.offsets import OffsetsClient
 from transforms.kafka.settings import KafkaSettings
+from transforms.kafka.topics import MissingTopics
+
+log = logging.getLogger("newsbeam.kafka")
 
 #: How long to wait for brokers to answer, in seconds.
 TIMEOUT = 30.0
+_WHAT = "looking where topics end"
+#: Seconds between two looks: at least, more for each partition (a look at 1,000 takes 10 ms of CPU
+#: time), and at most.
+LOOK_EVERY, PER_PARTITION, AT_MOST = 0.25, 0.001, 4.0
 
 
 def end_of(
@@ -55,3 +68,68 @@ def end_of(
         return ends
     finally:
         consumer.close()
+
+
+class EndsWatch:
+    """Looks where topics end, every so often, in a thread; brokers that are away are waited for.
+
+    Args:
+        offsets: Asks the brokers.
+        topics: The topics.
+        missing: Notices a topic that stays away.
+    """
+
+    def __init__(
+        self, offsets: OffsetsClient, topics: Collection[str], missing: MissingTopics
+    ) -> None:
+        self._offsets = offsets
+        self._topics = topics
+        self._missing = missing
+        self._lock = threading.Lock()
+        self._look: Look | None = None
+        self._failure: PipelineFailure | None = None
+        self._closed = threading.Event()
+
+    def latest(self) -> Look:
+        """The last look; the first one is waited for.
+
+        Raises:
+            KafkaFailure: A topic is gone, or may not be described.
+        """
+        with self._lock:
+            if self._look is None:
+                self._look = persistently(self._ask, _WHAT)
+                threading.Thread(target=self._watch, name="newsbeam-ends", daemon=True).start()
+        if self._failure is not None:
+            raise self._failure
+        return self._look
+
+    def _ask(self) -> Look:
+        try:
+            look = self._offsets.look(self._topics)
+        except KafkaError as e:
+            self._missing.look(e)
+            raise
+        self._missing.found(self._topics)
+        return look
+
+    def _watch(self) -> None:
+        assert self._look is not None
+        while not self._closed.wait(
+            min(LOOK_EVERY + len(self._look.ends) * PER_PARTITION, AT_MOST)
+        ):
+            try:
+                self._look = self._ask()
+            except PipelineFailure as e:
+                self._failure = e
+                return
+            except Exception as e:
+                if not heals(e) and not self._closed.is_set():
+                    self._failure = KafkaFailure(f"{_WHAT}: {e}")
+                    return
+                # The last look stays, and gets old: no watermark moves on while brokers are away.
+                log.debug("%s: %s", _WHAT, e)
+
+    def close(self) -> None:
+        """Looks no more."""
+        self._closed.set()

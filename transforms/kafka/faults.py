@@ -65,7 +65,7 @@ class Patience:
         self,
         what: str,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self._what = what
         self._clock = clock

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,6 +21,7 @@ from transforms.kafka.faults import (
 )
 from transforms.kafka.settings import KafkaSettings, KafkaUnavailable
 from transforms.kafka.topics import MissingTopics
+from transforms.per_process import PerProcess
 
 log = logging.getLogger("newsbeam.kafka")
 
@@ -191,31 +191,21 @@ def _deliver_once(records: Sequence[Outgoing]) -> list[tuple[Outgoing, Exception
     return failed
 
 
-_producers: dict[KafkaSettings, KafkaProducer] = {}
-_lock = threading.Lock()
+_producers: PerProcess[KafkaSettings, KafkaProducer] = PerProcess()
 
 
 def shared_producer(settings: KafkaSettings) -> KafkaProducer:
     """The producer of this process for a cluster."""
-    with _lock:
-        if settings not in _producers:
-            _producers[settings] = new_producer(settings)
-        return _producers[settings]
+    return _producers.get(settings, lambda: new_producer(settings))
 
 
 def _drop(settings: KafkaSettings, producer: KafkaProducer) -> None:
     """Closes a shared producer, unless another thread has; the next use makes a new one."""
-    with _lock:
-        ours = _producers.get(settings) is producer
-        if ours:
-            del _producers[settings]
-    if ours:
+    if _producers.drop(settings, producer):
         close(producer, timeout=0)
 
 
 def close_producers() -> None:
     """Closes all producers of this process: their next use makes new ones."""
-    with _lock:
-        for producer in _producers.values():
-            close(producer, timeout=5)
-        _producers.clear()
+    for producer in _producers.clear():
+        close(producer, timeout=5)

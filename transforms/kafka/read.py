@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import os
-import threading
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import apache_beam as beam
 from kafka import TopicPartition
 
-from transforms.errors import ConfigurationError
-from transforms.kafka.consumers import SharedConsumer, shared_consumer
+from transforms.kafka.session import open_session, session_of
 from transforms.kafka.settings import KafkaSettings
-from transforms.kafka.shards import shard_number, start_at
-from transforms.kafka.transactions import (
-    ShardedGroup,
-    ShardTransactions,
-    shard_transactions,
-)
-from transforms.reading import ReadUnbounded, Source
+from transforms.kafka.shard_reader import ShardReader
+from transforms.kafka.shards import start_at
+from transforms.kafka.subscription import Subscription
+from transforms.kafka.transactions import ShardTransactions
+from transforms.reading import MAX_DELAY, ReadUnbounded, Source
 from transforms.records import Message
-
-if TYPE_CHECKING:
-    from transforms.kafka.shard_reader import ShardReader
-
-ISOLATION_LEVELS = ("read_committed", "read_uncommitted")
-#: What may be done when the records to be read next are no longer in the log.
-OFFSET_POLICIES = ("fail", "earliest", "latest")
+from transforms.tally import Backlog
 
 
 class KafkaSource(Source):
@@ -48,6 +38,15 @@ class KafkaSource(Source):
             to `WriteToKafka(…, source=…)`.
         on_offset_out_of_range: What to do when records were deleted before they were read: `fail`,
             or go on at the `earliest` or `latest` record.
+        max_delay: How long after its time a record may come to the log, in seconds, without being
+            late: a window is complete that long after its end, once all that had come by then was
+            read.
+        trust_timestamps: Promises that no record's time is ahead of the brokers' clock by more than
+            `max_delay`. Windows of a backlog then close as it is read, and not only when all of it
+            was. Topics with `message.timestamp.type=LogAppendTime` need no promise.
+
+    Raises:
+        ConfigurationError: A setting is none of its choices.
     """
 
     def __init__(
@@ -62,74 +61,54 @@ class KafkaSource(Source):
         isolation_level: str = "read_committed",
         exactly_once: bool = False,
         on_offset_out_of_range: str = "fail",
+        max_delay: float = MAX_DELAY,
+        trust_timestamps: bool = False,
     ) -> None:
-        _check("on_offset_out_of_range", on_offset_out_of_range, OFFSET_POLICIES)
-        _check("isolation_level", isolation_level, ISOLATION_LEVELS)
-        if exactly_once and isolation_level != "read_committed":
-            raise ConfigurationError(
-                f"isolation_level={isolation_level!r}: exactly once takes read_committed"
-            )
-        if shards is not None and shards < 1:
-            raise ConfigurationError(f"shards={shards} can't read: give 1 or more")
-        self.settings = settings
-        self.topics = tuple(sorted(set(topics)))
-        self.group = group
-        self.start = start_at(start)
-        self.end = None if end is None else dict(end)
-        self.isolation_level = isolation_level
-        self.exactly_once = exactly_once
-        self.on_offset_out_of_range = on_offset_out_of_range
-        self.shard_count = shards or 2 * (os.cpu_count() or 1)
-        self.run = uuid.uuid4().hex
+        self.subscription = Subscription(
+            settings=settings,
+            topics=tuple(sorted(set(topics))),
+            group=group,
+            start=start_at(start),
+            shard_count=2 * (os.cpu_count() or 1) if shards is None else shards,
+            isolation_level=isolation_level,
+            on_offset_out_of_range=on_offset_out_of_range,
+            max_delay=max_delay,
+            trust_timestamps=trust_timestamps,
+            run=uuid.uuid4().hex,
+            exactly_once=exactly_once,
+            end=None if end is None else dict(end),
+        )
 
     def shards(self) -> list[str]:
-        return [self._name(k) for k in range(self.shard_count)]
-
-    def _name(self, k: int) -> str:
-        return f"{'+'.join(self.topics)}:{k}/{self.shard_count}"
+        return self.subscription.shards()
 
     def shard_of(self, tp: TopicPartition) -> str:
         """The shard that reads a partition."""
-        return self._name(shard_number(tp, self.topics, self.shard_count))
+        return self.subscription.shard_of(tp)
 
     def reader(self, shard: str) -> ShardReader:
-        from transforms.kafka.shard_reader import ShardReader
+        return session_of(self.subscription).reader(shard)
 
-        key = (self.settings, self.group, self.run, shard)
-        with _readers_lock:
-            if key not in _readers:
-                _readers[key] = ShardReader(self, shard)
-            return _readers[key]
-
-    def consumer(self) -> SharedConsumer:
-        """The consumer of this process."""
-        return shared_consumer(self.settings, self.group, self.isolation_level)
+    def backlog(self, shard: str) -> Backlog | None:
+        session = open_session(self.subscription)
+        return None if session is None else session.backlog(shard)
 
     def transactions(self, shard: str) -> ShardTransactions:
         """The transactions of a shard in this process."""
-        group = ShardedGroup(self.settings, self.group, self.shards(), self.run)
-        return shard_transactions(group, shard, self.consumer())
+        return session_of(self.subscription).transactions(shard)
 
     def ending_at(self, end: Mapping[TopicPartition, int]) -> KafkaSource:
         """The same source, stopping at the given offsets."""
+        return self._with(end=dict(end))
+
+    def delivering(self, exactly_once: bool) -> KafkaSource:
+        """The same source, for a sink that commits its offsets, or for one that does not."""
+        return self._with(exactly_once=exactly_once)
+
+    def _with(self, **changes: object) -> KafkaSource:
         source = copy.copy(self)
-        source.end = dict(end)
+        source.subscription = dataclasses.replace(self.subscription, **changes)  # type: ignore[arg-type]
         return source
-
-
-def _check(name: str, value: str, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise ConfigurationError(f"{name}={value!r} is unknown: give {' or '.join(choices)}")
-
-
-_readers: dict[tuple[KafkaSettings, str, str, str], ShardReader] = {}
-_readers_lock = threading.Lock()
-
-
-def forget_readers() -> None:
-    """Drops the readers of this process, for the next pipeline in it."""
-    with _readers_lock:
-        _readers.clear()
 
 
 class ReadFromKafka(beam.PTransform):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 from kafka import TopicPartition
 
@@ -11,6 +11,8 @@ from transforms.errors import ConfigurationError
 
 #: `topic:partition` -> next offset: a shard's position as plain data.
 Offsets = dict[str, int]
+#: The same for the clients: the offset of each partition that is to be read next.
+Positions = dict[TopicPartition, int]
 
 
 def start_at(start: str) -> str | int:
@@ -58,12 +60,12 @@ def owned_partitions(
     return [tp for tp in partitions if shard_number(tp, topics, shards) == shard]
 
 
-def to_offsets(positions: Mapping[TopicPartition, int]) -> Offsets:
+def to_offsets(positions: Positions) -> Offsets:
     """A shard's position as plain data."""
     return {f"{tp.topic}:{tp.partition}": offset for tp, offset in positions.items()}
 
 
-def from_offsets(offsets: Offsets) -> dict[TopicPartition, int]:
+def from_offsets(offsets: Offsets) -> Positions:
     """A shard's position, from plain data."""
     names = ((name.rpartition(":"), offset) for name, offset in offsets.items())
     return {TopicPartition(topic, int(partition)): o for (topic, _, partition), o in names}

@@ -18,13 +18,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
 
 from kafka import KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
-from transforms.kafka.consumers import RENEW_AFTER, SharedConsumer
 from transforms.kafka.encode import Outgoing
 from transforms.kafka.faults import (
     Fenced,
@@ -35,6 +33,7 @@ from transforms.kafka.faults import (
     may_be_sent_again,
     persistently,
 )
+from transforms.kafka.offsets import RENEW_AFTER, OffsetsClient
 from transforms.kafka.producers import (
     STEP_TIMEOUT,
     close,
@@ -45,48 +44,32 @@ from transforms.kafka.producers import (
     to_try_again,
 )
 from transforms.kafka.settings import KafkaSettings
+from transforms.kafka.shards import Positions
+from transforms.kafka.subscription import Subscription
 from transforms.kafka.topics import MissingTopics
-from transforms.kafka.transactional_ids import fence_others, forget_fenced, transactional_id_of
+from transforms.kafka.transactional_ids import fence_others, transactional_id_of
 from transforms.records import KafkaPosition
 
 #: The longest a transaction may take, in seconds: then the broker aborts it.
 TRANSACTION_TIMEOUT = 60.0
-
-Positions = dict[TopicPartition, int]
-
-
-class ShardedGroup(NamedTuple):
-    """A consumer group that reads topics in shards.
-
-    Attributes:
-        settings: How to reach the cluster.
-        group: Its name.
-        shards: The names of all shards.
-        run: What tells this run of the pipeline from earlier ones; committed with the offsets.
-    """
-
-    settings: KafkaSettings
-    group: str
-    shards: Sequence[str]
-    run: str
 
 
 class ShardTransactions:
     """The transactions of one shard, in this process.
 
     Args:
-        group: The consumer group whose offsets are committed.
+        subscription: What is read, whose offsets are committed.
         shard: The name of the shard.
-        consumer: Reads the group's committed offsets.
+        offsets: Reads the group's committed offsets.
     """
 
-    def __init__(self, group: ShardedGroup, shard: str, consumer: SharedConsumer) -> None:
-        self._settings = group.settings
-        self._group = group.group
-        self._shards = group.shards
-        self._run = group.run
+    def __init__(self, subscription: Subscription, shard: str, offsets: OffsetsClient) -> None:
+        self._settings = subscription.settings
+        self._group = subscription.group
+        self._shards = subscription.shards()
+        self._run = subscription.run
         self._shard = shard
-        self._consumer = consumer
+        self._offsets = offsets
         self._lock = threading.Lock()
         self._producer: KafkaProducer | None = None
         self._committed: Positions = {}
@@ -140,7 +123,7 @@ class ShardTransactions:
         """
         with self._lock:
             what = f"reading offsets of {self._shard}"
-            stands = persistently(lambda: self._consumer.committed(positions, by=self._run), what)
+            stands = persistently(lambda: self._offsets.committed(positions, by=self._run), what)
             elsewhere = {tp: o for tp, o in positions.items() if stands.get(tp) != o}
             if elsewhere:
                 self._write([], elsewhere)
@@ -233,7 +216,7 @@ class ShardTransactions:
 
     def _was_committed(self, offsets: Positions) -> bool:
         what = f"reading offsets of {self._shard}"
-        ours = persistently(lambda: self._consumer.committed(offsets, by=self._run), what)
+        ours = persistently(lambda: self._offsets.committed(offsets, by=self._run), what)
         if ours == offsets:
             return True
         # That has waited until what was in a transaction is decided: now it is to be seen.
@@ -323,27 +306,3 @@ def _cause(error: KafkaError) -> KafkaError:
     """The error that made a producer fail, where this one only says that it has failed."""
     wrapped = [a for a in error.args if isinstance(a, KafkaError)]
     return wrapped[0] if wrapped else error
-
-
-_transactions: dict[tuple[KafkaSettings, str, str, str], ShardTransactions] = {}
-_registry_lock = threading.Lock()
-
-
-def shard_transactions(
-    group: ShardedGroup, shard: str, consumer: SharedConsumer
-) -> ShardTransactions:
-    """The transactions of a shard in this process."""
-    key = (group.settings, group.group, group.run, shard)
-    with _registry_lock:
-        if key not in _transactions:
-            _transactions[key] = ShardTransactions(group, shard, consumer)
-        return _transactions[key]
-
-
-def close_transactions() -> None:
-    """Closes all transactional producers of this process."""
-    with _registry_lock:
-        for transactions in _transactions.values():
-            transactions.close()
-        _transactions.clear()
-    forget_fenced()
