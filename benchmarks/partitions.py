@@ -9,7 +9,6 @@ others: how long each of these takes from its send until a reader of committed o
 from __future__ import annotations
 
 import argparse
-import signal
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from benchmarks import news
 from benchmarks.brokers import broker
 from benchmarks.latency import reader
 from benchmarks.throughput import newsbeam
+from benchmarks.usage import stop
 from transforms.records import categorized_from_json
 
 OUT_PARTITIONS = 4
@@ -87,8 +87,7 @@ def quiet_ones(
         finally:
             producer.close()
             consumer.close()
-            run.send_signal(signal.SIGTERM)
-            run.wait()
+            stop(run)
     return list(waited.values()), speed
 
 

@@ -1,7 +1,8 @@
-"""What a process uses: memory and CPU, children included."""
+"""What a process uses: memory and CPU, children included; and how it is stopped."""
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ import psutil
 
 #: Seconds between two looks.
 INTERVAL = 0.5
+#: How long a pipeline may take to finish what it has read, in seconds.
+GRACE = 60.0
 
 
 class Usage:
@@ -47,3 +50,15 @@ def used(run: subprocess.Popen[bytes]) -> Iterator[Usage]:
     finally:
         usage._stop.set()
         usage._thread.join()
+
+
+def stop(run: subprocess.Popen[bytes]) -> None:
+    """Ends a pipeline as its user would; what does not end by itself is killed, children included."""
+    children = psutil.Process(run.pid).children(recursive=True)
+    run.send_signal(signal.SIGTERM)
+    try:
+        run.wait(GRACE)
+    except subprocess.TimeoutExpired:
+        for process in (*children, run):
+            process.kill()
+        run.wait()

@@ -22,8 +22,10 @@ _KEPT = 0.8
 
 @dataclass(frozen=True)
 class _Turn:
+    """A shard's last turn: when, how much it could use (infinite, if it took all it might), how live."""
+
     at: float
-    took: bool
+    use: float
     live: bool
 
 
@@ -59,28 +61,36 @@ class Pace:
                 self._since = now
                 self._working -= 1
 
-    def turn(self, shard: str, took: bool, live: bool) -> None:
+    def turn(self, shard: str, taken: int, limit: int, live: bool) -> None:
         """Takes note of a shard's turn.
 
         Args:
             shard: The shard.
-            took: Whether it took messages.
+            taken: How many messages it took.
+            limit: How many it might take.
             live: Whether some of it is up to date.
         """
         with self._lock:
-            self._turns[shard] = _Turn(self._clock(), took, live)
+            use = float("inf") if taken >= limit else taken
+            self._turns[shard] = _Turn(self._clock(), use, live)
 
     def limit(self, shard: str) -> int:
-        """How many messages a shard may take in its turn."""
+        """How many messages a shard may take in its turn: its part, and what others have no use for."""
         with self._lock:
             now = self._clock()
             self._turns = {s: turn for s, turn in self._turns.items() if now - turn.at < GONE}
             if not self._messages:
                 return UNKNOWN
             live = any(turn.live for turn in self._turns.values())
-            in_all = (TURN if live else LONG_TURN) * self._messages / max(self._busy, 1e-9)
-            taking = {s for s, turn in self._turns.items() if turn.took} | {shard}
-            return int(max(LEAST, min(in_all, MOST) / len(taking)))
+            left = min(MOST, (TURN if live else LONG_TURN) * self._messages / max(self._busy, 1e-9))
+            others = sorted(turn.use for s, turn in self._turns.items() if s != shard)
+            parts = len(others) + 1
+            for use in others:
+                if use > left / parts:
+                    break
+                left -= use
+                parts -= 1
+            return int(max(LEAST, left / parts))
 
 
 #: The pace of this process.

@@ -272,7 +272,7 @@ class ReadShard(beam.DoFn, RestrictionProvider):
             if not tracker.try_claim(Restriction(batch.position)):
                 # The runner has split here; whoever resumes gets these messages.
                 break
-            PACE.turn(element, took=taken > 0 or bool(batch.messages), live=batch.live)
+            PACE.turn(element, taken + len(batch.messages), limit, batch.live)
             if batch.backlog is not None:
                 TALLY.backlog(element, batch.backlog)
             if not batch.messages:

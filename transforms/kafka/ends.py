@@ -24,7 +24,7 @@ TIMEOUT = 30.0
 _WHAT = "looking where topics end"
 #: Seconds between two looks: at least, more for each partition (a look at 1,000 takes 10 ms of CPU
 #: time), and at most.
-LOOK_EVERY, PER_PARTITION, AT_MOST = 0.25, 0.001, 4.0
+LOOK_EVERY, PER_PARTITION, AT_MOST = 0.25, 0.002, 4.0
 
 
 def end_of(

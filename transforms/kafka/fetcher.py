@@ -29,7 +29,7 @@ MOST_RECORDS, MOST_BYTES = 8000, 16 * 1024 * 1024
 #: gives a larger batch whole all the same, when its partition comes first.
 FETCH_BYTES, PARTITION_BYTES = 2 * 1024 * 1024, (16 * 1024, 256 * 1024)
 #: How long the client waits for records at once, in seconds: new positions wait for that.
-POLL_WAIT = 0.2
+POLL_WAIT = 0.5
 #: How long to let records gather between two fetches, in seconds for each partition: a request for 1,000
 #: takes client and broker 10 ms each, however few records come of it.
 GATHER = 1e-4
@@ -270,7 +270,7 @@ def connect(settings: KafkaSettings, isolation_level: str, partitions: int) -> K
         # Where a partition that was added is led, is known within this time.
         metadata_max_age_ms=30_000,
         # An idle fetch is answered at once when a record comes; the wait only saves requests.
-        fetch_max_wait_ms=500,
+        fetch_max_wait_ms=500 + partitions // 2,
         fetch_max_bytes=FETCH_BYTES,
         max_partition_fetch_bytes=share,
     )
