@@ -125,7 +125,7 @@ def _kafka_source(
     if not isinstance(endpoint, KafkaEndpoint):
         return None
     # There, more than one only makes more transactions.
-    shards = options.shards or (1 if in_one_process else None)
+    shards = 1 if options.shards is None and in_one_process else options.shards
     return KafkaSource(
         endpoint.settings(options.kafka_config),
         endpoint.topics,

@@ -12,10 +12,7 @@ from pipeline.run import execute
 from tests.integration.harness import Topics, assert_each_once, running, short, succeeded
 from tests.servers.apache_kafka import KafkaCluster
 from tests.servers.processes import wait_until
-from transforms.kafka import shard_reader
-from transforms.kafka.consumers import SharedConsumer
 from transforms.kafka.faults import KafkaFailure
-from transforms.kafka.settings import KafkaSettings
 from transforms.reading import drain
 
 #: So that tests need not wait for what is half a minute by default.
@@ -42,19 +39,9 @@ def test_new_partitions_are_read_from_their_beginning(
     assert_each_once(sent, kafka)
 
 
-def test_new_partitions_are_seen_within_a_minute_by_default(kafka: Topics) -> None:
-    consumer = SharedConsumer(KafkaSettings.of(kafka.servers), kafka.group, "read_committed")
-    try:
-        refreshed = consumer._consumer.config["metadata_max_age_ms"] / 1000
-    finally:
-        consumer.close()
-    assert refreshed + shard_reader.DISCOVERY_INTERVAL < 60
-
-
 def test_a_deleted_topic_ends_it_with_a_clear_line(
     kafka: Topics, apache_kafka: KafkaCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shard_reader, "DISCOVERY_INTERVAL", 0.2)
     monkeypatch.setattr("transforms.kafka.topics.DELETED_AFTER", 1.0)
     kafka.produce(short(20))
     at = f"kafka://{kafka.servers}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,14 +15,15 @@ from kafka.errors import KafkaConnectionError
 
 from tests.integration.harness import Topics, read_topic, short
 from tests.servers.apache_kafka import KafkaCluster
-from transforms.kafka.consumers import SharedConsumer, close_consumers
 from transforms.kafka.encode import KafkaTopic, Outgoing
 from transforms.kafka.faults import Fenced, Hole, KafkaFailure, Patience
+from transforms.kafka.offsets import OffsetsClient
 from transforms.kafka.producers import close_producers, deliver
-from transforms.kafka.read import KafkaSource, forget_readers
+from transforms.kafka.read import KafkaSource
+from transforms.kafka.session import close_sessions, session_of
 from transforms.kafka.settings import KafkaSettings
 from transforms.kafka.transactional_ids import forget_fenced
-from transforms.kafka.transactions import ShardedGroup, ShardTransactions, close_transactions
+from transforms.kafka.transactions import ShardTransactions
 from transforms.reading import Batch, Reader
 from transforms.records import KafkaPosition, Message
 
@@ -32,17 +34,17 @@ def shard(
 ) -> Iterator[ShardTransactions]:
     """The transactions of a shard, taken over, with partition 0 of the source at its start."""
     settings = KafkaSettings.of(topics.servers)
-    consumer = SharedConsumer(settings, topics.group, "read_committed")
-    names = [f"{topics.news}:{k}/{shards}" for k in range(shards)]
-    group = ShardedGroup(settings, topics.group, names, run)
-    transactions = ShardTransactions(group, names[number], consumer)
+    offsets = OffsetsClient(settings, topics.group, "read_committed")
+    source = KafkaSource(settings, [topics.news], topics.group, shards=shards)
+    subscription = dataclasses.replace(source.subscription, run=run)
+    transactions = ShardTransactions(subscription, source.shards()[number], offsets)
     try:
         transactions.take_over()
         transactions.start_at({TopicPartition(topics.news, 0): 0})
         yield transactions
     finally:
         transactions.close()
-        consumer.close()
+        offsets.close()
 
 
 def outgoing(topics: Topics, offset: int, follows: int | None = None) -> Outgoing:
@@ -66,9 +68,7 @@ def reading(source: KafkaSource) -> Iterator[Reader]:
         reader.resume(None)
         yield reader
     finally:
-        close_transactions()
-        close_consumers()
-        forget_readers()
+        close_sessions()
 
 
 def poll_until(reader: Reader, records: int) -> Batch:
@@ -114,7 +114,7 @@ def test_the_next_one_sees_nothing_that_was_left_open(
         producer.begin_transaction()
         producer.send(kafka.out, b"left open").get()
         with shard(kafka) as second:
-            committed = second._consumer.committed([TopicPartition(kafka.news, 0)])
+            committed = second._offsets.committed([TopicPartition(kafka.news, 0)])
             assert committed == {TopicPartition(kafka.news, 0): 1}
             second.start_at(committed)
             second.commit([outgoing(kafka, 1)])
@@ -227,10 +227,10 @@ def test_offsets_are_renewed_before_brokers_forget_them(
         transactions.commit([outgoing(kafka, 0)])
         forget_offset(apache_kafka, kafka)
         transactions.renew()
-        assert transactions._consumer.committed([tp]) == {}
+        assert transactions._offsets.committed([tp]) == {}
         monkeypatch.setattr("transforms.kafka.transactions.RENEW_AFTER", -1.0)
         transactions.renew()
-        assert transactions._consumer.committed([tp]) == {tp: 1}
+        assert transactions._offsets.committed([tp]) == {tp: 1}
         transactions.commit([outgoing(kafka, 1)])
 
 
@@ -251,7 +251,7 @@ def test_a_quiet_reader_renews_its_offsets(
             if commit := reader.commit(batch.position):
                 commit()
             reader.resume(batch.position)
-            stands = source.consumer().committed([tp])
+            stands = session_of(source.subscription)._offsets.committed([tp])
             assert stands == {tp: 0 if exactly_once else 3}
             forget_offset(apache_kafka, kafka)
 
@@ -288,7 +288,7 @@ def test_what_an_earlier_run_has_committed_is_no_commit_of_ours(kafka: Topics) -
         earlier.commit([outgoing(kafka, 0), outgoing(kafka, 1)])
     with shard(kafka) as again:
         again.move_to({tp: 0})
-        assert again._consumer.committed([tp]) == {tp: 0}
+        assert again._offsets.committed([tp]) == {tp: 0}
         # The commit fails before it has begun, so these two are not written yet.
         assert again._producer is not None
         again._producer.close()

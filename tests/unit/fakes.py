@@ -13,6 +13,7 @@ from models.bundle import Bundle
 from models.onnx import ModelError
 from transforms.reading import Batch, Reader, Source
 from transforms.records import KafkaPosition, Message
+from transforms.tally import Backlog
 
 
 class FakeModel:
@@ -99,7 +100,8 @@ class MemoryReader(Reader):
         self._next += len(taken)
         if not taken:
             self._world.on_empty()
-        return Batch(taken, self._next, 1_700_000_000.0, len(self._messages) - self._next)
+        left = Backlog(len(self._messages) - self._next, None)
+        return Batch(taken, self._next, 1_700_000_000.0, left)
 
     def at_end(self) -> bool:
         return self._ends and self._next == len(self._messages)

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from kafka import TopicPartition
 
-#: Looks that a partition has not read up to, at most: every other one is forgotten, then.
-MOST_PENDING = 64
+#: Who is far behind needs not remember each look: one in this part of the time that it is behind.
+PART = 1 / 16
 _NEVER = float("-inf")
 
 
@@ -43,9 +43,11 @@ class _Partition:
         # Of a log that was cut, no more than what is left will come.
         if self.pending and self.pending[-1][1] > end:
             self.pending = deque((then, min(before, end)) for then, before in self.pending)
+        if len(self.pending) > 1:
+            (first, _), (last_but_one, _) = self.pending[0], self.pending[-2]
+            if asked - last_but_one < PART * (asked - first):
+                self.pending.pop()
         self.pending.append((asked, end))
-        if len(self.pending) > MOST_PENDING:
-            self.pending = deque(reversed(list(self.pending)[::-2]))  # the newest stays
 
     def read_to(self, position: int) -> float:
         while self.pending and self.pending[0][1] <= position:

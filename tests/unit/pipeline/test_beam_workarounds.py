@@ -13,7 +13,8 @@ from apache_beam.metrics import monitoring_infos
 from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.runners.worker import sdk_worker
 
-from pipeline.beam_workarounds import hush_worker, merge_metrics_at_once
+from pipeline import beam_workarounds
+from pipeline.beam_workarounds import hush_worker, merge_metrics_now_and_then
 from tests.unit.fakes import world
 from tests.unit.running import local_pipeline
 from transforms.reading import ReadUnbounded, drain, undrain
@@ -59,10 +60,22 @@ def test_the_metrics_of_ended_bundles_are_not_kept() -> None:
     gc.collect()
     # Beam as it is: if this fails, it was mended there, and our help can go.
     assert _kept_after_bundles() >= BUNDLES
-    merge_metrics_at_once()
+    merge_metrics_now_and_then()
     gc.collect()
     before = _unfinished_metrics()
     assert _kept_after_bundles() - before <= 1
+
+
+@pytest.mark.usefixtures("restored")
+def test_metrics_are_added_up_when_there_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beam_workarounds, "MANY_METRICS", 4)
+    merge_metrics_now_and_then()
+    merge = fn_runner.consolidate_monitoring_infos
+    one = monitoring_infos.int64_user_counter("newsbeam", "read", 2)
+    few = merge(iter([one, one]))
+    assert len(few) == 2
+    [added_up] = merge([*few, one, one])
+    assert monitoring_infos.extract_counter_value(added_up) == 8
 
 
 def test_beam_s_worker_prints_nothing(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -68,13 +69,24 @@ def test_kafka_to_kafka() -> None:
     ends = connect(options(IN + ",in2?group=g&start=earliest", shards=3))
     source = ends.kafka_source
     assert source is not None
-    assert (source.topics, source.group, source.start) == (("in", "in2"), "g", "earliest")
+    read = source.subscription
+    assert (read.topics, read.group, read.start) == (("in", "in2"), "g", "earliest")
     assert len(source.shards()) == 3
     assert ends.topic is not None
     assert ends.dead_letter_topic is not None
     assert (ends.topic.name, ends.dead_letter_topic.name) == ("out", "out-dead-letters")
     assert not ends.bounded
     assert ends.format == "json"
+
+
+def test_one_shard_where_one_process_reads_all_and_more_elsewhere() -> None:
+    def shards(**how: bool) -> int:
+        source = connect(options(), **how).kafka_source
+        assert source is not None
+        return len(source.shards())
+
+    assert shards() == 1
+    assert shards(in_one_process=False) == 2 * (os.cpu_count() or 1)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +106,7 @@ def test_exactly_once_where_it_can_be(given: dict[str, Any], delivery: str) -> N
     assert ends.delivery == delivery
     assert ends.why
     if ends.kafka_source:
-        assert ends.kafka_source.exactly_once == (delivery == "exactly_once")
+        assert ends.kafka_source.subscription.exactly_once == (delivery == "exactly_once")
 
 
 @pytest.mark.parametrize(
@@ -195,7 +207,7 @@ def test_one_properties_file_for_one_endpoint(tmp_path: Path) -> None:
     )
     assert ends.kafka_source is not None
     assert ends.topic is not None
-    assert ends.kafka_source.settings.for_client("consumer")["client_id"] == "all"
+    assert ends.kafka_source.subscription.settings.for_client("consumer")["client_id"] == "all"
     assert ends.topic.settings.for_client("producer")["client_id"] == "sink"
 
 

@@ -130,5 +130,8 @@ def test_stop_at_end_notes_where_topics_end(
     producer.flush()
     producer.close()
     ends = checked(uri(embedded_broker, topic), "-", stop_at_end=True)
-    assert ends.kafka_source.end == {TopicPartition(topic, 0): 0, TopicPartition(topic, 1): 3}
-    assert checked(uri(embedded_broker, topic), "-").kafka_source.end is None
+    assert ends.kafka_source.subscription.end == {
+        TopicPartition(topic, 0): 0,
+        TopicPartition(topic, 1): 3,
+    }
+    assert checked(uri(embedded_broker, topic), "-").kafka_source.subscription.end is None

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from pipeline import status
 from pipeline.status import RateMeter, Status, View
-from transforms.tally import Counts, Tally
+from transforms.tally import Backlog, Counts, Tally
 
 
 class Clock:
@@ -28,7 +28,7 @@ COUNTS = Counts(
     read=1300,
     categories={"World": 200, "Sports": 1000},
     dead_letters={"ParseNews": 3},
-    lag={"0": 40, "1": 2},
+    backlog=Backlog(42, None),
 )
 
 
@@ -80,8 +80,31 @@ def test_plain_line_before_anything_came() -> None:
 def test_summary_has_the_average() -> None:
     assert status.format_summary(View(COUNTS, 10, 0)) == (
         "1,203 records in 0:00:10 (120.3/s): 1,200 categorized (Sports 1,000, World 200), "
-        "3 dead letters (ParseNews 3)"
+        "3 dead letters (ParseNews 3); lag 42"
     )
+
+
+def test_summary_of_what_is_done_says_nothing_of_what_waits() -> None:
+    done = Counts(categories={"World": 2}, backlog=Backlog(0, None))
+    assert status.format_summary(View(done, 1, 0)).endswith("(World 2), 0 dead letters")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.4, "lag 3"),
+        (45.9, "lag 3, 45 s behind"),
+        (119, "lag 3, 119 s behind"),
+        (12.5 * 60, "lag 3, 12 min behind"),
+        (119 * 60, "lag 3, 119 min behind"),
+        (3 * 3600, "lag 3, 3 h behind"),
+        (2 * 86_400, "lag 3, 2 d behind"),
+        (-3600, "lag 3"),  # by a clock that is ahead
+    ],
+)
+def test_how_far_behind_in_time(monkeypatch: pytest.MonkeyPatch, seconds: float, text: str) -> None:
+    monkeypatch.setattr("transforms.tally.time.time", lambda: 1_000_000.0)
+    assert status.format_backlog(Backlog(3, 1_000_000.0 - seconds)) == text
 
 
 def test_terminal_line_says_the_same() -> None:
@@ -99,13 +122,13 @@ def test_log_lines_where_there_is_no_terminal(caplog: pytest.LogCaptureFixture) 
         for _ in range(20):
             tally.categorized("Sports")
         tally.dead_letter("ParseNews")
-        tally.lag("0", 7)
+        tally.follow("news", lambda: Backlog(7, None))
         clock.seconds += 2
         shown.show()
         clock.seconds += 2
     assert caplog.messages == [
         "10.5 records/s | 21 done | lag 7 | Sports 20 | 1 dead letter (ParseNews 1) | 0:00:02",
-        "21 records in 0:00:04 (5.2/s): 20 categorized (Sports 20), 1 dead letter (ParseNews 1)",
+        "21 records in 0:00:04 (5.2/s): 20 categorized (Sports 20), 1 dead letter (ParseNews 1); lag 7",
     ]
 
 

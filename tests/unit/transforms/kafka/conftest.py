@@ -7,11 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from pipeline.demo.broker import EmbeddedBroker
-from transforms.kafka.consumers import close_consumers
 from transforms.kafka.producers import close_producers
-from transforms.kafka.read import forget_readers
+from transforms.kafka.session import close_sessions
 from transforms.kafka.settings import KafkaSettings
-from transforms.kafka.transactions import close_transactions
 
 
 @pytest.fixture(autouse=True)
@@ -22,13 +20,21 @@ def _closed_clients() -> Iterator[None]:
 
 def close_clients() -> None:
     """What a process that ends does."""
-    close_transactions()
+    close_sessions()
     close_producers()
-    close_consumers()
-    forget_readers()
 
 
 @pytest.fixture
 def settings(embedded_broker: EmbeddedBroker) -> KafkaSettings:
     """How to reach the embedded broker."""
     return KafkaSettings.of(embedded_broker.bootstrap_servers, environment={})
+
+
+def fill(settings: KafkaSettings, topic: str, counts: dict[int, int]) -> None:
+    """Produces `<partition>:<offset>` values into each partition."""
+    producer = settings.producer(acks="all")
+    for partition, count in counts.items():
+        for i in range(count):
+            producer.send(topic, b"%d:%d" % (partition, i), partition=partition)
+    producer.flush()
+    producer.close()

@@ -12,10 +12,10 @@ from apache_beam.testing.util import assert_that, equal_to
 from kafka import TopicPartition
 
 from tests.unit.running import local_pipeline
-from tests.unit.transforms.kafka.conftest import close_clients
-from tests.unit.transforms.kafka.test_consumers import fill
+from tests.unit.transforms.kafka.conftest import close_clients, fill
 from transforms.errors import ConfigurationError
 from transforms.kafka.read import KafkaSource, ReadFromKafka
+from transforms.kafka.session import session_of
 from transforms.kafka.settings import KafkaSettings
 from transforms.records import Message
 
@@ -40,9 +40,10 @@ def test_a_source_can_be_shipped_and_stopped() -> None:
     end = {TopicPartition("a", 0): 7}
     source = KafkaSource(HERE, ["a"], "g", start="earliest", shards=2)
     stopped = pickler.loads(pickler.dumps(source.ending_at(end)))
-    assert stopped.end == end
-    assert source.end is None
-    assert (stopped.topics, stopped.group, stopped.start) == (("a",), "g", "earliest")
+    assert stopped.subscription.end == end
+    assert source.subscription.end is None
+    read = stopped.subscription
+    assert (read.topics, read.group, read.start) == (("a",), "g", "earliest")
 
 
 @pytest.mark.parametrize(
@@ -53,6 +54,9 @@ def test_a_source_can_be_shipped_and_stopped() -> None:
         ({"isolation_level": "dirty"}, "dirty"),
         ({"on_offset_out_of_range": "ignore"}, "ignore"),
         ({"exactly_once": True, "isolation_level": "read_uncommitted"}, "read_committed"),
+        ({"max_delay": -1.0}, "max_delay=-1"),
+        ({"max_delay": float("inf")}, "max_delay=inf"),
+        ({"max_delay": float("nan")}, "max_delay=nan"),
     ],
 )
 def test_settings_that_cannot_work(settings: dict[str, Any], named: str) -> None:
@@ -60,12 +64,18 @@ def test_settings_that_cannot_work(settings: dict[str, Any], named: str) -> None
         KafkaSource(HERE, ["a"], **settings)
 
 
+def test_who_delivers_is_said_of_a_copy() -> None:
+    source = KafkaSource(HERE, ["a"])
+    assert source.delivering(exactly_once=True).subscription.exactly_once
+    assert not source.subscription.exactly_once
+
+
 # ---- in a pipeline ---------------------------------------------------------------------------------
 
 
 def read(source: KafkaSource, ends: dict[int, int], expected: list[Any]) -> None:
     """Reads to the given ends in a pipeline of its own, as a new process would."""
-    [topic] = source.topics
+    [topic] = source.subscription.topics
     source = source.ending_at({TopicPartition(topic, p): end for p, end in ends.items()})
     with local_pipeline() as p:
         values = p | ReadFromKafka(source) | beam.Map(lambda message: message.value)
@@ -104,7 +114,7 @@ def test_where_to_begin(
     producer.close()
     tp = TopicPartition(topic, 0)
     source = KafkaSource(settings, [topic], group, start=start, shards=1)
-    source.consumer().commit({tp: 4})
+    session_of(source.subscription)._offsets.commit({tp: 4})
     close_clients()
     read(source, {0: 6}, values(0, *expected))
 
