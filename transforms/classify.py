@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 from apache_beam.transforms.window import TimestampedValue
+from apache_beam.utils.timestamp import Timestamp
 
 from models.bundle import Bundle
 from models.onnx import ModelError, OnnxModel
 from models.scores import ScoreSettings, labels_above, score_windows
 from transforms.dead_letters import Step
+from transforms.errors import ConfigurationError
 from transforms.event_time import event_timestamp
 from transforms.pace import PACE
 from transforms.records import (
@@ -29,6 +31,8 @@ from transforms.tally import TALLY
 #: Rows per call of the model handler: enough to keep all cores busy until the last rows, few enough
 #: for the first results to come soon.
 BATCH_SIZE = 64
+#: The timestamps that items may have: that of their record (or element), or when they were published.
+TIMESTAMPS = ("record", "published")
 
 
 class OnnxTextClassifier(ModelHandler[TokenizedNews, PredictionResult, OnnxModel]):
@@ -108,11 +112,20 @@ class Categorize(Step):
 
     Args:
         settings: The threshold, and whether several labels may hold.
+        timestamp: What the timestamp of an item is from here on: one of `TIMESTAMPS`.
+
+    Raises:
+        ConfigurationError: `timestamp` is none of its choices.
     """
 
-    def __init__(self, settings: ScoreSettings | None = None) -> None:
+    def __init__(self, settings: ScoreSettings | None = None, timestamp: str = "record") -> None:
         super().__init__()
+        if timestamp not in TIMESTAMPS:
+            raise ConfigurationError(
+                f"timestamp={timestamp!r} is unknown: give {' or '.join(TIMESTAMPS)}"
+            )
         self._settings = settings or ScoreSettings()
+        self._published = timestamp == "published"
 
     def message_of(self, record: Any) -> Message:
         return record.example.news.message
@@ -144,4 +157,7 @@ class Categorize(Step):
         outcome: Any
         for outcome in super().process(element):
             # RunInference gives all outputs of a batch the timestamp of one: stamp each again.
-            yield TimestampedValue(outcome, event_timestamp(outcome.message))
+            if self._published and isinstance(outcome, CategorizedItem):
+                yield TimestampedValue(outcome, Timestamp.of(outcome.event_time))
+            else:
+                yield TimestampedValue(outcome, event_timestamp(outcome.message))

@@ -55,6 +55,10 @@ class ClassifyNews(beam.PTransform):
         threshold: The score from which on a label is among an item's `labels`.
         multi_label: Whether several labels may hold; None goes by the model.
         temperature: What logits are divided by; None is what the model's config.json says, or 1.
+        timestamp: The timestamp of the outcomes, which decides about their windows: that of the
+            `record` (or, where it has none, of the element), or when an item was `published`. In
+            windows by the latter, an item is late if it came to its topic longer than `max_delay`
+            of the source after that. Dead letters always have that of the record.
 
     Raises:
         ConfigurationError: A setting is none of its choices.
@@ -76,6 +80,7 @@ class ClassifyNews(beam.PTransform):
         threshold: float = 0.5,
         multi_label: bool | None = None,
         temperature: float | None = None,
+        timestamp: str = "record",
     ) -> None:
         super().__init__()
         self._bundle = Bundle.load(model)
@@ -87,7 +92,7 @@ class ClassifyNews(beam.PTransform):
         self._parse = ParseNews(format, text_fields, id_field, time_field, text_clean_up)
         self._tokenize = TokenizeNews(model, max_length, long_text)
         self._classifier = OnnxTextClassifier(model, settings)
-        self._categorize = Categorize(settings.of(self._bundle))
+        self._categorize = Categorize(settings.of(self._bundle), timestamp)
 
     def labels(self) -> tuple[str, ...]:
         """The categories that the model knows (`getClasses` in Spark NLP)."""

@@ -1,10 +1,12 @@
-"""The Beam timestamp of a message: the time its record carries."""
+"""The Beam timestamp of a message: the time its record carries, or that its element had."""
 
 from __future__ import annotations
 
 import time
+from typing import Any
 
-from apache_beam.utils.timestamp import Timestamp
+import msgspec
+from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
 
 from transforms.records import Message
 
@@ -14,7 +16,24 @@ _LATEST = 253_402_300_799_999
 
 
 def event_timestamp(message: Message) -> Timestamp:
-    """The message's own time, or else the time now."""
-    if message.timestamp is None or not 0 <= message.timestamp <= _LATEST:
-        return Timestamp.of(time.time())
-    return Timestamp(micros=message.timestamp * 1000)
+    """The message's own time, or else that of its element, or else the time now."""
+    if _has_time(message):
+        assert message.timestamp is not None
+        return Timestamp(micros=message.timestamp * 1000)
+    if message.element_timestamp is not None:
+        return Timestamp(micros=message.element_timestamp)
+    return Timestamp.of(time.time())
+
+
+def of_element(message: Message, timestamp: Any) -> Message:
+    """The message as an element of a pipeline: where it has no time of its own, the element's counts.
+
+    Elements that nobody has given a timestamp have Beam's least; outside of a pipeline there is none.
+    """
+    if _has_time(message) or not isinstance(timestamp, Timestamp) or timestamp <= MIN_TIMESTAMP:
+        return message
+    return msgspec.structs.replace(message, element_timestamp=timestamp.micros)
+
+
+def _has_time(message: Message) -> bool:
+    return message.timestamp is not None and 0 <= message.timestamp <= _LATEST

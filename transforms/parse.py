@@ -7,14 +7,16 @@ import datetime
 import io
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
+import apache_beam as beam
 import msgspec
 
 from transforms.dead_letters import Step
 from transforms.errors import ConfigurationError
-from transforms.records import Message, NewsItem, now
+from transforms.event_time import event_timestamp, of_element
+from transforms.records import DeadLetter, Message, NewsItem
 
 Format = Literal["json", "text", "csv"]
 FORMATS: tuple[str, ...] = ("json", "text", "csv")
@@ -54,6 +56,11 @@ CLEAN_UPS: dict[str, Callable[[str], str]] = {
     "shrink": _shrink,
     "shrink_full": _shrink_full,
 }
+
+
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+#: The times that Python knows, in microseconds since the epoch.
+_EARLIEST, _LATEST = -62_135_596_800_000_000, 253_402_300_799_999_999
 
 
 class NotNews(ValueError):
@@ -108,6 +115,11 @@ class ParseNews(Step):
         self._id_field = id_field
         self._time_field = time_field
         self._text_clean_up = text_clean_up
+
+    def process(self, element: Any, timestamp: Any = beam.DoFn.TimestampParam) -> Iterator[Any]:
+        if not isinstance(element, DeadLetter):
+            element = of_element(as_message(element), timestamp)
+        yield from super().process(element)
 
     def message_of(self, record: Any) -> Message:
         return as_message(record)
@@ -190,12 +202,9 @@ class ParseNews(Step):
                 return moment.astimezone(datetime.UTC)
             except (ValueError, OverflowError):
                 pass  # A time that can't be read costs the item its time, not its category.
-        if message.timestamp is not None:
-            try:
-                return datetime.datetime.fromtimestamp(message.timestamp / 1000, datetime.UTC)
-            except (ValueError, OverflowError, OSError):
-                pass
-        return now()
+        # Python has no times before the year 1, nor after 9999.
+        micros = min(max(event_timestamp(message).micros, _EARLIEST), _LATEST)
+        return _EPOCH + datetime.timedelta(microseconds=micros)
 
 
 def as_message(element: Any) -> Message:

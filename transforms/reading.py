@@ -29,6 +29,7 @@ from apache_beam.utils.timestamp import MAX_TIMESTAMP, Duration, Timestamp
 
 from transforms.coders import StructCoder
 from transforms.event_time import event_timestamp
+from transforms.grouping import warn_of_groupings
 from transforms.pace import PACE
 from transforms.records import Message
 from transforms.tally import TALLY, Backlog
@@ -311,19 +312,32 @@ def _nothing() -> None:
     """What is to be done when a bundle that committed nothing is durable."""
 
 
+def _each(begin: bytes, shards: Sequence[str]) -> Sequence[str]:
+    return shards
+
+
 class ReadUnbounded(beam.PTransform):
     """Reads messages from a source, all shards in parallel."""
 
     def __init__(self, source: Source) -> None:
         super().__init__()
         self._source = source
+        self._pipeline: beam.Pipeline | None = None
+
+    def to_runner_api_parameter(self, context: Any) -> Any:
+        # By now the whole pipeline is known.
+        if self._pipeline is not None:
+            warn_of_groupings(self._pipeline)
+        return super().to_runner_api_parameter(context)
 
     def expand(self, root: beam.pvalue.PBegin) -> beam.PCollection[Message]:
+        self._pipeline = root.pipeline
         alone = type(root.pipeline.runner).__name__ in IN_ONE_PROCESS
         read = ReadShard(self._source, uuid.uuid4().hex if alone else None)
         return (
             root
-            | "Shards" >> beam.Create(self._source.shards(), reshuffle=False)
+            | "Begin" >> beam.Impulse()
+            | "Shards" >> beam.FlatMap(_each, self._source.shards()).with_output_types(str)
             | "Spread shards" >> beam.Reshuffle()
             | "Read shard" >> beam.ParDo(read).with_output_types(Message)
         )

@@ -65,6 +65,8 @@ class Message(Record, frozen=True):
             `source.offset`; less where offsets are missing from the log (compaction, transaction
             markers). A sink that commits offsets uses it to see a hole.
         columns: The column names of a CSV row.
+        element_timestamp: The timestamp of the element that it was in a pipeline, in microseconds
+            since the epoch; None where it has a time of its own, or the element had none.
     """
 
     value: bytes | None
@@ -74,6 +76,7 @@ class Message(Record, frozen=True):
     source: SourcePosition | None = None
     follows: int | None = None
     columns: tuple[str, ...] | None = None
+    element_timestamp: int | None = None
 
     @property
     def attempt(self) -> int:

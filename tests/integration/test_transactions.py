@@ -240,7 +240,7 @@ def test_a_quiet_reader_renews_its_offsets(
 ) -> None:
     for module in ("transactions", "shard_reader"):
         monkeypatch.setattr(f"transforms.kafka.{module}.RENEW_AFTER", -1.0)
-    monkeypatch.setattr("transforms.kafka.shard_reader.DISCOVERY_INTERVAL", 0.0)
+    monkeypatch.setattr("transforms.kafka.shard_reader.RENEW_EVERY", 0.0)
     kafka.produce(short(3), partition=0)
     tp = TopicPartition(kafka.news, 0)
     settings = KafkaSettings.of(kafka.servers)
@@ -298,7 +298,7 @@ def test_what_an_earlier_run_has_committed_is_no_commit_of_ours(kafka: Topics) -
 
 def read_to(source: KafkaSource, end: int) -> list[bytes | None]:
     """What is read of partition 0 before an offset, and handed over, by a process of its own."""
-    source = source.ending_at({TopicPartition(source.topics[0], 0): end})
+    source = source.ending_at({TopicPartition(source.subscription.topics[0], 0): end})
     read: list[bytes | None] = []
     with reading(source) as reader:
         while not reader.at_end():

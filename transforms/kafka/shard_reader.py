@@ -75,6 +75,7 @@ class ShardReader(Reader):
     def resume(self, position: Offsets | None) -> None:
         if position is not None and position == self._handed_out:
             self._look()
+            self._renew()
             return
         if self._transactions is not None:
             # Before the committed offsets are read: afterwards nobody else can commit.
@@ -152,6 +153,9 @@ class ShardReader(Reader):
         ends = {tp: look.ends[tp] for tp in ours}
         self._arrivals.look(Look(look.asked, ends))
         self._ends = self._ends | {tp: end for tp, end in ends.items() if end is not None}
+
+    def _renew(self) -> None:
+        """Has offsets committed again that were committed long ago, now and then."""
         if self._transactions is not None and time.monotonic() >= self._next_renewal:
             self._next_renewal = time.monotonic() + RENEW_EVERY
             self._transactions.renew()

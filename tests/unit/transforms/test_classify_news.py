@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import apache_beam as beam
 import pytest
 from apache_beam.testing.util import BeamAssertException, assert_that, equal_to
+from apache_beam.transforms.window import FixedWindows, Sessions, TimestampedValue
 
 from models.bundle import DEFAULT_BUNDLE, Bundle, BundleError
 from pipeline.demo.poison import POISON
@@ -152,3 +154,54 @@ def test_a_setting_that_cannot_work_is_an_error_at_once(
 def test_a_model_that_cannot_work_is_an_error_at_once(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="nowhere"):
         ClassifyNews(tmp_path / "nowhere")
+
+
+# ---- windows ---------------------------------------------------------------------------------------
+
+
+class _Where(beam.DoFn):
+    """The window of each outcome: when it begins, and what kind of outcome it is."""
+
+    def process(self, element: Outcome, window: Any = beam.DoFn.WindowParam) -> Iterator[Any]:
+        yield type(element).__name__, float(window.start)
+
+
+DAY = 86_400
+TITLE = {"title": "Stocks rally"}
+
+
+@pytest.mark.parametrize("windows", [FixedWindows(DAY), Sessions(DAY // 2)])
+def test_elements_made_in_memory_stay_in_their_windows(windows: Any) -> None:
+    elements = [
+        TimestampedValue(TITLE, 0),
+        TimestampedValue(TITLE, 10 * DAY),
+        TimestampedValue({"id": "no text"}, 20 * DAY),
+    ]
+    with local_pipeline() as p:
+        result = p | beam.Create(elements) | beam.WindowInto(windows) | ClassifyNews()
+        categorized = result.categorized | "Items" >> beam.ParDo(_Where())
+        letters = result.dead_letters | "Letters" >> beam.ParDo(_Where())
+        assert_that(categorized, equal_to([("CategorizedItem", 0), ("CategorizedItem", 10 * DAY)]))
+        assert_that(letters, equal_to([("DeadLetter", 20 * DAY)]), label="letters")
+
+
+PUBLISHED = {"title": "Stocks rally", "published": "1970-01-06T10:00:00+02:00"}
+
+
+@pytest.mark.parametrize(("timestamp", "start"), [("record", 9 * DAY), ("published", 5 * DAY)])
+def test_windows_of_outcomes_are_by_record_or_by_publication(timestamp: str, start: int) -> None:
+    message = Message(json.dumps(PUBLISHED).encode(), timestamp=(9 * DAY + 5) * 1000)
+    broken = Message(b"{", timestamp=(9 * DAY + 5) * 1000)
+    with local_pipeline() as p:
+        result = p | beam.Create([message, broken]) | ClassifyNews(timestamp=timestamp)
+        windows = FixedWindows(DAY)
+        items = result.categorized | "Window items" >> beam.WindowInto(windows)
+        letters = result.dead_letters | "Window letters" >> beam.WindowInto(windows)
+        assert_that(items | "Items" >> beam.ParDo(_Where()), equal_to([("CategorizedItem", start)]))
+        found = letters | "Letters" >> beam.ParDo(_Where())
+        assert_that(found, equal_to([("DeadLetter", 9 * DAY)]), label="letters")
+
+
+def test_a_timestamp_that_there_is_not() -> None:
+    with pytest.raises(ConfigurationError, match="timestamp='read' is unknown: give record or"):
+        ClassifyNews(timestamp="read")

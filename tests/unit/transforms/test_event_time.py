@@ -10,7 +10,7 @@ from apache_beam.utils.timestamp import MAX_TIMESTAMP, MIN_TIMESTAMP, Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.event_time import event_timestamp
+from transforms.event_time import event_timestamp, of_element
 from transforms.records import Message
 
 
@@ -34,3 +34,14 @@ def test_whatever_a_producer_sent_beam_can_encode(timestamp: int) -> None:
     coder = TimestampCoder()
     # Beam encodes milliseconds.
     assert 0 <= found.micros - coder.decode(coder.encode(found)).micros < 1000
+
+
+def test_an_element_s_time_counts_where_the_message_has_none() -> None:
+    element = of_element(Message(b""), Timestamp(12))
+    assert event_timestamp(element) == Timestamp(12)
+    for unusable in (-1, 2**62):
+        assert event_timestamp(of_element(Message(b"", timestamp=unusable), Timestamp(12))) == 12
+    own = Message(b"", timestamp=5000)
+    assert of_element(own, Timestamp(12)) == own
+    # What Beam gives to elements that nobody has given a time.
+    assert of_element(Message(b""), MIN_TIMESTAMP) == Message(b"")
