@@ -13,7 +13,10 @@ TORCH_TESTS := tests/unit/training tests/unit/models/export
 CONFIG ?= training/config.toml
 TRAINED ?= build/training
 
-.PHONY: help setup demo test test-most test-torch lint format train bench chaos soak clean
+# Need minutes for Flink's job server, and have a target of their own.
+FLINK_TESTS := tests/flink
+
+.PHONY: help setup demo test test-most test-torch test-flink lint format train bench chaos soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z_-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -41,13 +44,17 @@ test: lint ## Run linters, type checks and all tests
 
 # A file's tests stay together and share its servers; the long ones, of integration, come first.
 test-most: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TORCH_TESTS:%=--ignore=%)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TORCH_TESTS:%=--ignore=%) \
+		--ignore=$(FLINK_TESTS)
 
 # Says all at its end, between the lines of the others.
 test-torch: $(TORCH_READY)
 	mkdir -p build
 	$(TORCH_BIN)/python -m pytest $(TORCH_TESTS) > build/test-torch.log 2>&1; \
 	code=$$?; cat build/test-torch.log; exit $$code
+
+test-flink: $(READY) ## Run the tests on Apache Flink (needs Java and Maven)
+	$(BIN)/python -m pytest $(FLINK_TESTS)
 
 lint: $(READY) ## Check style and types
 	$(BIN)/ruff check
@@ -64,6 +71,7 @@ train: $(TORCH_READY) ## Make the default bundles from AG News in hours (CONFIG=
 bench: $(READY) ## Measure throughput and latency (needs the AG News data beside it)
 	$(BIN)/python -m benchmarks.throughput
 	$(BIN)/python -m benchmarks.latency
+	$(BIN)/python -m benchmarks.partitions
 
 chaos: $(READY) ## Kill, pause and refuse at random on real Kafka, then count (needs Java, Maven, Go)
 	$(BIN)/python -m tests.chaos $(ARGS)

@@ -87,11 +87,11 @@ def test_partitions_that_are_added(
 ) -> None:
     seconds: list[float] = []
     with counting(source(kafka, max_delay=5.0), runner, size=1.0) as windows:
-        for i in range(4):
-            seconds += produce(kafka, i, [time.time()] * 10)
-        apache_kafka.add_partitions(kafka.news, 7)
-        for i in range(21):
-            seconds += produce(kafka, i % 7, [time.time()])
+        for partition in range(4):
+            seconds += produce(kafka, partition, [time.time()] * 10)
+        apache_kafka.add_partitions(kafka.news, 6)
+        for partition in (5, 4, 0):
+            seconds += produce(kafka, partition, [time.time()] * 10)
         # Nothing more comes, and still each window fires.
         windows.wait_for(in_windows(seconds, 1.0))
     assert windows.fired() == in_windows(seconds, 1.0)

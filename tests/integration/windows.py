@@ -10,6 +10,7 @@ import contextlib
 import datetime
 import itertools
 import json
+import logging
 import threading
 import time
 from collections import Counter
@@ -32,6 +33,9 @@ from transforms.kafka.read import KafkaSource, ReadFromKafka
 from transforms.kafka.session import close_sessions
 from transforms.kafka.settings import KafkaSettings
 from transforms.reading import drain, undrain
+
+# It stops its servers, and says so, when there is nothing left to say it to.
+logging.getLogger("apache_beam.utils.subprocess_server").setLevel(logging.ERROR)
 
 #: Windows that have fired, by the number of their pipeline: local workers run in this process.
 _fired: dict[int, list[tuple[float, int]]] = {}

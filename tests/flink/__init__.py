@@ -1,0 +1,1 @@
+"""What newsbeam does on Apache Flink: `make test-flink`."""

@@ -1,0 +1,40 @@
+"""A Flink of one process: Beam's job server, with workers in the process of the test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.integration.harness import Topics, make_topics
+from tests.servers.apache_kafka import KafkaCluster
+from tests.servers.cache import Unavailable
+from tests.servers.flink import flink_job_server
+
+
+@pytest.fixture(scope="session")
+def flink() -> tuple[str, ...]:
+    """Beam's arguments for a Flink that lives as long as the pipeline."""
+    try:
+        jar = flink_job_server()
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+    return (
+        "--runner=FlinkRunner",
+        "--flink_master=[local]",
+        f"--flink_job_server_jar={jar}",
+        "--environment_type=LOOPBACK",
+        "--parallelism=2",
+        "--checkpointing_interval=1000",
+        # Otherwise a checkpoint may never get in between two bundles.
+        "--finish_bundle_before_checkpointing",
+        "--max_bundle_time_mills=50",
+        # A job has an end then.
+        "--shutdown_sources_after_idle_ms=1000",
+    )
+
+
+@pytest.fixture
+def kafka(apache_kafka: KafkaCluster, unique: Callable[[str], str]) -> Topics:
+    """Source, sink and dead letters on Apache Kafka."""
+    return make_topics(apache_kafka.create_topic, apache_kafka.bootstrap_servers, unique)
