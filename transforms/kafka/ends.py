@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from kafka import TopicPartition
 from kafka.errors import KafkaError, KafkaTimeoutError
@@ -87,6 +87,7 @@ class EndsWatch:
         self._missing = missing
         self._lock = threading.Lock()
         self._look: Look | None = None
+        self._known: dict[TopicPartition, int] = {}
         self._failure: PipelineFailure | None = None
         self._closed = threading.Event()
 
@@ -104,6 +105,10 @@ class EndsWatch:
             raise self._failure
         return self._look
 
+    def known(self) -> Mapping[TopicPartition, int]:
+        """The last end that is known of each partition; nothing before the first look."""
+        return self._known
+
     def _ask(self) -> Look:
         try:
             look = self._offsets.look(self._topics)
@@ -111,6 +116,8 @@ class EndsWatch:
             self._missing.look(e)
             raise
         self._missing.found(self._topics)
+        ends = {tp: end for tp, end in look.ends.items() if end is not None}
+        self._known = self._known | ends
         return look
 
     def _watch(self) -> None:

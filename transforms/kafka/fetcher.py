@@ -102,6 +102,7 @@ class Fetcher:
         self._paused: set[TopicPartition] = set()
         self._failure: PipelineFailure | None = None
         self._closed = threading.Event()
+        self._consumer: KafkaConsumer | None = None
         self._thread = threading.Thread(target=self._run, name="newsbeam-fetch", daemon=True)
 
     # ---- for readers ------------------------------------------------------------------------------
@@ -161,20 +162,26 @@ class Fetcher:
         self._closed.set()
         with self._changed:
             self._changed.notify_all()
+            consumer = self._consumer
+        if consumer is not None:
+            # The thread may wait for records: that ends it.
+            close_consumer(consumer)
+            self._thread.join(POLL_WAIT)
 
     # ---- the thread -------------------------------------------------------------------------------
 
     def _run(self) -> None:
         try:
             consumer = persistently(self._connect, "starting to read")
+            with self._changed:
+                self._consumer = consumer
             try:
                 self._fetch_until_closed(consumer)
             finally:
                 close_consumer(consumer)
-        except PipelineFailure as e:
-            self._fail(e)
         except Exception as e:
-            self._fail(KafkaFailure(f"reading: {e}"))
+            if not self._closed.is_set():
+                self._fail(e if isinstance(e, PipelineFailure) else KafkaFailure(f"reading: {e}"))
 
     def _fail(self, failure: PipelineFailure) -> None:
         with self._changed:

@@ -65,7 +65,6 @@ class ShardReader(Reader):
         self._commit_begun: Offsets | None = None
         self._commit_begun_at = 0.0
         self._looked: Look | None = None
-        self._ends: Positions = {}
         self._arrivals = Arrivals()
         self._times: dict[TopicPartition, float] = {}
         self._next_renewal = 0.0
@@ -150,9 +149,7 @@ class ShardReader(Reader):
         if new := [tp for tp in ours if tp not in self._next]:
             log.info("new partitions: %s", ", ".join(f"{tp.topic}-{tp.partition}" for tp in new))
             self._begin(persistently(lambda: self._unread(new), "looking for new partitions"))
-        ends = {tp: look.ends[tp] for tp in ours}
-        self._arrivals.look(Look(look.asked, ends))
-        self._ends = self._ends | {tp: end for tp, end in ends.items() if end is not None}
+        self._arrivals.look(Look(look.asked, {tp: look.ends[tp] for tp in ours}))
 
     def _renew(self) -> None:
         """Has offsets committed again that were committed long ago, now and then."""
@@ -175,14 +172,14 @@ class ShardReader(Reader):
                 self._next[tp] = record.offset + 1
             self._note_time(tp, records[-1])
         self._handed_out = to_offsets(self._next)
-        positions = self._fetcher.positions(self._next)
+        positions, ends = self._fetcher.positions(self._next), self._ends_watch.known()
         until = self._arrivals.until(lambda tp: positions.get(tp, -1))
         return Batch(
             messages,
             self._handed_out,
             watermark=None if until is None else until - self._subscription.max_delay,
             backlog=self.backlog(),
-            live=any(positions[tp] >= self._ends.get(tp, 0) for tp in positions),
+            live=any(positions[tp] >= ends.get(tp, 0) for tp in positions),
         )
 
     def _take(self, timeout: float, limit: int) -> dict[TopicPartition, list[Any]]:
@@ -208,10 +205,10 @@ class ShardReader(Reader):
 
     def backlog(self) -> Backlog | None:
         """What waits in the shard; None before its first look. May be asked by any thread."""
-        # Each of these is replaced or added to, but never loses anything.
-        following, ends, times = list(self._next), self._ends, self._times
         if self._looked is None:
             return None
+        # A copy: while it is asked, the reader may go on.
+        following, ends, times = list(self._next), self._ends_watch.known(), dict(self._times)
         positions = self._fetcher.positions(following)
         behind = {tp: n for tp in following if (n := ends.get(tp, 0) - positions[tp]) > 0}
         # That of the last record read, which is a little older than the next.

@@ -155,13 +155,18 @@ class FakeEnds:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._look = cluster.look()
+        self._known: dict[TopicPartition, int] = {}
+        self.look()
 
     def latest(self) -> Look:
         return self._look
 
+    def known(self) -> dict[TopicPartition, int]:
+        return self._known
+
     def look(self) -> None:
         self._look = self._cluster.look()
+        self._known |= {tp: end for tp, end in self._look.ends.items() if end is not None}
 
 
 def subscription(**settings: Any) -> Subscription:

@@ -36,18 +36,11 @@ class World:
         self.ends = FakeEnds(self.cluster)
         self._subscription = subscription(max_delay=MAX_DELAY, **asked)
         self.positions: list[Offsets | None] = [None]
-        self.known_ends: dict[TopicPartition, int] = {}
-
-    def note_ends(self) -> None:
-        """Takes note of the ends that the reader sees now."""
-        found = self.ends.latest().ends
-        self.known_ends |= {tp: end for tp, end in found.items() if end is not None}
 
     def begin(self, position: Offsets | None = None) -> None:
         """Begins to read as a new process does, a while later."""
         self.cluster.now += 1
         self.ends.look()
-        self.known_ends = {}
         offsets: Any = FakeOffsets(self.cluster)
         fetcher: Any = self.fetcher
         ends: Any = self.ends
@@ -57,11 +50,9 @@ class World:
 
     def resume(self, position: Offsets | None) -> None:
         self.reader.resume(position)
-        self.note_ends()
 
     def poll(self, limit: int = 100) -> Batch:
         batch = self.reader.poll(0.0, limit)
-        self.note_ends()
         self.positions.append(batch.position)
         return batch
 
@@ -182,7 +173,7 @@ def _assert_backlog(world: World, batch: Batch) -> None:
     """The ends that are known less the positions, of all partitions, read or not."""
     assert batch.backlog is not None
     positions = world.fetcher.positions(from_offsets(batch.position))
-    waiting = [world.known_ends.get(tp, 0) - at for tp, at in positions.items()]
+    waiting = [world.ends.known().get(tp, 0) - at for tp, at in positions.items()]
     assert batch.backlog.messages == sum(n for n in waiting if n > 0)
     assert batch.live == any(n <= 0 for n in waiting)
 
