@@ -22,6 +22,8 @@ from models.onnx import ModelError
 if TYPE_CHECKING:
     from transforms.classify_news import ClassifiedNews, ClassifyNews
     from transforms.errors import ConfigurationError
+    from transforms.kafka.read import KafkaSource, ReadFromKafka
+    from transforms.kafka.settings import KafkaSettings
     from transforms.records import CategorizedItem, DeadLetter, Message, NewsItem
 
 __all__ = [
@@ -32,10 +34,13 @@ __all__ = [
     "ClassifyNews",
     "ConfigurationError",
     "DeadLetter",
+    "KafkaSettings",
+    "KafkaSource",
     "Message",
     "ModelError",
     "NewsItem",
     "Prediction",
+    "ReadFromKafka",
     "TextClassifier",
     "load",
 ]
@@ -48,6 +53,9 @@ _LAZY = {
     "CategorizedItem": "transforms.records",
     "DeadLetter": "transforms.records",
     "Message": "transforms.records",
+    "KafkaSettings": "transforms.kafka.settings",
+    "KafkaSource": "transforms.kafka.read",
+    "ReadFromKafka": "transforms.kafka.read",
 }
 
 

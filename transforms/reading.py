@@ -1,6 +1,6 @@
 """Reading without end: a splittable DoFn over any source that can be polled.
 
-    Create(shards) | Reshuffle | ParDo(ReadShard)
+    Impulse | shards | Reshuffle | ParDo(ReadShard)
 
 A bundle is a micro-batch: it takes what there is and ends, so that light load gives low latency and
 heavy load full batches, with no timer. How far a shard was read is its restriction; ending a bundle
@@ -34,8 +34,8 @@ from transforms.pace import PACE
 from transforms.records import Message
 from transforms.tally import TALLY, Backlog
 
-#: How long an idle bundle waits for a first message, in seconds. Longer saves little (an idle
-#: FnApiRunner takes 3% of a core), shorter makes runners spin.
+#: How long an idle bundle waits for a first message, in seconds. Longer saves little (all that is idle
+#: takes 3% of a core on FnApiRunner), shorter makes runners spin.
 IDLE_WAIT = 0.5
 #: When a drained shard is looked at again.
 RESUME_DELAY = Duration(micros=20_000)

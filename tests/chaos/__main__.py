@@ -64,12 +64,24 @@ def parse(args: Sequence[str] | None) -> argparse.Namespace:
     add("--kills", type=int, default=20, help="kill -9 of the pipeline (default: 20)")
     add("--broker-kills", type=int, default=5, help="kill -9 of the broker (default: 5)")
     add("--pauses", type=int, default=1, help="SIGSTOP of the broker for 20 s (default: 1)")
+    add("--brokers", type=int, choices=(1, 3), default=1, help="brokers (default: 1)")
+    add(
+        "--rolling-restarts",
+        type=int,
+        help="restarts of all brokers, one after the other (default: 2 where there are three)",
+    )
+    add(
+        "--hot",
+        type=float,
+        default=0.0,
+        help="share of the messages that go to one partition (default: 0; 0.8, say)",
+    )
     add("--handovers", type=int, default=1, help="two instances at once (default: 1)")
     add(
         "--refuse-dead-letters",
         type=int,
-        default=1,
-        help="times that the broker refuses writes to the dead letters (default: 1)",
+        help="times that the broker refuses writes to the dead letters (default: 1; brokers that have "
+        "others don't start with the authorizer that this needs)",
     )
     add("--directory", type=Path, help="keeps logs and the broker's data there")
     return parser.parse_args(args)
@@ -81,12 +93,17 @@ def plans(options: argparse.Namespace, seed: int) -> list[Plan]:
 
     runners = RUNNERS if options.runner == BOTH else (options.runner,)
     deliveries = DELIVERIES if options.delivery == BOTH else (options.delivery,)
+    several = options.brokers > 1
+    rolling, refusals = options.rolling_restarts, options.refuse_dead_letters
+    rolling = (2 if several else 0) if rolling is None else rolling
+    refusals = (0 if several else 1) if refusals is None else refusals
     faults = {
         "kills": options.kills,
         "broker_kills": options.broker_kills,
         "pauses": options.pauses,
+        "rolling_restarts": rolling,
         "handovers": options.handovers,
-        "refuse_dead_letters": options.refuse_dead_letters,
+        "refuse_dead_letters": refusals,
     }
     return [
         Plan(
@@ -96,6 +113,8 @@ def plans(options: argparse.Namespace, seed: int) -> list[Plan]:
             faults,
             seed,
             (f"--prism_location={prism_binary()}",) if runner == "PrismRunner" else (),
+            options.brokers,
+            options.hot,
         )
         for delivery in deliveries
         for runner in runners
@@ -107,7 +126,8 @@ def table(results: Sequence[Result], seed: int) -> Table:
     shown.add_column("runner")
     shown.add_column("delivery")
     headings = (
-        *("records", "kills", "broker\nkills", "pauses", "hand-\novers", "refusals", "restarts"),
+        *("records", "kills", "broker\nkills", "pauses", "rolling\nrestarts", "hand-\novers"),
+        *("refusals", "ends"),
         *("outputs", "dead\nletters", "lost", "doubled", "wrong", "duration"),
     )
     for heading in headings:

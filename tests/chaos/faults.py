@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: How long a paused broker stays so, in seconds.
 PAUSE = 20.0
+#: How long a broker may take to shut down, in seconds.
+STOP = 60.0
 #: For how long nothing may be committed until a refused write counts as waited out, in seconds.
 HELD_UP = 60.0
 #: Broker properties that faults need: whoever is not denied something may do everything.
@@ -41,19 +43,34 @@ def kill(run: ChaosRun) -> None:
 
 
 def kill_broker(run: ChaosRun) -> None:
-    """Kills the broker, and starts it again after a while."""
+    """Kills a broker, and starts it again after a while."""
     _random_moment(run)
-    run.cluster.kill()
+    broker = run.rng.choice(run.brokers)
+    run.cluster.kill(broker)
     time.sleep(run.rng.uniform(0.0, 3.0))
-    run.cluster.restart()
+    run.cluster.restart(broker)
 
 
 def pause_broker(run: ChaosRun) -> None:
-    """Freezes the broker for a while."""
+    """Freezes a broker for a while."""
     _random_moment(run)
-    run.cluster.pause()
+    broker = run.rng.choice(run.brokers)
+    run.cluster.pause(broker)
     time.sleep(PAUSE)
-    run.cluster.resume()
+    run.cluster.resume(broker)
+
+
+def rolling_restart(run: ChaosRun) -> None:
+    """Restarts one broker after the other, as an upgrade does; one of them does not end well."""
+    _random_moment(run)
+    killed = run.rng.choice(run.brokers)
+    for broker in run.brokers:
+        if broker == killed:
+            run.cluster.kill(broker)
+        else:
+            run.cluster.process(broker).stop(STOP)
+        run.cluster.restart(broker)
+        run.wait_for(run.cluster.in_sync, "all replicas to be in sync")
 
 
 def hand_over(run: ChaosRun) -> None:
@@ -128,6 +145,7 @@ FAULTS: dict[str, Callable[[ChaosRun], None]] = {
     "kills": kill,
     "broker_kills": kill_broker,
     "pauses": pause_broker,
+    "rolling_restarts": rolling_restart,
     "handovers": hand_over,
     "refuse_dead_letters": refuse_dead_letters,
 }

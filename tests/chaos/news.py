@@ -21,18 +21,20 @@ LARGEST_POISON = 10_000
 
 
 class Input(NamedTuple):
-    """A message to be produced; its key is its id."""
+    """A message to be produced; its key is its id. Where `partition` is None, the key names it, too."""
 
     key: bytes
     value: bytes
     poison: bool
+    partition: int | None = None
 
 
-def messages(rng: random.Random) -> Iterator[Input]:
+def messages(rng: random.Random, hot: float = 0.0) -> Iterator[Input]:
     """Makes news and poison with keys of their own, without end.
 
     Args:
         rng: Says where the poison is, and which.
+        hot: The share of the messages that go to the first partition, whatever their key.
     """
     news = [json.loads(message.value) for message in sample_news()]
     poison = [
@@ -40,11 +42,12 @@ def messages(rng: random.Random) -> Iterator[Input]:
     ]
     for i in itertools.count():
         key = f"chaos-{i:07}"
+        partition = 0 if rng.random() < hot else None
         if rng.randrange(POISON_EVERY) == 0:
-            yield Input(key.encode(), rng.choice(poison), poison=True)
+            yield Input(key.encode(), rng.choice(poison), True, partition)
         else:
             item = {**news[i % len(news)], "id": key}
-            yield Input(key.encode(), json.dumps(item).encode(), poison=False)
+            yield Input(key.encode(), json.dumps(item).encode(), False, partition)
 
 
 class Feeder:
@@ -106,7 +109,11 @@ class Feeder:
                     count = self._limit - len(self.sent)
                 for message in itertools.islice(self._inputs, count):
                     self.sent.append(message)
-                    futures.append(producer.send(self._topic, key=message.key, value=message.value))
+                    futures.append(
+                        producer.send(
+                            self._topic, message.value, message.key, partition=message.partition
+                        )
+                    )
             producer.flush()
             for future in futures:
                 future.get()

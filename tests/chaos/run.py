@@ -45,6 +45,8 @@ class Plan:
         faults: How often each fault of `FAULTS` comes.
         seed: What the random numbers begin with.
         beam_args: Further options of Beam, such as where Prism is.
+        brokers: 1 or 3; of three, any one may be away.
+        hot: The share of the messages that all go to one partition.
     """
 
     runner: str
@@ -53,6 +55,8 @@ class Plan:
     faults: Mapping[str, int]
     seed: int
     beam_args: tuple[str, ...] = ()
+    brokers: int = 1
+    hot: float = 0.0
 
     @property
     def name(self) -> str:
@@ -108,6 +112,7 @@ class ChaosRun:
         self.rng = random.Random(f"{plan.seed} {plan.name}")
         self.exactly_once = plan.delivery == EXACTLY_ONCE
         self.dead_letter_topic = DEAD_LETTERS
+        self.brokers = range(1, plan.brokers + 1)
         #: Source records committed as done.
         self.done = 0
         self._moved = time.monotonic()
@@ -117,11 +122,13 @@ class ChaosRun:
         """Runs to the end, and judges."""
         began = time.monotonic()
         self._directory.mkdir(parents=True)
-        with KafkaCluster(self._directory / "kafka", properties=BROKER_PROPERTIES) as self.cluster:
+        properties = BROKER_PROPERTIES if self._plan.faults["refuse_dead_letters"] else {}
+        folder = self._directory / "kafka"
+        with KafkaCluster(folder, self._plan.brokers, properties=properties) as self.cluster:
             servers = self.cluster.bootstrap_servers
             for topic in (SOURCE, SINK, DEAD_LETTERS):
                 self.cluster.create_topic(topic, PARTITIONS)
-            self._feeder = Feeder(servers, SOURCE, messages(self.rng))
+            self._feeder = Feeder(servers, SOURCE, messages(self.rng, self._plan.hot))
             self.progress = Progress(
                 servers,
                 GROUP,

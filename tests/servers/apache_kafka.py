@@ -240,6 +240,16 @@ class KafkaCluster:
         """Node id of the broker that leads a partition now; -1 while there is none."""
         return self._leaders(topic).get(TopicPartition(topic, partition), -1)
 
+    def in_sync(self) -> bool:
+        """Whether every replica of every partition has all of it."""
+        try:
+            with self.admin() as admin:
+                topics = admin.describe_topics()
+        except KafkaError:
+            return False
+        partitions = [partition for topic in topics for partition in topic["partitions"]]
+        return all(len(p["isr_nodes"]) == len(p["replica_nodes"]) for p in partitions)
+
     # Inside
 
     def _addresses(self, listener: str) -> str:

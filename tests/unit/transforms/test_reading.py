@@ -5,12 +5,13 @@ from __future__ import annotations
 import apache_beam as beam
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
+from apache_beam.utils.timestamp import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.fakes import world, world_named
 from tests.unit.running import local_pipeline
-from transforms.reading import ReadUnbounded, Restriction, ShardTracker, drain
+from transforms.reading import ReadUnbounded, Restriction, ShardTracker, SharedWatermarks, drain
 from transforms.records import KafkaPosition, Message
 from transforms.tally import TALLY
 
@@ -73,6 +74,53 @@ def test_an_endless_shard_is_unbounded_and_has_no_fraction() -> None:
     tracker = ShardTracker(Restriction())
     assert not tracker.is_bounded()
     assert tracker.current_progress() is None
+
+
+# ---- watermarks of several shards, as Prism takes them -----------------------------------------------
+
+
+@given(st.integers(1, 4), st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=60))
+def test_whoever_reports_last_nothing_that_is_not_through_is_overtaken(
+    shards: int, steps: list[tuple[int, int]]
+) -> None:
+    """Shard k has the records of times 1, 2, 3, …; a bundle begins, reads some, and ends later."""
+    shared = SharedWatermarks()
+    names = [str(k) for k in range(shards)]
+    through = dict.fromkeys(names, 0)
+    # What is under way: how far it has read, and what it will report.
+    under_way: dict[str, tuple[int, Timestamp]] = {}
+    reported = Timestamp(0)
+    for number, count in steps:
+        shard = names[number % shards]
+        if shard in under_way:
+            through[shard], watermark = under_way.pop(shard)
+            # Prism: a watermark never goes back, but it is that of whoever was last.
+            reported = max(reported, watermark)
+            assert all(reported <= n + 1 for n in through.values())
+        else:
+            shared.resumed("reading", shard, through[shard] or None)
+            read = through[shard] + count
+            own = Timestamp(read + 1)
+            lowest = shared.lowest("reading", names, shard, read or None, own)
+            under_way[shard] = read, lowest
+    # When all has come to rest, so do the watermarks.
+    for _ in range(2):
+        for shard in names:
+            read, _ = under_way.pop(shard, (through[shard], None))
+            through[shard] = read
+            shared.resumed("reading", shard, read or None)
+            lowest = shared.lowest("reading", names, shard, read or None, Timestamp(read + 1))
+    assert lowest == min(through.values()) + 1
+
+
+def test_a_shard_that_goes_on_elsewhere_than_where_it_ended_holds_all_of_them() -> None:
+    shared = SharedWatermarks()
+    for shard in "ab":
+        shared.resumed("reading", shard, None)
+        shared.lowest("reading", ["a", "b"], shard, 7, Timestamp(100))
+    shared.resumed("reading", "a", 7)
+    shared.resumed("reading", "b", 3)
+    assert shared.lowest("reading", ["a", "b"], "a", 7, Timestamp(100)) < 0
 
 
 # ---- whole pipelines -------------------------------------------------------------------------------
