@@ -13,9 +13,10 @@ from typing import Any
 import apache_beam as beam
 
 from transforms.errors import ConfigurationError
-from transforms.files import WriteLines, messages_of
+from transforms.files import WriteLines
 from transforms.reading import MAX_DELAY, Batch, Reader, Source
 from transforms.records import Message, Outcome
+from transforms.rows import messages_of
 
 #: Messages read ahead of the pipeline.
 READ_AHEAD = 5000
