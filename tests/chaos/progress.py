@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 from kafka import KafkaConsumer, TopicPartition
@@ -34,13 +35,14 @@ class Progress:
         self._sinks = sinks
         self._committed = dict.fromkeys(source, 0)
         self._written = 0
-        self._consumer = KafkaConsumer(
-            bootstrap_servers=servers,
-            group_id=group,
-            enable_auto_commit=False,
-            isolation_level="read_uncommitted",
-            reconnect_backoff_max_ms=500,
-        )
+        self._settings = {
+            "bootstrap_servers": servers,
+            "group_id": group,
+            "enable_auto_commit": False,
+            "isolation_level": "read_uncommitted",
+            "reconnect_backoff_max_ms": 500,
+        }
+        self._consumer = KafkaConsumer(**self._settings)
 
     def committed(self) -> int:
         """How many source records were committed as done."""
@@ -58,7 +60,12 @@ class Progress:
             ends = self._consumer.end_offsets(self._sinks, timeout_ms=TIMEOUT)
             self._written = sum(ends.values())
         except KafkaError:
-            pass
+            # A client without an assignment asks a former leader for ever: make a new one, when there
+            # is somebody to answer.
+            with contextlib.suppress(KafkaError):
+                consumer = KafkaConsumer(**self._settings)
+                self._consumer.close()
+                self._consumer = consumer
         return self._written
 
     def close(self) -> None:
