@@ -82,6 +82,11 @@ class Feeder:
             self._limit = max(count, self._limit)
             self._turn.notify()
 
+    @property
+    def limit(self) -> int:
+        """How many messages were let go: the last of them may not be sent yet."""
+        return self._limit
+
     def close(self) -> None:
         """Ends the thread, once the broker has what was sent."""
         with self._turn:

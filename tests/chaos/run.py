@@ -183,7 +183,7 @@ class ChaosRun:
 
     def _to_the_end(self) -> None:
         """Lets the last messages go, and waits until all are done; ends the pipeline."""
-        total = max(self._plan.records, len(self._feeder.sent))
+        total = max(self._plan.records, self._feeder.limit)
         self._backlog = total
         self._feeder.go_to(total)
         self._total = total
