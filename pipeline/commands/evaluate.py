@@ -48,6 +48,20 @@ def evaluate(
             rich_help_panel="Data",
         ),
     ],
+    labels_from: Annotated[
+        int | None,
+        typer.Option(
+            "--labels_from",
+            metavar="0|1",
+            min=0,
+            max=1,
+            help="The number of the first class. Default: as the numbers say; where they fit both (1 "
+            "to 3 of four classes), the one with which more texts are right, and that is said.",
+            envvar="NEWSBEAM_EVALUATE_LABELS_FROM",
+            rich_help_panel="Data",
+            show_default=False,
+        ),
+    ] = None,
     limit: Annotated[
         int | None,
         typer.Option(
@@ -117,7 +131,7 @@ def evaluate(
     try:
         if plot is not None:
             check_plot(plot)
-        news = read_csv(csv, classifier.labels(), limit)
+        news = read_csv(csv, classifier.labels(), limit, labels_from)
         with _progress() as progress:
             task = progress.add_task("Classifying", total=len(news))
             evaluation = evaluate_news(
@@ -134,6 +148,14 @@ def evaluate(
     except ModelError as e:
         print(f"newsbeam: {csv}: a row could not be classified: {e}", file=sys.stderr)
         return 1
+    if evaluation.other_accuracy is not None:
+        first = evaluation.labels_from or 0
+        print(
+            f"newsbeam: the labels fit numbers from 0 and from 1: read from {first} (accuracy "
+            f"{evaluation.eval_accuracy:.4f}; from {1 - first} {evaluation.other_accuracy:.4f}); "
+            "--labels_from decides",
+            file=sys.stderr,
+        )
     if as_json:
         print(evaluation.to_json())
     else:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from models.bundle import MODEL_FILES, Bundle, BundleError
+from models.bundle import Bundle, BundleError
 from models.export.export import ParityError
 from models.export.export import export as export_model
 from models.export.parity import INT8_TOLERANCE, TOLERANCE, Difference, Parity
@@ -176,8 +176,7 @@ def verify(model: _Named, as_json: _Json = False) -> int:
     batch. Exit code 2 if one is broken; one line says how.
     """
     bundle = Bundle.load(model)
-    others = [bundle.path / name for name in MODEL_FILES]
-    for file in dict.fromkeys([bundle.model_file, *(f for f in others if f.is_file())]):
+    for file in dict.fromkeys([bundle.model_file, *bundle.model_files()]):
         Bundle.load(file).verify(thorough=True)
     if as_json:
         print(json.dumps({"model": bundle.model_id, "path": str(bundle.path), "ok": True}))
@@ -241,13 +240,19 @@ def facts(bundle: Bundle) -> dict[str, Any]:
         },
         "inputs": {i.name: [i.type, i.shape] for i in session.get_inputs()},
         "outputs": {o.name: [o.type, o.shape] for o in session.get_outputs()},
-        "model_file": bundle.model_file.name,
+        "model_file": bundle.model_file.relative_to(bundle.path).as_posix(),
         "quantized": operators.quantized,
         "dynamic_int8": bundle.dynamic_int8,
         "producer": operators.producer,
         "opsets": operators.opsets,
         "operators": operators.counts,
-        "files": {f.name: f.stat().st_size for f in sorted(bundle.path.iterdir()) if f.is_file()},
+        "files": {
+            f.relative_to(bundle.path).as_posix(): f.stat().st_size
+            for f in [
+                *sorted(f for f in bundle.path.iterdir() if f.is_file()),
+                *sorted(f for f in (bundle.path / "onnx").glob("*") if f.is_file()),
+            ]
+        },
     }
 
 
