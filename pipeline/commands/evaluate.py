@@ -32,6 +32,7 @@ from pipeline.commands.model_options import (
     Temperature,
     load_classifier,
 )
+from pipeline.terminal import is_terminal, output
 from transforms.errors import ConfigurationError
 
 
@@ -175,12 +176,12 @@ def _progress() -> Progress:
         TimeRemainingColumn(),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
+        disable=not is_terminal(console),
     )
 
 
 def _show(evaluation: Evaluation, csv: Path) -> None:
-    console = Console(highlight=False)
+    console = output()
     console.print(Text(f"{evaluation.model} on {csv}: {evaluation.samples:,} texts"))
     for table in (_summary(evaluation), _labels(evaluation), _confusion(evaluation)):
         console.print()

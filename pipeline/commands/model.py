@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import onnxruntime
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -21,6 +20,7 @@ from models.export.spark_nlp import import_spark_nlp, is_spark_nlp
 from models.export.texts import read_texts
 from models.operators import read_operators
 from models.tokenize import TextTokenizer
+from pipeline.terminal import output
 from transforms.errors import ConfigurationError
 
 #: Options of `export` that mean nothing for a model of Spark NLP.
@@ -293,7 +293,7 @@ def _show_facts(values: dict[str, Any], as_json: bool) -> None:
     row("operators", f"{sum(operators.values()):,}: {', '.join(listed)}{more}")
     for name, size in values["files"].items():
         row("file", f"{name}, {_size(size)}")
-    Console(highlight=False).print(table)
+    output().print(table)
 
 
 def _show_parity(parity: Parity, bundle: Bundle | None, as_json: bool) -> None:
@@ -304,7 +304,7 @@ def _show_parity(parity: Parity, bundle: Bundle | None, as_json: bool) -> None:
             values |= {"model": bundle.model_id, "path": str(bundle.path)}
         print(json.dumps(values))
         return
-    console = Console(highlight=False)
+    console = output()
     table = Table(
         title=f"Against torch: {parity.activation} scores of {parity.texts} texts",
         title_justify="left",
