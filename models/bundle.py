@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import logging
 import mmap
 import os
 import re
@@ -15,13 +16,14 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from models.model_files import MODEL_FOLDERS, WEIGHTS, model_places, no_model
 from models.tokenizer_files import TOKENIZER_FILES, TokenizerFilesError, load_tokenizer
 
 #: The bundles that are part of the package, by name; the first is used where none is named.
 PACKAGED = {name: Path(__file__).parent / name for name in ("ag_news_small", "ag_news_mini")}
 DEFAULT_BUNDLE = PACKAGED["ag_news_small"]
-#: Model files in order of preference: int8 is smaller and faster.
-MODEL_FILES = ("model_quantized.onnx", "model.onnx")
+
+log = logging.getLogger("newsbeam")
 
 #: Families whose positions start after the padding id, as RoBERTa's do.
 _OFFSET_POSITIONS = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer"}
@@ -123,25 +125,42 @@ class Bundle:
             BundleError: A file is missing or broken, or the labels make no sense.
         """
         place = resolve(path) if path is not None else DEFAULT_BUNDLE
-        folder, named = (place.parent, place.name) if place.is_file() else (place, None)
+        folder, named = _folder_of(place)
         try:
-            state = tuple(sorted((e.name, *_state(e)) for e in os.scandir(folder)))
+            state = tuple(
+                sorted(
+                    (subfolder + e.name, *_state(e))
+                    for subfolder in MODEL_FOLDERS
+                    if (folder / subfolder).is_dir()
+                    for e in os.scandir(folder / subfolder)
+                )
+            )
         except OSError as e:
             raise BundleError(f"model {folder}: cannot read it ({e.strerror})") from e
         return cls._load(folder, named, state)
+
+    def model_files(self) -> list[Path]:
+        """The ONNX files of the folder that could be used, in order of preference."""
+        return [self.path / place for place in model_places(_files(self.path))]
 
     @classmethod
     @functools.lru_cache(maxsize=16)
     def _load(cls, folder: Path, named: str | None, state: tuple[Any, ...]) -> Bundle:
         """Reads a folder once for each state of its files: hashing and parsing them takes time."""
         config = _read_config(folder)
-        names = [named] if named else MODEL_FILES
-        model_file = next((folder / n for n in names if (folder / n).is_file()), None)
-        if model_file is None:
-            raise BundleError(
-                f"model {folder}: has neither {' nor '.join(MODEL_FILES)}; export one with "
-                "`newsbeam model export`"
+        there = _files(folder)
+        places = [named] if named else model_places(there)
+        if not places:
+            others = [f"`--model {folder / name}`" for name in sorted(there) if _is_onnx(name)]
+            fix = (
+                f"choose one with {others[0]}"
+                if others
+                else "export one with `newsbeam model export`"
             )
+            raise BundleError(f"model {folder}: {no_model(there)}; {fix}")
+        model_file = folder / places[0]
+        if len(places) > 1:
+            log.info("model %s: of %s the first is used", folder.name, ", ".join(places))
         labels = _labels(folder, config)
         vocabulary = config.get("vocab_size")
         pad_id, max_length = _positions(folder, config)
@@ -197,6 +216,34 @@ class Bundle:
         OnnxModel(self, threads=1).verify(thorough)
 
 
+def _folder_of(place: Path) -> tuple[Path, str | None]:
+    """The folder of a bundle, and which of its files was named, out of what was named.
+
+    ONNX files may lie in a folder beside config.json: that folder may be named, or a file in it.
+    """
+    folder, named = (place.parent, place.name) if place.is_file() else (place, None)
+    for above in MODEL_FOLDERS:
+        beside = folder.name == above.rstrip("/") and not (folder / "config.json").exists()
+        if above and beside and (folder.parent / "config.json").exists():
+            return folder.parent, above + named if named else None
+    return folder, named
+
+
+def _files(folder: Path) -> set[str]:
+    """The files of a folder, and of those in it that may hold models."""
+    return {
+        subfolder + entry.name
+        for subfolder in MODEL_FOLDERS
+        if (folder / subfolder).is_dir()
+        for entry in (folder / subfolder).iterdir()
+        if entry.is_file()
+    }
+
+
+def _is_onnx(name: str) -> bool:
+    return name.endswith(".onnx")
+
+
 def _state(entry: os.DirEntry[str]) -> tuple[int, int]:
     found = entry.stat()
     return found.st_size, found.st_mtime_ns
@@ -241,6 +288,12 @@ def _labels(folder: Path, config: dict[str, Any]) -> tuple[str, ...]:
             f"model {folder}: the labels in config.json are {list(labels)}; each must be a text, "
             "none twice"
         )
+    if len(labels) == 1 and not _multi_label(folder, config):
+        raise BundleError(
+            f"model {folder}: has one label, {labels[0]!r}, whose score would always be 1; export a "
+            "model with two labels or more, or, if it says yes or no to its one, set problem_type to "
+            "multi_label_classification in config.json"
+        )
     return labels
 
 
@@ -281,6 +334,12 @@ def _temperature(folder: Path, config: dict[str, Any]) -> float:
 def _multi_label(folder: Path, config: dict[str, Any]) -> bool:
     """Whether several labels may hold at once."""
     value = config.get("problem_type")
+    if value == "regression":
+        raise BundleError(
+            f"model {folder}: problem_type in config.json is 'regression': it gives a number, no "
+            "category; name a classifier, with single_label_classification or "
+            "multi_label_classification"
+        )
     if value not in (None, "single_label_classification", "multi_label_classification"):
         raise BundleError(
             f"model {folder}: problem_type in config.json is {value!r}; a classifier has "
@@ -297,8 +356,7 @@ def _read_model(folder: Path, model_file: Path) -> tuple[str, bool]:
     with model_file.open("rb") as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as data:
         digest.update(data)
         dynamic = _DYNAMIC.search(data) is not None
-    # Exporters put the weights of large models beside the graph, under one of these names.
-    weights = [folder / (model_file.name + suffix) for suffix in ("_data", ".data")]
+    weights = [model_file.with_name(model_file.name + suffix) for suffix in WEIGHTS]
     others = [folder / name for name in (*TOKENIZER_FILES, "config.json")]
     for file in (*weights, *others):
         if file.is_file():

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple, overload
+from typing import Any, NamedTuple, TypeGuard, overload
 
 import numpy as np
 
 from models.bundle import Bundle
+from models.checks import check_text
 from models.onnx import ModelError, OnnxModel
 from models.scores import ScoreSettings, labels_above, score_windows
 from models.tokenize import MAX_LENGTH, TextTokenizer
@@ -57,8 +58,7 @@ class Annotation:
     Attributes:
         annotator_type: `document`, `token` or `category`.
         begin: Where it begins: the index of its first character.
-        end: Where it ends: the index of its last character (inclusive, as in Spark NLP; -1 for an
-            empty text).
+        end: Where it ends: the index of its last character (inclusive, as in Spark NLP).
         result: The text, or the label.
         metadata: For a category, the score of every label; for a token, how many of the model's
             tokens it is made of.
@@ -169,14 +169,19 @@ class TextClassifier:
             A prediction for a text; a list of them, in order, for several.
 
         Raises:
-            ModelError: The model could not classify one of them; `outcomes` goes on instead.
+            ValueError: One of them is empty or no text; `outcomes` goes on instead.
+            ModelError: The model could not classify one of them; so does it there.
         """
-        if isinstance(text, str):
-            return self._predict([text])[0]
-        return self._predict(text)
+        if _several(text):
+            return self._predict(list(text))
+        return self._predict([text])[0]  # type: ignore[list-item]  # or it says what it is
 
-    def outcomes(self, texts: Sequence[str]) -> list[Prediction | Exception]:
-        """Classifies texts; one that the model cannot classify gives its error instead."""
+    def outcomes(self, texts: Iterable[str]) -> list[Prediction | Exception]:
+        """Classifies texts; one that cannot be classified gives its error instead.
+
+        It is a `ValueError` for what is empty or no text, a `ModelError` where the model failed.
+        """
+        texts = list(texts)
         outcomes: list[Prediction | Exception] = []
         for begin in range(0, len(texts), CHUNK):
             outcomes.extend(self._outcomes(texts[begin : begin + CHUNK]))
@@ -186,8 +191,11 @@ class TextClassifier:
         """The raw output of the model, for evaluation.
 
         Raises:
+            ValueError: One of them is empty or no text.
             ModelError: The model could not classify one of them.
         """
+        for text in texts:
+            check_text(text)
         tokenized = self._tokenizer(texts)
         found: list[np.ndarray] = []
         for result in self._model.logits([w for t in tokenized for w in t.windows]):
@@ -210,12 +218,15 @@ class TextClassifier:
             `{"document": [the text], "token": [its words], "class": [the category]}`; words beyond
             the maximum length are left out. With `multi_label`, `class` holds every label at or
             above the threshold.
+
+        Raises:
+            ValueError, ModelError: As `predict` does.
         """
-        if not isinstance(text, str):
+        if _several(text):
             return [self.annotate(t) for t in text]
         return {
             name: [annotation.result for annotation in annotations]
-            for name, annotations in self.full_annotate(text).items()
+            for name, annotations in self.full_annotate(check_text(text)).items()
         }
 
     @overload
@@ -229,9 +240,13 @@ class TextClassifier:
 
         Returns:
             What `annotate` gives, each with its place in the text and its metadata.
+
+        Raises:
+            ValueError, ModelError: As `predict` does.
         """
-        if not isinstance(text, str):
+        if _several(text):
             return [self.full_annotate(t) for t in text]
+        text = check_text(text)
         prediction = self.predict(text)
         scores = {label: repr(value) for label, value in prediction.scores.items()}
         found = prediction.labels if self.settings.multi_label else (prediction.category,)
@@ -254,6 +269,18 @@ class TextClassifier:
         return predictions
 
     def _outcomes(self, texts: Sequence[str]) -> Iterator[Prediction | Exception]:
+        faults: dict[int, ValueError] = {}
+        for i, text in enumerate(texts):
+            try:
+                check_text(text)
+            except ValueError as e:
+                faults[i] = e
+        sound = [text for i, text in enumerate(texts) if i not in faults]
+        predictions = self._classified(sound)
+        for i in range(len(texts)):
+            yield faults[i] if i in faults else next(predictions)
+
+    def _classified(self, texts: Sequence[str]) -> Iterator[Prediction | Exception]:
         tokenized = self._tokenizer(texts)
         logits = self._model.logits([w for t in tokenized for w in t.windows])
         labels, model_id = self.bundle.labels, self.bundle.model_id
@@ -276,3 +303,8 @@ class TextClassifier:
                 truncated=truncated,
                 model=model_id,
             )
+
+
+def _several(text: object) -> TypeGuard[Iterable[str]]:
+    """Whether there are several texts: a list, a tuple, a Series; not what is no text itself."""
+    return isinstance(text, Iterable) and not isinstance(text, str | bytes | bytearray | Mapping)

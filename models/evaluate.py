@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from models.bundle import BundleError
 from models.calibrate import fit_temperature
 from models.classifier import RawOutput, TextClassifier
 from models.labelled_news import LabelledNews
@@ -62,6 +63,9 @@ class Evaluation:
         confusion: How many texts of each label (row) were given each label (column).
         calibration: What the calibration error is made of.
         fitted_temperature: The temperature that suits these texts best, where it was asked for.
+        labels_from: The number of the first class in the data, 0 or 1; None where labels had names.
+        other_accuracy: The accuracy if the first class had the other number, where the labels fit
+            both: the better reading was taken.
     """
 
     model: str
@@ -86,6 +90,8 @@ class Evaluation:
     confusion: tuple[tuple[int, ...], ...]
     calibration: tuple[CalibrationBin, ...]
     fitted_temperature: float | None = None
+    labels_from: int | None = None
+    other_accuracy: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The figures as plain values."""
@@ -126,12 +132,18 @@ def evaluate(
     Raises:
         ValueError: There are no texts, `batch_size` is below 1, or a temperature is to be fitted to
             texts that are classified in windows.
+        BundleError: The model has one label.
         ModelError: The model could not classify one of the texts.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size {batch_size}: choose a number from 1 on")
     if not len(news):
         raise ValueError("no texts to evaluate")
+    if len(classifier.labels()) == 1:
+        raise BundleError(
+            f"model {classifier.bundle.path}: has one label: every text would be right; evaluate a "
+            "model with two labels or more"
+        )
     if calibrate and classifier.settings.long_text != "truncate":
         raise ValueError(
             f"long_text {classifier.settings.long_text!r}: a temperature is fitted to texts of one "
@@ -153,6 +165,15 @@ def evaluate(
     )
     targets = np.array(news.targets)
     evaluation = figures(classifier, output, targets, batch_size, runtime)
+    evaluation = replace(evaluation, labels_from=news.labels_from)
+    if news.other_targets is not None:
+        other_targets = np.array(news.other_targets)
+        other = figures(classifier, output, other_targets, batch_size, runtime)
+        if other.eval_accuracy > evaluation.eval_accuracy:
+            labels_from = 1 - (news.labels_from or 0)
+            evaluation, other = replace(other, labels_from=labels_from), evaluation
+            targets = other_targets
+        evaluation = replace(evaluation, other_accuracy=other.eval_accuracy)
     if not calibrate:
         return evaluation
     return replace(evaluation, fitted_temperature=fit_temperature(output.logits, targets))

@@ -14,8 +14,9 @@ import threading
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from models.bundle import MODEL_FILES, BundleError
+from models.bundle import BundleError
 from models.export.packages import quiet
+from models.model_files import MODEL_FILES, MODEL_FOLDERS, WEIGHTS, model_places, no_model
 from models.tokenizer_files import TOKENIZER_FILES
 
 #: What pip has to install before Apache Beam can read an address, and the module that tells.
@@ -26,10 +27,6 @@ EXTRAS = {
 }
 
 _HUB_NAME = re.compile(r"(?:[\w.-]+/)?[\w.-]+(?:@(?P<revision>\S+))?", re.ASCII)
-# On the hub, models often keep their ONNX files in a folder.
-_FOLDERS = ("", "onnx/")
-# Weights of large models lie beside the graph.
-_SUFFIXES = ("", "_data", ".data")
 _SETTINGS = ("config.json", *TOKENIZER_FILES)
 
 # One address is one model for as long as the process lives: the step that tokenizes and the one
@@ -94,12 +91,14 @@ def split_hub_uri(uri: str) -> tuple[str, str | None]:
 
 def _from_hub(uri: str) -> Path:
     name, revision = split_hub_uri(uri)
-    quantized, plain = MODEL_FILES
-    found = snapshot(uri, name, revision, [*_SETTINGS, *_places(quantized)])
-    if not any((found / place).is_file() for place in _places(quantized)):
-        # The folder of a snapshot is called by its commit: both halves are of one version.
-        found = snapshot(uri, name, found.name, [*_SETTINGS, *_places(plain)])
-    there = [p.relative_to(found).as_posix() for p in found.rglob("*") if p.is_file()]
+    there: list[str] = []
+    for model in MODEL_FILES:
+        found = snapshot(uri, name, revision, [*_SETTINGS, *_places(model)])
+        there = [p.relative_to(found).as_posix() for p in found.rglob("*") if p.is_file()]
+        if any(place in there for place in _places(model)):
+            break
+        # The folder of a snapshot is called by its commit: all parts are of one version.
+        revision = found.name
     chosen = _choose(uri, there, f"`newsbeam model export {name} DIR`")
 
     def fill(folder: Path) -> None:
@@ -184,7 +183,7 @@ def _from_beam(uri: str) -> Path:
 
     base = uri.rstrip("/")
     scheme = uri.partition("://")[0].lower()
-    patterns = [f"{base}/{folder}*" for folder in _FOLDERS]
+    patterns = [f"{base}/{folder}*" for folder in MODEL_FOLDERS]
     _give_options()
     try:
         if scheme == "s3":
@@ -277,7 +276,7 @@ def _missing_extra(scheme: str) -> str | None:
 
 
 def _places(model: str) -> list[str]:
-    return [folder + model + suffix for folder in _FOLDERS for suffix in _SUFFIXES]
+    return [folder + model + suffix for folder in MODEL_FOLDERS for suffix in ("", *WEIGHTS)]
 
 
 def _choose(uri: str, there: Collection[str], how: str) -> dict[str, str]:
@@ -285,17 +284,15 @@ def _choose(uri: str, there: Collection[str], how: str) -> dict[str, str]:
     if "config.json" not in there:
         raise BundleError(f"model {uri!r}: has no config.json; name a Hugging Face folder")
     chosen = {name: name for name in _SETTINGS if name in there}
-    for model in MODEL_FILES:
-        for folder in _FOLDERS:
-            if folder + model in there:
-                return chosen | {
-                    model + suffix: folder + model + suffix
-                    for suffix in _SUFFIXES
-                    if folder + model + suffix in there
-                }
-    raise BundleError(
-        f"model {uri!r}: has neither {' nor '.join(MODEL_FILES)}; make one with {how}"
-    )
+    places = model_places(there)
+    if not places:
+        raise BundleError(f"model {uri!r}: {no_model(there)}; make one with {how}")
+    model = places[0]
+    return chosen | {
+        model.rpartition("/")[2] + suffix: model + suffix
+        for suffix in ("", *WEIGHTS)
+        if model + suffix in there
+    }
 
 
 def _cached(version: str, name: str, fill: Callable[[Path], None]) -> Path:

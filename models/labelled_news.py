@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,32 +28,42 @@ class LabelledNews:
     Attributes:
         texts: The texts; of title and description, both with a space between.
         targets: For each text the index of its label.
+        labels_from: The number of the first class, 0 or 1; None where labels are given by name.
+        other_targets: The targets if the first class had the other number, where the labels don't
+            tell: those that are there fit both.
     """
 
     texts: tuple[str, ...]
     targets: tuple[int, ...]
+    labels_from: int | None = None
+    other_targets: tuple[int, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
 
 
 def read_csv(
-    path: str | os.PathLike[str], labels: Sequence[str], limit: int | None = None
+    path: str | os.PathLike[str],
+    labels: Sequence[str],
+    limit: int | None = None,
+    labels_from: int | None = None,
 ) -> LabelledNews:
     """Reads labelled news.
 
     Layouts: no header and `class,title,description` or `class,text`, as AG News is published; or a
     header with a column `label` (or `class`, `category`), and `text` or `title` and `description`.
-    A class is a number from 1, as in AG News' files, or from 0 where a 0 occurs in the file; or the
-    name of a label. Where the model has the labels of AG News, in whatever order, class 1 is World;
-    otherwise class 1 is the first label. A backslash in a text stands for a line break and becomes
-    a space.
+    A class is the name of a label, whatever its case and punctuation; or a number from 1, as in AG
+    News' files, or from 0 where a 0 occurs in the file. Where both may be (1 to 3 of four labels),
+    `other_targets` has the other reading. Where the model has the labels of AG News, in whatever
+    order, the first class is World; otherwise it is the first label. A backslash in a text stands
+    for a line break and becomes a space.
 
     Args:
         path: The file, in UTF-8.
         labels: The labels of the model.
         limit: Keep only the first so many rows; None for all. The others are read all the same:
             whether classes are numbered from 0 is a matter of the whole file.
+        labels_from: The number of the first class, 0 or 1; None goes by the file.
 
     Raises:
         CsvError: The file is missing or empty, or a row cannot be read; the message names the line.
@@ -68,18 +79,46 @@ def read_csv(
         raise CsvError(f"{path}: not UTF-8 ({e.reason}); convert it first") from e
     if not rows:
         raise CsvError(f"{path}: no rows; name a CSV file with class,title,description")
-    find = _LabelFinder(labels, from_zero=any(label == "0" for _, label, _ in rows))
-    rows = rows[:limit]
+    numbers = {
+        n for _, label, _ in rows if label not in labels and (n := _number(label)) is not None
+    }
+    first = (0 if 0 in numbers else 1) if labels_from is None else labels_from
+    kept = rows[:limit]
+    targets = _targets(path, kept, _LabelFinder(labels, first))
+    other = None
+    if labels_from is None and numbers and min(numbers) >= 1 and max(numbers) < len(labels):
+        other = _targets(path, kept, _LabelFinder(labels, 1 - first))
+    return LabelledNews(
+        tuple(text for _, _, text in kept), targets, first if numbers else None, other
+    )
+
+
+def _targets(
+    path: Path, rows: Sequence[tuple[int, str, str]], find: _LabelFinder
+) -> tuple[int, ...]:
+    """The index of each row's label."""
     targets = []
-    for line, label, _ in rows:
+    for line, label, text in rows:
         target = find(label)
         if target is None:
             raise CsvError(
                 f"{path}, line {line}: {label!r} is no label of the model; it knows "
                 f"{find.choices()}"
             )
+        if not text.strip():
+            raise CsvError(f"{path}, line {line}: the text is empty; leave the row out")
         targets.append(target)
-    return LabelledNews(tuple(text for _, _, text in rows), tuple(targets))
+    return tuple(targets)
+
+
+def _number(label: str) -> int | None:
+    """The number that a label is, if it is one; spreadsheets write 1 as 1.0."""
+    return int(match[1]) if (match := re.fullmatch(r"(\d+)(?:\.0*)?", label, re.ASCII)) else None
+
+
+def _folded(name: str) -> str:
+    """A name without case and punctuation: Sci/Tech, sci-tech and SciTech are one."""
+    return "".join(filter(str.isalnum, name.casefold()))
 
 
 def _rows(path: Path, reader: Iterator[list[str]]) -> Iterator[tuple[int, str, str]]:
@@ -130,24 +169,25 @@ def _columns(path: Path, header: list[str]) -> tuple[int, list[int]]:
 class _LabelFinder:
     """Finds the index of a label that is given by number or name."""
 
-    def __init__(self, labels: Sequence[str], from_zero: bool) -> None:
+    def __init__(self, labels: Sequence[str], first: int) -> None:
         numbered = AG_NEWS_CLASSES if sorted(labels) == sorted(AG_NEWS_CLASSES) else tuple(labels)
-        first = 0 if from_zero else 1
-        index = {name: i for i, name in enumerate(labels)}
-        self._numbers = {str(n): index[name] for n, name in enumerate(numbered, first)}
-        self._names = index
-        self._folded = {name.casefold(): i for name, i in index.items()}
+        self._names = {name: i for i, name in enumerate(labels)}
+        self._numbers = {n: self._names[name] for n, name in enumerate(numbered, first)}
+        # The stricter likeness first: labels may differ in their punctuation only.
+        self._alike = [
+            {likeness(name): i for name, i in self._names.items() if likeness(name)}
+            for likeness in (str.casefold, _folded)
+        ]
 
     def __call__(self, label: str) -> int | None:
-        for known, key in (
-            (self._names, label),
-            (self._numbers, label),
-            (self._folded, label.casefold()),
-        ):
-            if key in known:
-                return known[key]
-        return None
+        if label in self._names:
+            return self._names[label]
+        number = _number(label)
+        if number is not None:
+            return self._numbers.get(number)
+        casefolded, folded = self._alike
+        return casefolded.get(label.casefold(), folded.get(_folded(label)))
 
     def choices(self) -> str:
         """The numbers and names it finds, for people."""
-        return ", ".join([*self._numbers, *self._names])
+        return ", ".join([*map(str, self._numbers), *self._names])

@@ -262,6 +262,11 @@ def _check_outputs(bundle: Bundle, session: onnxruntime.InferenceSession) -> Non
             "`newsbeam model export`"
         )
     width = outputs["logits"][-1] if outputs["logits"] else None
+    if width == 1 and len(bundle.labels) != 1:
+        raise BundleError(
+            f"model {bundle.path}: config.json names {len(bundle.labels)} labels, but the model "
+            "gives one logit: a number, or yes and no; export a model with a logit for each label"
+        )
     if isinstance(width, int) and width != len(bundle.labels):
         raise BundleError(
             f"model {bundle.path}: config.json names {len(bundle.labels)} labels, but the model "

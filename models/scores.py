@@ -64,6 +64,11 @@ class ScoreSettings:
     def of(self, bundle: Bundle) -> ScoreSettings:
         """These settings, with the bundle's where they leave it the choice."""
         activation = self.activation or ("sigmoid" if bundle.multi_label else "softmax")
+        if activation == "softmax" and len(bundle.labels) == 1:
+            raise ValueError(
+                f"activation 'softmax': the one label of {bundle.name} would always score 1; choose "
+                "sigmoid"
+            )
         multi_label, temperature = self.multi_label, self.temperature
         if multi_label is None:
             multi_label = bundle.multi_label and activation == "sigmoid"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from models.bundle import BundleError
 from pipeline.commands import classify, consume, demo, evaluate, model, run
+from pipeline.logs import set_up
 from transforms.errors import ConfigurationError
+from transforms.streams import check_output, prepare_streams
 
 #: What typer raises for a wrong command line; which module it lives in depends on typer's version.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -21,7 +24,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
-    add_completion=False,
 )
 # Options that are not ours are Beam's: `run` hands them on.
 app.command("run", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
@@ -34,6 +36,28 @@ app.command("demo")(demo.demo)
 app.add_typer(model.app, name="model")
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"newsbeam {importlib.metadata.version('newsbeam')}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _begin(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Show the version, and end.", callback=_show_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    # `run` may do without stdout, and has a level of its own.
+    if context.invoked_subcommand != "run":
+        check_output("stdout")
+        set_up("warning")
+
+
 def main(args: Sequence[str] | None = None) -> int:
     """Runs the command line.
 
@@ -41,6 +65,7 @@ def main(args: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 1 the pipeline failed, 2 something was given wrongly (one line on
         stderr says what, and how to mend it), 130 interrupted.
     """
+    prepare_streams()
     try:
         code = app(args=list(args) if args is not None else None, standalone_mode=False)
         return code if isinstance(code, int) else 0

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import sys
+import warnings
 
 from transforms.errors import ConfigurationError
 
 LEVELS = ("debug", "info", "warning", "error")
 
 
-class _NoTraceback(logging.Filter):
+class NoTraceback(logging.Filter):
     """Keeps back the tracebacks of a runner: the command line tells what made a pipeline fail."""
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -20,8 +22,8 @@ def set_up(level: str) -> None:
     """Logs to stderr.
 
     Beam, gRPC and Kafka's client speak of their insides at every level; below debug only their
-    errors are shown, without tracebacks, and Kafka's of a connection that will be tried again not
-    even those.
+    errors are shown, without tracebacks, and those of Kafka's client (a connection that will be tried
+    again, a broker that stops after us) not even then: what ends a pipeline raises.
 
     Raises:
         ConfigurationError: There is no such level.
@@ -39,4 +41,6 @@ def set_up(level: str) -> None:
         for name in ("kafka", "PrismRunner"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         for handler in logging.getLogger().handlers:
-            handler.addFilter(_NoTraceback())
+            handler.addFilter(NoTraceback())
+        if not sys.warnoptions:  # nobody asked for Python's own warnings: they are for programmers
+            warnings.simplefilter("ignore")

@@ -26,6 +26,7 @@ from transforms.records import (
     dead_letter_from_headers,
     dead_letter_from_json,
 )
+from transforms.streams import check_stdin, read_chunks, read_lines
 
 #: Topics named to somebody who asked for one that doesn't exist.
 _NAMED = 5
@@ -181,8 +182,23 @@ def read_files(pattern: str) -> Iterator[list[Message]]:
 
 
 def read_stdin() -> Iterator[list[Message]]:
-    """Reads one JSON record a line from stdin, each as it comes."""
-    return _lines("-", sys.stdin.buffer, 1)
+    """Reads one JSON record a line from stdin, each as it comes.
+
+    Raises:
+        ConfigurationError: It is closed, or can't be read.
+    """
+    check_stdin()
+    return _stdin()
+
+
+def _stdin() -> Iterator[list[Message]]:
+    lines = itertools.chain.from_iterable(read_lines(read_chunks(sys.stdin.buffer)))
+    try:
+        yield from _lines("-", lines, 1)
+    except OSError as e:
+        if isinstance(e, BrokenPipeError):
+            raise
+        raise ConfigurationError(f"can't read stdin: {e.strerror}") from None
 
 
 def _lines(name: str, file: Iterable[bytes] | IO[bytes], at_once: int) -> Iterator[list[Message]]:

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from pipeline.terminal import is_terminal
 from transforms.tally import TALLY, Backlog, Counts, Tally
 
 logger = logging.getLogger("newsbeam")
@@ -117,8 +118,18 @@ def format_line(view: View) -> str:
     return " | ".join(parts)
 
 
-def format_summary(view: View) -> str:
-    """What came out in the end, as a plain line; `view.rate` is not used."""
+def format_summary(view: View, failed: bool = False) -> str:
+    """What came out in the end, as a plain line; `view.rate` is not used.
+
+    Args:
+        view: The status at the end.
+        failed: The pipeline ended before it was done: what it had worked out may not be written.
+    """
+    if failed:
+        return (
+            f"failed after {format_elapsed(view.elapsed)}, with {_count(view.total, 'record')} worked "
+            "out; those of them that were not written yet are not in the sink"
+        )
     average = view.total / view.elapsed if view.elapsed > 0 else 0.0
     line = f"{_count(view.total, 'record')} in {format_elapsed(view.elapsed)} ({average:,.1f}/s)"
     line += f": {view.counts.categorized:,} categorized"
@@ -173,7 +184,7 @@ class Status:
         self._meter = RateMeter()
         self._started = 0.0
         self._live: Live | None = None
-        self._period = REDRAW if self._console.is_terminal else interval
+        self._period = REDRAW if is_terminal(self._console) else interval
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="newsbeam-status", daemon=True)
 
@@ -199,7 +210,7 @@ class Status:
     def __enter__(self) -> Self:
         self._started = self._clock()
         view = self.view()
-        if self._console.is_terminal:
+        if is_terminal(self._console):
             self._live = Live(
                 render(view), console=self._console, auto_refresh=False, transient=True
             )
@@ -215,7 +226,8 @@ class Status:
     ) -> None:
         self._stop.set()
         self._thread.join()
-        summary = format_summary(self.view())
+        # Nothing is said of a second Ctrl-C: whoever gave it knows.
+        summary = format_summary(self.view(), failed=exc_type is not None)
         if self._live is not None:
             self._live.stop()
             self._console.print(summary, highlight=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -33,6 +34,16 @@ from transforms.tally import TALLY
 BATCH_SIZE = 64
 #: The timestamps that items may have: that of their record (or element), or when they were published.
 TIMESTAMPS = ("record", "published")
+
+
+class _NotOurs(logging.Filter):
+    """Keeps back what Beam's RunInference warns of where torch is missing, which nobody here needs."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not str(record.msg).startswith("Resource module is not available")
+
+
+logging.getLogger().addFilter(_NotOurs())
 
 
 class OnnxTextClassifier(ModelHandler[TokenizedNews, PredictionResult, OnnxModel]):

@@ -87,12 +87,13 @@ class ClassifyNews(beam.PTransform):
         self._bundle.verify()
         try:
             settings = ScoreSettings(activation, threshold, multi_label, temperature, long_text)
+            of_bundle = settings.of(self._bundle)
         except ValueError as e:
             raise ConfigurationError(str(e)) from None
         self._parse = ParseNews(format, text_fields, id_field, time_field, text_clean_up)
         self._tokenize = TokenizeNews(model, max_length, long_text)
         self._classifier = OnnxTextClassifier(model, settings)
-        self._categorize = Categorize(settings.of(self._bundle), timestamp)
+        self._categorize = Categorize(of_bundle, timestamp)
 
     def labels(self) -> tuple[str, ...]:
         """The categories that the model knows (`getClasses` in Spark NLP)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import queue
 import sys
@@ -13,10 +14,12 @@ from typing import Any
 import apache_beam as beam
 
 from transforms.errors import ConfigurationError
+from transforms.failures import PipelineFailure
 from transforms.files import WriteLines
 from transforms.reading import MAX_DELAY, Batch, Reader, Source
 from transforms.records import Message, Outcome
 from transforms.rows import messages_of
+from transforms.streams import check_output, check_stdin, read_chunks, read_lines
 
 #: Messages read ahead of the pipeline.
 READ_AHEAD = 5000
@@ -28,9 +31,13 @@ class StdinSource(Source):
     Args:
         format: `json`, `csv` or `text`.
         columns: The column names of CSV without a header line.
+
+    Raises:
+        ConfigurationError: stdin is closed, or can't be read.
     """
 
     def __init__(self, format: str, columns: Sequence[str] | None = None) -> None:
+        check_stdin()
         self.format = format
         self.columns = columns
 
@@ -52,17 +59,22 @@ class StdinReader(Reader):
         self._source = source
         self._taken = 0
         self._closed = False
+        self._error: Exception | None = None
         self._queue: queue.Queue[Message | None] = queue.Queue(READ_AHEAD)
         # A reader of our own: Python can't end while a thread waits in the one of sys.stdin. And a file
         # of our own: the number of one that is closed under a thread is soon another file's.
-        self._file = os.fdopen(os.dup(sys.stdin.buffer.fileno()), "rb")
-        threading.Thread(target=self._read, name="newsbeam-stdin", daemon=True).start()
+        self._file = os.fdopen(os.dup(sys.stdin.buffer.fileno()), "rb", buffering=0)
+        self.thread = threading.Thread(target=self._read, name="newsbeam-stdin", daemon=True)
+        self.thread.start()
 
     def _read(self) -> None:
-        with self._file as stdin:
-            lines = iter(stdin.readline, b"")
-            for message in messages_of(lines, "-", self._source.format, self._source.columns):
-                self._queue.put(message)
+        try:
+            with self._file as stdin:
+                lines = itertools.chain.from_iterable(read_lines(read_chunks(stdin)))
+                for message in messages_of(lines, "-", self._source.format, self._source.columns):
+                    self._queue.put(message)
+        except Exception as e:  # told by the thread that polls: this one has nobody to tell
+            self._error = e
         self._queue.put(None)
 
     def resume(self, position: Any) -> None:
@@ -74,6 +86,12 @@ class StdinReader(Reader):
 
     def poll(self, timeout: float, limit: int) -> Batch:
         messages: list[Message] = []
+        if self._closed and self._error is not None:
+            reason = " ".join(str(self._error).split()) or type(self._error).__name__
+            raise PipelineFailure(
+                f"stdin can't be read any further ({reason}): what came before is processed; begin "
+                f"again after record {self._taken}"
+            ) from self._error
         while len(messages) < limit and not self._closed:
             try:
                 message = self._queue.get(timeout=0 if messages else timeout or 0.001)
@@ -87,7 +105,7 @@ class StdinReader(Reader):
         return Batch(messages, self._taken, time.time() - MAX_DELAY)
 
     def at_end(self) -> bool:
-        return self._closed
+        return self._closed and self._error is None
 
 
 _reader: StdinReader | None = None
@@ -109,10 +127,14 @@ class WriteToStdout(beam.PTransform):
 
     Args:
         stderr: Write to stderr instead.
+
+    Raises:
+        ConfigurationError: It is closed.
     """
 
     def __init__(self, stderr: bool = False) -> None:
         super().__init__()
+        check_output("stderr" if stderr else "stdout")
         self._write = _to_stderr if stderr else _to_stdout
 
     def expand(self, outcomes: beam.PCollection[Outcome]) -> beam.PCollection[None]:

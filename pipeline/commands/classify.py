@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -27,10 +27,10 @@ from pipeline.commands.model_options import (
     load_classifier,
 )
 from pipeline.printing import fit, printable
+from pipeline.terminal import is_terminal
 from transforms.errors import ConfigurationError
+from transforms.streams import check_stdin, read_chunks, read_lines
 
-#: Bytes read from stdin at a time, at most; what is there is not waited for.
-READ_SIZE = 1 << 16
 #: Width of the bar of scores, in characters.
 BAR_WIDTH = 20
 
@@ -127,14 +127,16 @@ def _classify(classifier: TextClassifier, source: Iterator[list[Line]], write: W
 
 def _stdin_lines() -> Iterator[list[Line]]:
     """The lines of stdin that are there, as soon as one is; notes what is left out."""
+    check_stdin()
     if sys.stdin.isatty():
         _note("type news, one per line; Ctrl-D ends")
     empty = number = 0
     try:
-        for chunk in read_lines(sys.stdin.buffer):
+        for chunk in read_lines(read_chunks(sys.stdin.buffer)):
             lines = []
             for data in chunk:
                 number += 1
+                data = data.removesuffix(b"\n").removesuffix(b"\r")
                 try:
                     text = data.decode()
                 except UnicodeDecodeError:
@@ -146,35 +148,20 @@ def _stdin_lines() -> Iterator[list[Line]]:
                     empty += 1
             if lines:
                 yield lines
+    except BrokenPipeError:  # of the output
+        raise
+    except OSError as e:
+        raise ConfigurationError(f"can't read stdin: {e.strerror}") from None
     finally:
         if empty:
             _note(f"{empty:,} empty {'line' if empty == 1 else 'lines'} skipped")
-
-
-def read_lines(stream: Any) -> Iterator[list[bytes]]:
-    """Lists of whole lines, without their ends, of a stream with `read1`.
-
-    A list is what one read gave: a line that is there never waits for the next.
-    """
-    rest = bytearray()
-    while data := stream.read1(READ_SIZE):
-        begin = len(rest)
-        rest += data
-        end = rest.rfind(b"\n", begin)
-        if end < 0:
-            continue
-        lines = bytes(rest[:end]).split(b"\n")
-        del rest[: end + 1]
-        yield [line.removesuffix(b"\r") for line in lines]
-    if rest:
-        yield [bytes(rest).removesuffix(b"\r")]
 
 
 def _writer(as_json: bool, labels: tuple[str, ...], multi_label: bool) -> Write:
     if as_json:
         return _write_json
     console = Console(highlight=False, soft_wrap=False)
-    if console.is_terminal:
+    if is_terminal(console):
         return _TerminalWriter(console, labels, multi_label)
     return _write_labels if multi_label else _write_plain
 

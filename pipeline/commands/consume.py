@@ -21,6 +21,7 @@ from pipeline.outcomes import (
     read_topics,
 )
 from pipeline.printing import fit, headline, moment, preview, printable, reason
+from pipeline.terminal import is_terminal
 from transforms.errors import ConfigurationError
 from transforms.records import (
     CategorizedItem,
@@ -205,7 +206,7 @@ def _write_json(message: Message, outcome: Outcome) -> None:
 
 def _width() -> int:
     console = Console()
-    return console.width if console.is_terminal else PIPED_WIDTH
+    return console.width if is_terminal(console) else PIPED_WIDTH
 
 
 class TableWriter:

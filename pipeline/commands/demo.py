@@ -14,6 +14,9 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
+from pipeline.logs import NoTraceback
+from pipeline.terminal import is_terminal
+
 if TYPE_CHECKING:
     from pipeline.demo.session import Session
 
@@ -95,7 +98,7 @@ def demo(
     Exit code 0 if so, 1 if one was lost or came out twice.
     """
     console = Console()
-    if not console.is_terminal:
+    if not is_terminal(console):
         console = Console(width=_PLAIN_WIDTH)
     console.print("[bold cyan]newsbeam demo[/] starts a broker and a pipeline …", highlight=False)
     with _errors_on(console):
@@ -129,9 +132,6 @@ def _run(console: Console, total: int, rate: float, model: str | None, beam_args
         except DemoError as e:
             print(f"newsbeam: {e}", file=sys.stderr)
             return 1
-        finally:
-            # The clients of the pipeline outlive it; they need not tell that their broker left.
-            logging.getLogger("kafka").setLevel(logging.CRITICAL + 1)
     console.print()
     console.print(summary(totals))
     if not ok(totals):
@@ -177,7 +177,9 @@ def _errors_on(console: Console) -> Iterator[None]:
     """
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    root.handlers[:] = [RichHandler(console=console, show_path=False, markup=False)]
+    handler = RichHandler(console=console, show_path=False, markup=False)
+    handler.addFilter(NoTraceback())
+    root.handlers[:] = [handler]
     root.setLevel(logging.ERROR)
     try:
         yield

@@ -32,6 +32,7 @@ from pipeline.commands.model_options import (
     Temperature,
     load_classifier,
 )
+from pipeline.terminal import is_terminal, output
 from transforms.errors import ConfigurationError
 
 
@@ -48,6 +49,20 @@ def evaluate(
             rich_help_panel="Data",
         ),
     ],
+    labels_from: Annotated[
+        int | None,
+        typer.Option(
+            "--labels_from",
+            metavar="0|1",
+            min=0,
+            max=1,
+            help="The number of the first class. Default: as the numbers say; where they fit both (1 "
+            "to 3 of four classes), the one with which more texts are right, and that is said.",
+            envvar="NEWSBEAM_EVALUATE_LABELS_FROM",
+            rich_help_panel="Data",
+            show_default=False,
+        ),
+    ] = None,
     limit: Annotated[
         int | None,
         typer.Option(
@@ -117,7 +132,7 @@ def evaluate(
     try:
         if plot is not None:
             check_plot(plot)
-        news = read_csv(csv, classifier.labels(), limit)
+        news = read_csv(csv, classifier.labels(), limit, labels_from)
         with _progress() as progress:
             task = progress.add_task("Classifying", total=len(news))
             evaluation = evaluate_news(
@@ -134,6 +149,14 @@ def evaluate(
     except ModelError as e:
         print(f"newsbeam: {csv}: a row could not be classified: {e}", file=sys.stderr)
         return 1
+    if evaluation.other_accuracy is not None:
+        first = evaluation.labels_from or 0
+        print(
+            f"newsbeam: the labels fit numbers from 0 and from 1: read from {first} (accuracy "
+            f"{evaluation.eval_accuracy:.4f}; from {1 - first} {evaluation.other_accuracy:.4f}); "
+            "--labels_from decides",
+            file=sys.stderr,
+        )
     if as_json:
         print(evaluation.to_json())
     else:
@@ -153,12 +176,12 @@ def _progress() -> Progress:
         TimeRemainingColumn(),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
+        disable=not is_terminal(console),
     )
 
 
 def _show(evaluation: Evaluation, csv: Path) -> None:
-    console = Console(highlight=False)
+    console = output()
     console.print(Text(f"{evaluation.model} on {csv}: {evaluation.samples:,} texts"))
     for table in (_summary(evaluation), _labels(evaluation), _confusion(evaluation)):
         console.print()

@@ -9,11 +9,10 @@ from typing import Annotated, Any
 
 import onnxruntime
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from models.bundle import MODEL_FILES, Bundle, BundleError
+from models.bundle import Bundle, BundleError
 from models.export.export import ParityError
 from models.export.export import export as export_model
 from models.export.parity import INT8_TOLERANCE, TOLERANCE, Difference, Parity
@@ -21,6 +20,7 @@ from models.export.spark_nlp import import_spark_nlp, is_spark_nlp
 from models.export.texts import read_texts
 from models.operators import read_operators
 from models.tokenize import TextTokenizer
+from pipeline.terminal import output
 from transforms.errors import ConfigurationError
 
 #: Options of `export` that mean nothing for a model of Spark NLP.
@@ -176,8 +176,7 @@ def verify(model: _Named, as_json: _Json = False) -> int:
     batch. Exit code 2 if one is broken; one line says how.
     """
     bundle = Bundle.load(model)
-    others = [bundle.path / name for name in MODEL_FILES]
-    for file in dict.fromkeys([bundle.model_file, *(f for f in others if f.is_file())]):
+    for file in dict.fromkeys([bundle.model_file, *bundle.model_files()]):
         Bundle.load(file).verify(thorough=True)
     if as_json:
         print(json.dumps({"model": bundle.model_id, "path": str(bundle.path), "ok": True}))
@@ -241,13 +240,19 @@ def facts(bundle: Bundle) -> dict[str, Any]:
         },
         "inputs": {i.name: [i.type, i.shape] for i in session.get_inputs()},
         "outputs": {o.name: [o.type, o.shape] for o in session.get_outputs()},
-        "model_file": bundle.model_file.name,
+        "model_file": bundle.model_file.relative_to(bundle.path).as_posix(),
         "quantized": operators.quantized,
         "dynamic_int8": bundle.dynamic_int8,
         "producer": operators.producer,
         "opsets": operators.opsets,
         "operators": operators.counts,
-        "files": {f.name: f.stat().st_size for f in sorted(bundle.path.iterdir()) if f.is_file()},
+        "files": {
+            f.relative_to(bundle.path).as_posix(): f.stat().st_size
+            for f in [
+                *sorted(f for f in bundle.path.iterdir() if f.is_file()),
+                *sorted(f for f in (bundle.path / "onnx").glob("*") if f.is_file()),
+            ]
+        },
     }
 
 
@@ -288,7 +293,7 @@ def _show_facts(values: dict[str, Any], as_json: bool) -> None:
     row("operators", f"{sum(operators.values()):,}: {', '.join(listed)}{more}")
     for name, size in values["files"].items():
         row("file", f"{name}, {_size(size)}")
-    Console(highlight=False).print(table)
+    output().print(table)
 
 
 def _show_parity(parity: Parity, bundle: Bundle | None, as_json: bool) -> None:
@@ -299,7 +304,7 @@ def _show_parity(parity: Parity, bundle: Bundle | None, as_json: bool) -> None:
             values |= {"model": bundle.model_id, "path": str(bundle.path)}
         print(json.dumps(values))
         return
-    console = Console(highlight=False)
+    console = output()
     table = Table(
         title=f"Against torch: {parity.activation} scores of {parity.texts} texts",
         title_justify="left",

@@ -15,6 +15,7 @@ from rich.text import Text
 from pipeline.demo.ledger import Totals
 from pipeline.printing import fit, headline, preview, printable, reason
 from pipeline.status import format_counts, format_elapsed
+from pipeline.terminal import is_terminal
 from transforms.records import CategorizedItem, DeadLetter
 
 #: Rows of the two lower panels: the default model has four categories.
@@ -78,7 +79,7 @@ class Show:
         self._live: Live | None = None
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal:
+        if is_terminal(self._console):
             self._live = Live(console=self._console, auto_refresh=False)
             self._live.start()
         return self

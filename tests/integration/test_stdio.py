@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
+import threading
 from pathlib import Path
 
 from pipeline.demo.traffic import sample_news
 from tests.integration.harness import running, succeeded
+from tests.servers import starter
 
 PIPE = ("run", "--source", "-", "--sink", "-")
 
@@ -76,3 +80,47 @@ def test_a_reader_that_goes_away_is_told_in_one_line(tmp_path: Path) -> None:
     assert done.code == 1
     assert "pipe" in done.error.lower()
     assert "Traceback" not in done.stderr
+
+
+def test_pipes_that_do_not_block() -> None:
+    """As an event loop makes them: nothing is lost where one is empty or full."""
+    news = b"".join(
+        b'{"id": "%d", "title": "Stocks fell", "body": "%s"}\n' % (i, b"x" * 5000)
+        for i in range(50)
+    )
+    theirs, to_stdin = os.pipe()
+    from_stdout, out = os.pipe()
+    for end in (theirs, out):
+        os.set_blocking(end, False)
+    with tempfile.TemporaryFile() as stderr:
+        process = starter.start(PIPE, stdin=theirs, stdout=out, stderr=stderr)
+        os.close(theirs)
+        os.close(out)
+        feeder = threading.Thread(target=_feed, args=(to_stdin, news))
+        feeder.start()
+        with os.fdopen(from_stdout, "rb") as results:
+            ids = [json.loads(line)["id"] for line in results]
+        feeder.join()
+        assert process.wait() == 0
+    assert ids == [str(i) for i in range(50)]
+
+
+def _feed(pipe: int, data: bytes) -> None:
+    with os.fdopen(pipe, "wb") as file:
+        file.write(data)
+
+
+def test_a_run_that_failed_says_so_last(tmp_path: Path) -> None:
+    with running(PIPE, tmp_path, piped=True) as process:
+        process.stdin.write(b'{"id": "1", "title": "Stocks fell"}\n')
+        process.stdin.flush()
+        process.stdout.readline()
+        process.stdout.close()
+        process.stdin.write(b'{"id": "2", "title": "Stocks fell"}\n')
+        process.stdin.flush()
+        done = process.wait()
+    *_, summary, last = done.stderr.splitlines()
+    assert "newsbeam: failed after 0:00:0" in summary
+    assert "categorized" not in summary
+    assert last.startswith("newsbeam: ")
+    assert done.code == 1

@@ -85,7 +85,10 @@ class Patience:
         if draining() and now - self._began > DRAIN_PATIENCE:
             raise error
         if _may_log(now):
-            log.warning("%s: %s; trying again for %.0f s", self._what, error, now - self._began)
+            # Nearly all of it heals within seconds: only what doesn't is a warning.
+            lasted = now - self._began
+            level = logging.INFO if lasted < LOG_INTERVAL else logging.WARNING
+            log.log(level, "%s: %s; trying again for %.0f s", self._what, error, lasted)
         self._sleep(self._delay * random.uniform(0.5, 1.5))
         self._delay = min(self._delay * 2, LONGEST_DELAY)
 

@@ -13,6 +13,11 @@ import numpy as np
 import pytest
 
 from models.bundle import DEFAULT_BUNDLE, PACKAGED, Bundle, BundleError, resolve
+from models.classifier import TextClassifier
+from transforms.classify_news import ClassifyNews
+from transforms.errors import ConfigurationError
+
+from .conftest import tiny_embedding
 
 
 def message_of(check: Callable[[], Any], folder: Path | None = None) -> str:
@@ -92,6 +97,66 @@ def test_an_onnx_file_of_a_bundle(
     assert pickle.loads(pickle.dumps(plain)) == plain
     other = folder / "other.onnx"
     assert "no such folder" in message_of(lambda: Bundle.load(other), folder)
+
+
+def test_a_model_in_the_folder_onnx(
+    make_bundle: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    flat = make_bundle("flat")
+    (flat / "model.onnx").rename(flat / "model_int8.onnx")
+    folder = make_bundle()
+    (folder / "onnx").mkdir()
+    (folder / "model.onnx").rename(folder / "onnx" / "model_int8.onnx")
+    bundle = Bundle.load(folder)
+    assert (bundle.path, bundle.name) == (folder, "tiny")
+    assert bundle.model_file == folder / "onnx" / "model_int8.onnx"
+    assert bundle.hash == Bundle.load(flat).hash  # as it is fetched from the hub
+    bundle.verify(thorough=True)
+    assert Bundle.load(folder / "onnx") == bundle
+    assert Bundle.load(folder / "onnx" / "model_int8.onnx") == bundle
+    assert not caplog.messages
+    caplog.set_level("INFO", logger="newsbeam")
+    content = bundle.model_file.read_bytes()
+    (folder / "onnx" / "model.onnx").write_bytes(content)
+    assert Bundle.load(folder).model_file == bundle.model_file
+    assert caplog.messages == [
+        "model tiny: of onnx/model_int8.onnx, onnx/model.onnx the first is used"
+    ]
+    (folder / "onnx" / "model_quantized.onnx").write_bytes(content)
+    assert Bundle.load(folder).model_file.name == "model_quantized.onnx"
+    assert [f.name for f in Bundle.load(folder).model_files()] == [
+        "model_quantized.onnx",
+        "model_int8.onnx",
+        "model.onnx",
+    ]
+
+
+def test_onnx_files_of_other_names(make_bundle: Callable[..., Path]) -> None:
+    folder = make_bundle()
+    (folder / "model.onnx").rename(folder / "model_q4.onnx")
+    message = message_of(lambda: Bundle.load(folder), folder)
+    assert "its ONNX files are model_q4.onnx" in message
+    assert f"`--model {folder}/model_q4.onnx`" in message
+    assert Bundle.load(folder / "model_q4.onnx").model_file.name == "model_q4.onnx"
+
+
+def test_one_label_that_may_hold_or_not(make_bundle: Callable[..., Path]) -> None:
+    config = {"id2label": {"0": "news"}, "problem_type": "multi_label_classification"}
+    folder = make_bundle(config=config, embedding=tiny_embedding()[:, :1])
+    Bundle.load(folder).verify(thorough=True)
+    classifier = TextClassifier.load(folder)
+    likely, unlikely = classifier.predict(["ball", "bank"])
+    assert 0 < unlikely.score < likely.score < 1
+    with pytest.raises(ValueError, match="'softmax': the one label of tiny would always score 1"):
+        TextClassifier.load(folder, activation="softmax")
+    with pytest.raises(ConfigurationError, match="would always score 1; choose sigmoid"):
+        ClassifyNews(folder, activation="softmax")
+
+
+def test_one_logit_for_two_labels(make_bundle: Callable[..., Path]) -> None:
+    folder = make_bundle(embedding=tiny_embedding()[:, :1], width=1)
+    with pytest.raises(BundleError, match="the model gives one logit: a number, or yes and no"):
+        Bundle.load(folder).verify()
 
 
 def test_an_onnx_file_that_is_a_link(make_bundle: Callable[..., Path], tmp_path: Path) -> None:
@@ -232,7 +297,13 @@ def test_a_broken_file(
         ({"temperature": float("nan")}, "temperature in config.json is nan;"),
         ({"temperature": float("inf")}, "temperature in config.json is inf;"),
         ({"temperature": 10**400}, "make it a number above 0"),
-        ({"problem_type": "regression"}, "single_label_classification or multi_label"),
+        ({"problem_type": "regression"}, "it gives a number, no category; name a classifier"),
+        ({"id2label": {"0": "LABEL_0"}}, "has one label, 'LABEL_0', whose score would always be 1"),
+        (
+            {"id2label": {"0": "x"}, "problem_type": "single_label_classification"},
+            "export a model with two labels or more",
+        ),
+        ({"id2label": {"0": "x"}, "problem_type": "regression"}, "it gives a number"),
         ({"problem_type": 1}, "problem_type in config.json is 1;"),
         ({"vocab_size": 5}, "tokenizer knows 10 tokens, the model 5"),
     ],

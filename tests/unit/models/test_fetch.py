@@ -23,6 +23,7 @@ from apache_beam.options.value_provider import RuntimeValueProvider
 from models import fetch
 from models.bundle import Bundle, BundleError, resolve
 from models.classifier import TextClassifier
+from models.model_files import MODEL_FILES
 
 from .conftest import MakeBundle
 from .stand_ins import S3, Hub
@@ -130,6 +131,23 @@ def test_a_model_in_the_folder_onnx(hub: Hub) -> None:
     bundle = Bundle.load("hf://news/tiny")
     assert names(bundle.path) == ["config.json", "model_quantized.onnx", "tokenizer.json"]
     assert "onnx/model.onnx" not in hub.downloads
+
+
+@pytest.mark.parametrize("folder", ["", "onnx"])
+def test_the_model_is_that_of_a_folder_here(
+    hub: Hub, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (hub.folder / "onnx").mkdir(exist_ok=True)
+    content = (hub.folder / "model_quantized.onnx").read_bytes()
+    for name in ("model.onnx", "model_quantized.onnx"):
+        (hub.folder / name).unlink()
+    for name in reversed(MODEL_FILES):  # each is better than those before
+        (hub.folder / folder / name).write_bytes(content)
+        again(monkeypatch)
+        remote, local = Bundle.load("hf://news/tiny"), Bundle.load(hub.folder)
+        assert remote.model_file.name == local.model_file.name == name
+        assert remote.hash == local.hash
+        assert local.model_file == hub.folder / folder / name
 
 
 def test_without_connection_the_cache_does(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ def read(tmp_path: Path, text: str, labels: tuple[str, ...] = AG_NEWS_CLASSES) -
 )
 def test_layouts(tmp_path: Path, text: str, texts: tuple[str, ...], targets: list[int]) -> None:
     news = read(tmp_path, text)
-    assert news == LabelledNews(texts, targets)  # type: ignore[arg-type]
+    assert (news.texts, news.targets) == (texts, targets)
     assert len(news) == len(texts)
 
 
@@ -41,6 +41,48 @@ def test_class_1_is_world_in_whatever_order_the_model_has_them(tmp_path: Path) -
     labels = ("Business", "Sci/Tech", "Sports", "World")
     assert read(tmp_path, "1,x\n2,y\n", labels).targets == (3, 2)
     assert read(tmp_path, "1,x\n2,y\n", ("up", "down")).targets == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("labels", "targets", "labels_from", "other"),
+    [
+        ("1 2 3", (0, 1, 2), 1, (1, 2, 3)),
+        ("1.0 2.0 3.", (0, 1, 2), 1, (1, 2, 3)),
+        ("2", (1,), 1, (2,)),
+        ("1 2 Sports", (0, 1, 1), 1, (1, 2, 1)),
+        ("1 4", (0, 3), 1, None),
+        ("01 04", (0, 3), 1, None),
+        ("0 3", (0, 3), 0, None),
+        ("0.0 1.0", (0, 1), 0, None),
+        ("world SPORTS Business", (0, 1, 2), None, None),
+        ("sci-tech SciTech Sci_Tech sci/tech", (3, 3, 3, 3), None, None),
+    ],
+)
+def test_what_labels_stand_for(
+    tmp_path: Path,
+    labels: str,
+    targets: tuple[int, ...],
+    labels_from: int | None,
+    other: tuple[int, ...] | None,
+) -> None:
+    news = read(tmp_path, "".join(f"{label},x\n" for label in labels.split()))
+    assert (news.targets, news.labels_from, news.other_targets) == (targets, labels_from, other)
+
+
+def test_labels_are_numbered_as_one_says(tmp_path: Path) -> None:
+    file = tmp_path / "news.csv"
+    file.write_text("1,a\n3,b\n")
+    for first in (0, 1):
+        news = read_csv(file, AG_NEWS_CLASSES, labels_from=first)
+        assert (news.targets, news.other_targets) == ((1 - first, 3 - first), None)
+    file.write_text("4,a\n")
+    with pytest.raises(CsvError, match="'4' is no label of the model; it knows 0, 1, 2, 3, World"):
+        read_csv(file, AG_NEWS_CLASSES, labels_from=0)
+
+
+def test_labels_that_are_numbers_themselves(tmp_path: Path) -> None:
+    news = read(tmp_path, "1,x\n2,y\n", ("0", "1", "2"))
+    assert (news.targets, news.labels_from, news.other_targets) == ((1, 2), None, None)
 
 
 def test_limit(tmp_path: Path) -> None:
@@ -72,6 +114,9 @@ def test_labels_beyond_the_limit_need_not_be_known(tmp_path: Path) -> None:
         ("1,a\n5,b\n", r"line 2: '5' is no label of the model; it knows 1, 2, 3, 4, World"),
         ("0,a\n4,b\n", "line 2: '4' is no label of the model; it knows 0, 1, 2, 3, World"),
         ("Weather,a\n", "line 1: 'Weather' is no label"),
+        ("-,a\n", "line 1: '-' is no label"),
+        ("1.5,a\n", "line 1: '1.5' is no label"),
+        ("1, \n", "line 1: the text is empty"),
         ("1,a,b\n2,c\n", "line 2: 2 columns; give each row a class and a text"),
         ("just a text\n", "line 1: 1 columns"),
         ("label,url\n1,u\n", "its columns are label, url; name"),

@@ -115,29 +115,6 @@ def test_a_reader_that_goes_away() -> None:
     assert process.returncode == 0
 
 
-class Chunks:
-    """A stream that gives what was written to it, piece by piece."""
-
-    def __init__(self, *pieces: bytes) -> None:
-        self.pieces = list(pieces)
-
-    def read1(self, size: int) -> bytes:
-        return self.pieces.pop(0) if self.pieces else b""
-
-
-@pytest.mark.parametrize(
-    ("pieces", "lists"),
-    [
-        ((b"a\nb\n", b"c"), [[b"a", b"b"], [b"c"]]),
-        ((b"a", b"b", b"c\nd", b"\n"), [[b"abc"], [b"d"]]),
-        ((b"a\r", b"\n\n"), [[b"a", b""]]),
-        ((), []),
-    ],
-)
-def test_read_lines(pieces: tuple[bytes, ...], lists: list[list[bytes]]) -> None:
-    assert list(command.read_lines(Chunks(*pieces))) == lists
-
-
 def test_scores_settings() -> None:
     args = ("--json", "--activation", "sigmoid", "--multi_label", "--threshold", "0")
     values = json.loads(run(SPORTS, *args).stdout)
@@ -173,6 +150,7 @@ def test_a_terminal_gets_a_bar_of_scores(monkeypatch: pytest.MonkeyPatch) -> Non
         return Console(file=screen, force_terminal=True, width=70, color_system=None, **options)
 
     monkeypatch.setattr(command, "Console", terminal)
+    monkeypatch.setattr(command, "is_terminal", lambda console: True)
     assert run(SPORTS, f"\x1b[2J{BUSINESS}").return_value == 0
     first, second = screen.getvalue().splitlines()
     assert first.startswith("Sports  ")
@@ -181,6 +159,17 @@ def test_a_terminal_gets_a_bar_of_scores(monkeypatch: pytest.MonkeyPatch) -> Non
     assert first.endswith("…")
     assert second.startswith("Business")
     assert "\x1b" not in second  # what a text says is not obeyed
+
+
+@pytest.mark.parametrize(
+    "name", ["FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "TTY_INTERACTIVE"]
+)
+def test_colour_that_is_forced_cuts_no_line(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("COLUMNS", "40")
+    text = f"{SPORTS} {BUSINESS}"
+    [row] = run(text).stdout.splitlines()
+    assert row.split("\t")[2] == text
 
 
 def test_a_text_that_cannot_be_classified(monkeypatch: pytest.MonkeyPatch) -> None:

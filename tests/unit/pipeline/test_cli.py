@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -138,3 +142,73 @@ def test_the_environment_gives_options(tmp_path: Path) -> None:
     assert found.returncode == 0, found.stderr
     assert found.stderr == ""
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("args", "closed", "named"),
+    [
+        ("run --source - --sink -", "<&-", "stdin is closed"),
+        ("run --source - --sink - </dev/null", ">&-", "stdout is closed"),
+        ("classify", "<&-", "stdin is closed"),
+        ("classify", "<&- 0>/dev/null", "stdin is open for writing only"),
+        ("classify text", ">&-", "stdout is closed"),
+        ("consume -", "<&-", "stdin is closed"),
+        ("consume - </dev/null", ">&-", "stdout is closed"),
+    ],
+)
+def test_closed_streams_are_one_line(args: str, closed: str, named: str) -> None:
+    check_refused(shell(f"{args} {closed}"), named)
+
+
+def test_stderr_that_is_closed() -> None:
+    found = shell("classify 'Stocks rally as oil falls' 2>&-")
+    assert found.returncode == 0
+    assert found.stdout.startswith("Business\t")
+    # Dead letters would be lost, and there is nowhere to say so.
+    found = shell("run --source - --sink - </dev/null 2>&-")
+    assert (found.returncode, found.stdout) == (2, "")
+
+
+def test_version() -> None:
+    found = newsbeam("--version")
+    assert (found.returncode, found.stderr) == (0, "")
+    assert found.stdout == f"newsbeam {importlib.metadata.version('newsbeam')}\n"
+
+
+def test_completion_needs_no_beam() -> None:
+    code = (
+        "import sys; from pipeline.cli import main; code = main([]); "
+        "assert not [m for m in sys.modules if m.startswith(('apache_beam', 'kafka.'))]; "
+        "sys.exit(code)"
+    )
+    asked = {"_NEWSBEAM_COMPLETE": "complete_bash", "COMP_WORDS": "newsbeam cl", "COMP_CWORD": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.argv = ['newsbeam']; {code}"],
+        cwd=REPO,
+        env={**os.environ, **asked},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout.split(), done.stderr) == (["classify"], "")
+
+
+def test_help_without_colour() -> None:
+    found = newsbeam("--help", environment={"NO_COLOR": "1", "FORCE_COLOR": "1"})
+    assert "\x1b[3" not in found.stdout  # bold is no colour
+    plain = re.sub("\x1b\\[[0-9;]*m", "", found.stdout)
+    assert "--version" in plain
+    assert "--install-completion" in plain
+
+
+def shell(line: str) -> Said:
+    """Runs `newsbeam LINE` in a shell."""
+    done = subprocess.run(
+        ["sh", "-c", f'exec "{sys.executable}" -m pipeline {line}'],
+        cwd=REPO,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    return Said(done.returncode, done.stdout, done.stderr)

@@ -10,6 +10,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from models.bundle import BundleError
+from models.labelled_news import AG_NEWS_CLASSES
 from models.onnx import ModelError, OnnxModel
 from pipeline.commands.evaluate import evaluate
 from transforms.errors import ConfigurationError
@@ -49,6 +50,25 @@ def test_json(news: Path) -> None:
     for name in ("samples_per_second", "steps_per_second"):
         assert values[f"eval_{name}"] > 0
     assert result.stderr == ""  # no progress bar where there is no terminal
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_labels_that_fit_numbers_from_0_and_from_1(news: Path, first: int) -> None:
+    lines = ROWS.splitlines()[:2]
+    classes = ("Sports", "Business")
+    numbers = [first + AG_NEWS_CLASSES.index(name) for name in classes]
+    news.write_text("".join(f"{n}{line[1:]}\n" for n, line in zip(numbers, lines, strict=True)))
+    result = run("--csv", news, "--json")
+    values = json.loads(result.stdout)
+    assert (values["eval_accuracy"], values["other_accuracy"]) == (1.0, 0.0)
+    assert values["labels_from"] == first
+    assert [row["support"] for row in values["per_label"]] == [0, 1, 1, 0]
+    [said] = result.stderr.splitlines()
+    assert f"read from {first} (accuracy 1.0000" in said
+    assert "--labels_from" in said
+    result = run("--csv", news, "--json", "--labels_from", str(1 - first))
+    assert json.loads(result.stdout)["eval_accuracy"] == 0.0
+    assert result.stderr == ""
 
 
 def test_limit_and_batch_size(news: Path) -> None:

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from pipeline import status
 from pipeline.status import RateMeter, Status, View
+from pipeline.terminal import is_terminal
 from transforms.tally import Backlog, Counts, Tally
 
 
@@ -141,7 +142,7 @@ def test_its_thread_shows_it_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_live_line_on_a_terminal_then_a_summary() -> None:
-    tally, clock, screen = Tally(), Clock(), io.StringIO()
+    tally, clock, screen = Tally(), Clock(), Screen()
     console = Console(file=screen, force_terminal=True, width=200, color_system=None)
     with Status(tally, clock=clock, console=console) as shown:
         tally.categorized("World")
@@ -154,3 +155,55 @@ def test_live_line_on_a_terminal_then_a_summary() -> None:
         .rstrip()
         .endswith("1 record in 0:01:01 (0.0/s): 1 categorized (World 1), 0 dead letters")
     )
+
+
+class Screen(io.StringIO):
+    """A terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_colour_that_is_forced_makes_no_terminal(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="newsbeam")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    out = io.StringIO()
+    with Status(Tally(), interval=3600, console=Console(file=out)):
+        pass
+    assert out.getvalue() == ""
+    assert len(caplog.messages) == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "environment", "found"),
+    [
+        (Screen, {"TERM": "xterm"}, True),
+        (Screen, {"TERM": "xterm", "NO_COLOR": "1"}, True),
+        (Screen, {"TERM": "dumb"}, False),
+        (Screen, {"TERM": "xterm", "TTY_COMPATIBLE": "0"}, False),
+        (io.StringIO, {"TERM": "xterm"}, False),
+        (io.StringIO, {"TERM": "xterm", "FORCE_COLOR": "1"}, False),
+        (io.StringIO, {"TERM": "xterm", "TTY_COMPATIBLE": "1", "COLUMNS": "40"}, False),
+    ],
+)
+def test_what_is_a_terminal(
+    file: type[io.StringIO], environment: dict[str, str], found: bool
+) -> None:
+    assert is_terminal(Console(file=file(), _environ=environment)) is found
+
+
+def test_a_run_that_failed_does_not_say_that_it_is_done(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="newsbeam")
+    tally, clock = Tally(), Clock()
+    console = Console(file=io.StringIO(), force_terminal=False)
+    shown = Status(tally, interval=3600, clock=clock, console=console)
+    shown.__enter__()
+    tally.categorized("Sports")
+    clock.seconds += 4
+    shown.__exit__(RuntimeError, RuntimeError(), None)
+    assert caplog.messages == [
+        "failed after 0:00:04, with 1 record worked out; those of them that were not written yet are "
+        "not in the sink"
+    ]

@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
 import apache_beam as beam
 import pytest
 
 from tests.unit.running import local_pipeline
+from transforms import stdio, streams
 from transforms.errors import ConfigurationError
+from transforms.failures import PipelineFailure, first_failure, forget_failures
 from transforms.records import (
     FilePosition,
     Message,
@@ -31,6 +33,24 @@ def stdin(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.BufferedWriter]:
         yield writer  # type: ignore[misc]
 
 
+ReadStdin = Callable[[StdinSource], StdinReader]
+
+
+@pytest.fixture
+def read_stdin(stdin: io.BufferedWriter) -> Iterator[ReadStdin]:
+    """Makes readers, whose threads end with the test: they would read another's pipe."""
+    readers: list[StdinReader] = []
+
+    def make(source: StdinSource) -> StdinReader:
+        readers.append(StdinReader(source))
+        return readers[-1]
+
+    yield make
+    stdin.close()
+    for reader in readers:
+        reader.thread.join()
+
+
 def take(reader: StdinReader, count: int) -> list[Message]:
     """Polls until so many messages have come."""
     found: list[Message] = []
@@ -44,8 +64,8 @@ def take_end(reader: StdinReader) -> None:
         assert not reader.poll(60, 10).messages
 
 
-def test_lines_come_as_they_are_written(stdin: io.BufferedWriter) -> None:
-    reader = StdinReader(StdinSource("json"))
+def test_lines_come_as_they_are_written(stdin: io.BufferedWriter, read_stdin: ReadStdin) -> None:
+    reader = read_stdin(StdinSource("json"))
     stdin.write(b'{"n": 1}\n\n{"n": 2}\n')
     assert take(reader, 2) == [
         Message(b'{"n": 1}', source=FilePosition("-", 1)),
@@ -59,8 +79,8 @@ def test_lines_come_as_they_are_written(stdin: io.BufferedWriter) -> None:
     take_end(reader)
 
 
-def test_a_poll_takes_no_more_than_it_may(stdin: io.BufferedWriter) -> None:
-    reader = StdinReader(StdinSource("text"))
+def test_a_poll_takes_no_more_than_it_may(stdin: io.BufferedWriter, read_stdin: ReadStdin) -> None:
+    reader = read_stdin(StdinSource("text"))
     stdin.write(b"".join(b"%d\n" % i for i in range(10)))
     stdin.close()
     batches = []
@@ -71,8 +91,10 @@ def test_a_poll_takes_no_more_than_it_may(stdin: io.BufferedWriter) -> None:
     assert batches[-1].position == 10
 
 
-def test_it_resumes_where_it_stands_and_nowhere_else(stdin: io.BufferedWriter) -> None:
-    reader = StdinReader(StdinSource("text"))
+def test_it_resumes_where_it_stands_and_nowhere_else(
+    stdin: io.BufferedWriter, read_stdin: ReadStdin
+) -> None:
+    reader = read_stdin(StdinSource("text"))
     reader.resume(None)
     stdin.write(b"a\nb\n")
     take(reader, 2)
@@ -81,12 +103,55 @@ def test_it_resumes_where_it_stands_and_nowhere_else(stdin: io.BufferedWriter) -
         reader.resume(1)
 
 
-def test_csv_with_given_columns(stdin: io.BufferedWriter) -> None:
-    reader = StdinReader(StdinSource("csv", ("id", "title")))
+def test_csv_with_given_columns(stdin: io.BufferedWriter, read_stdin: ReadStdin) -> None:
+    reader = read_stdin(StdinSource("csv", ("id", "title")))
     stdin.write(b'1,"A\nB"\n')
     stdin.close()
     [message] = take(reader, 1)
     assert (message.value, message.columns) == (b'1,"A\nB"', ("id", "title"))
+
+
+def test_a_pipe_that_does_not_block(stdin: io.BufferedWriter, read_stdin: ReadStdin) -> None:
+    os.set_blocking(sys.stdin.buffer.fileno(), False)
+    reader = read_stdin(StdinSource("text"))
+    assert not reader.poll(0, 10).messages
+    assert not reader.at_end()
+    stdin.write(b"a\nb\n")
+    assert [m.value for m in take(reader, 2)] == [b"a", b"b"]
+    stdin.write(b"c")
+    stdin.close()
+    assert [m.value for m in take(reader, 1)] == [b"c"]
+    take_end(reader)
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), ValueError("odd")])
+def test_what_goes_wrong_in_its_thread_ends_the_run(
+    error: Exception, read_stdin: ReadStdin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(stream: object) -> Iterator[bytes]:
+        yield b"a\nb\n"
+        raise error
+
+    monkeypatch.setattr(stdio, "read_chunks", broken)
+    forget_failures()
+    reader = read_stdin(StdinSource("text"))
+    assert [m.value for m in take(reader, 2)] == [b"a", b"b"]  # what came is processed
+    reader.thread.join()
+    assert not reader.poll(60, 10).messages  # its end
+    assert not reader.at_end()
+    with pytest.raises(PipelineFailure, match=r"stdin can't be read any further .*record 2"):
+        reader.poll(60, 10)
+    assert first_failure() is not None
+    forget_failures()
+
+
+@pytest.mark.parametrize("stream", ["stdin", "stdout", "stderr"])
+def test_a_closed_stream_is_told_before_anything_runs(
+    stream: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "CLOSED", {stream})
+    with pytest.raises(ConfigurationError, match=f"^{stream} is closed: "):
+        StdinSource("json") if stream == "stdin" else WriteToStdout(stderr=stream == "stderr")
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
