@@ -28,11 +28,19 @@ _BATCH_OVERHEAD = 61
 
 
 class KafkaTopic(NamedTuple):
-    """A topic of a cluster, and the largest message it takes in bytes."""
+    """A topic of a cluster, and what it takes.
+
+    Attributes:
+        settings: How to reach the cluster.
+        name: Its name.
+        max_bytes: Its largest batch, in bytes, compressed as it is sent.
+        compacted: Whether it takes no record without a key.
+    """
 
     settings: KafkaSettings
     name: str
     max_bytes: int = MAX_MESSAGE_BYTES
+    compacted: bool = False
 
 
 class Outgoing(NamedTuple):
