@@ -105,6 +105,13 @@ class Tally:
             self._dead_letters[stage] += 1
         Metrics.counter(NAMESPACE, f"dead_letters_{stage}").inc()
 
+    def dead_after_all(self, category: str, stage: str) -> None:
+        """Counts a categorized item as a dead letter instead: it could not be written."""
+        with self._lock:
+            self._categories[category] -= 1
+        Metrics.counter(NAMESPACE, f"categorized_{category}").dec()
+        self.dead_letter(stage)
+
     def backlog(self, shard: str, backlog: Backlog) -> None:
         """Reports what waits in a shard: to Beam only, see `follow`."""
         Metrics.gauge(NAMESPACE, f"lag_{shard}").set(backlog.messages)
@@ -119,7 +126,8 @@ class Tally:
         """The counts now."""
         with self._lock:
             sources = list(self._sources.values())
-            counts = self._read, dict(self._categories), dict(self._dead_letters)
+            categories = {category: n for category, n in self._categories.items() if n > 0}
+            counts = self._read, categories, dict(self._dead_letters)
         return Counts(*counts, Backlog.together([ask() for ask in sources]))
 
 

@@ -15,7 +15,9 @@ from kafka.errors import (
     InvalidRecordError,
     InvalidTimestampError,
     KafkaError,
+    MessageSizeTooLargeError,
     ProducerFencedError,
+    RecordListTooLargeError,
     SaslAuthenticationFailedError,
 )
 
@@ -127,11 +129,18 @@ def is_refused_time(error: BaseException) -> bool:
     return isinstance(error, InvalidTimestampError)
 
 
+def is_refused(error: BaseException) -> bool:
+    """Whether a broker refuses a record for what it is: its size, or having no key."""
+    if isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):
+        return True
+    return isinstance(error, InvalidRecordError) and not is_refused_time(error)
+
+
 def may_be_sent_again(error: BaseException) -> bool:
     """Whether a record that failed for this may be taken the next time, by itself or mended."""
     # Only another record of its batch was refused.
     of_neighbour = type(error) is KafkaError and "part of a batch" in str(error)
-    return heals(error) or of_neighbour or is_refused_time(error)
+    return heals(error) or of_neighbour or is_refused_time(error) or is_refused(error)
 
 
 def persistently(action: Callable[[], T], what: str, hint: str = "") -> T:
