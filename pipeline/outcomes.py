@@ -16,6 +16,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from pipeline.endpoints import KafkaEndpoint
 from transforms.errors import ConfigurationError
+from transforms.kafka.unreadable import fault_of
 from transforms.records import (
     HEADER_PREFIX,
     FilePosition,
@@ -47,6 +48,8 @@ def outcome_of(message: Message) -> Outcome:
     Raises:
         UnreadableRecord: It wrote something else, or somebody else did.
     """
+    if message.fault is not None:
+        raise UnreadableRecord(f"{message.source} can't be read: {message.fault}")
     try:
         if any(name == HEADER_PREFIX + "stage" for name, _ in message.headers):
             return dead_letter_from_headers(message)
@@ -134,6 +137,7 @@ def _poll(consumer: KafkaConsumer) -> list[Message]:
             headers=tuple(record.headers),
             timestamp=record.timestamp,
             source=KafkaPosition(record.topic, record.partition, record.offset),
+            fault=fault_of(record),
         )
         for records in consumer.poll(_POLL_MS).values()
         for record in records

@@ -29,6 +29,7 @@ from transforms.kafka.names import CLIENTS, client_names, is_secret, setting, sp
 from transforms.kafka.other_clients import PemStores
 from transforms.kafka.overheard import overheard
 from transforms.kafka.properties import from_file
+from transforms.kafka.unreadable import hand_on_unreadable
 
 log = logging.getLogger("newsbeam.kafka")
 
@@ -136,7 +137,9 @@ class KafkaSettings:
 
     def consumer(self, **defaults: Any) -> KafkaConsumer:
         """A consumer; settings given by the user are stronger than `defaults`."""
-        return self._connect("consumer", defaults)
+        consumer = self._connect("consumer", defaults)
+        hand_on_unreadable(consumer)
+        return consumer
 
     def producer(self, **defaults: Any) -> KafkaProducer:
         """A producer; settings given by the user are stronger than `defaults`."""

@@ -18,6 +18,7 @@ from transforms.kafka.shards import Offsets, Positions, from_offsets, to_offsets
 from transforms.kafka.subscription import Subscription
 from transforms.kafka.transactions import ShardTransactions
 from transforms.kafka.turns import Turns
+from transforms.kafka.unreadable import fault_of
 from transforms.reading import Batch, Reader
 from transforms.records import KafkaPosition, Message
 from transforms.tally import Backlog
@@ -268,4 +269,5 @@ def _message(record: Any, follows: int) -> Message:
         timestamp=timestamp if timestamp is not None and timestamp >= 0 else None,
         source=KafkaPosition(record.topic, record.partition, record.offset),
         follows=follows,
+        fault=fault_of(record),
     )
