@@ -20,6 +20,7 @@ from transforms.kafka.ends import end_of
 from transforms.kafka.producers import close, new_producer
 from transforms.kafka.read import KafkaSource
 from transforms.kafka.settings import KafkaSettings
+from transforms.kafka.words import no_broker, said, unresolved_broker
 
 log = logging.getLogger("newsbeam")
 
@@ -83,9 +84,13 @@ class _admin:  # noqa: N801 - a context manager
         return self._client
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        servers = self._settings.servers
+        broker = unresolved_broker(self._client) if isinstance(error, KafkaError) else None
         self._client.close()
+        if broker is not None:
+            raise ConfigurationError(no_broker(servers, broker)) from None
         if isinstance(error, KafkaError):
-            raise ConfigurationError(f"Kafka at {self._settings.servers} says: {error}") from None
+            raise ConfigurationError(f"Kafka at {servers} says: {said(error)}") from None
 
 
 def _check_topics(

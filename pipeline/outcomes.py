@@ -13,10 +13,12 @@ from typing import IO
 
 import msgspec
 from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
 
 from pipeline.endpoints import KafkaEndpoint
 from transforms.errors import ConfigurationError
 from transforms.kafka.unreadable import fault_of
+from transforms.kafka.words import no_broker, said, unresolved_broker
 from transforms.records import (
     HEADER_PREFIX,
     FilePosition,
@@ -90,7 +92,7 @@ def read_topics(
         Messages in the order of each partition.
 
     Raises:
-        ConfigurationError: A topic does not exist, or no broker answers.
+        ConfigurationError: A topic does not exist or may not be read, or no broker answers.
     """
     consumer = endpoint.settings(kafka_config).consumer(
         group_id=None,
@@ -103,6 +105,10 @@ def read_topics(
         partitions = _partitions(consumer, endpoint)
         consumer.assign(partitions)
         yield from _poll_for_ever(consumer) if follow else _poll_to_end(consumer, partitions)
+    except KafkaError as e:
+        if broker := unresolved_broker(consumer):
+            raise ConfigurationError(no_broker(endpoint.servers, broker)) from None
+        raise ConfigurationError(f"can't read {endpoint.uri!r}: {said(e)}") from None
     finally:
         consumer.close()
 

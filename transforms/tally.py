@@ -54,12 +54,14 @@ class Counts:
         categories: Categorized items by category.
         dead_letters: Dead letters by stage.
         backlog: What waits in the sources; None where that is not known of all of them.
+        uncommitted: Why the progress of a source can't be committed, if it can't.
     """
 
     read: int = 0
     categories: dict[str, int] = field(default_factory=dict)
     dead_letters: dict[str, int] = field(default_factory=dict)
     backlog: Backlog | None = None
+    uncommitted: str | None = None
 
     @property
     def categorized(self) -> int:
@@ -85,6 +87,7 @@ class Tally:
             self._read = 0
             self._categories: Counter[str] = Counter()
             self._dead_letters: Counter[str] = Counter()
+            self._uncommitted: dict[str, str] = {}
             self._sources: dict[str, Callable[[], Backlog | None]] = {}
 
     def read(self, n: int) -> None:
@@ -117,6 +120,13 @@ class Tally:
         Metrics.gauge(NAMESPACE, f"lag_{shard}").set(backlog.messages)
         Metrics.gauge(NAMESPACE, f"seconds_behind_{shard}").set(int(backlog.behind))
 
+    def uncommitted(self, shard: str, why: str | None) -> None:
+        """Reports why a shard's progress can't be committed; None once it was."""
+        with self._lock:
+            self._uncommitted.pop(shard, None)
+            if why is not None:
+                self._uncommitted[shard] = why
+
     def follow(self, source: str, ask: Callable[[], Backlog | None]) -> None:
         """Asks a source what waits in it, whenever somebody wants to know."""
         with self._lock:
@@ -128,7 +138,8 @@ class Tally:
             sources = list(self._sources.values())
             categories = {category: n for category, n in self._categories.items() if n > 0}
             counts = self._read, categories, dict(self._dead_letters)
-        return Counts(*counts, Backlog.together([ask() for ask in sources]))
+            uncommitted = next(iter(self._uncommitted.values()), None)
+        return Counts(*counts, Backlog.together([ask() for ask in sources]), uncommitted)
 
 
 #: The tally of this process.

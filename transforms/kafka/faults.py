@@ -23,6 +23,7 @@ from kafka.errors import (
 
 from transforms.failures import PipelineFailure
 from transforms.kafka.settings import KafkaUnavailable
+from transforms.kafka.words import said
 from transforms.reading import draining
 
 log = logging.getLogger("newsbeam.kafka")
@@ -87,7 +88,9 @@ class Patience:
         if draining() and now - self._began > DRAIN_PATIENCE:
             raise error
         if _may_log(now):
-            log.warning("%s: %s; trying again for %.0f s", self._what, error, now - self._began)
+            log.warning(
+                "%s: %s; trying again for %.0f s", self._what, said(error), now - self._began
+            )
         self._sleep(self._delay * random.uniform(0.5, 1.5))
         self._delay = min(self._delay * 2, LONGEST_DELAY)
 
@@ -160,5 +163,5 @@ def persistently(action: Callable[[], T], what: str, hint: str = "") -> T:
             return action()
         except (KafkaError, KafkaUnavailable, OSError) as e:
             if not heals(e):
-                raise KafkaFailure(f"{what}: {e}{hint}") from e
+                raise KafkaFailure(f"{what}: {said(e)}{hint}") from e
             patience.wait(e)

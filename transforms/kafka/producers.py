@@ -30,6 +30,7 @@ from transforms.kafka.faults import (
 )
 from transforms.kafka.settings import KafkaSettings, KafkaUnavailable
 from transforms.kafka.topics import MissingTopics
+from transforms.kafka.words import said
 from transforms.per_process import PerProcess
 from transforms.records import DeadLetter
 
@@ -136,7 +137,7 @@ def to_try_again(record: Outgoing, error: BaseException) -> Outgoing | DeadLette
         changed = None if record.timestamp is None else record._replace(timestamp=None)
     elif is_refused(error):
         if record.origin is not None:
-            why = f"topic {record.topic.name} does not take it: {error}"
+            why = f"topic {record.topic.name} does not take it: {said(error)}"
             changed = buried(record, RecordRefused(why))
         elif not isinstance(error, InvalidRecordError):
             changed = made_to_fit(record)
@@ -145,7 +146,7 @@ def to_try_again(record: Outgoing, error: BaseException) -> Outgoing | DeadLette
         else:
             changed = None
     if changed is None:
-        raise KafkaFailure(f"can't produce to topic {record.topic.name}: {error}") from error
+        raise KafkaFailure(f"can't produce to topic {record.topic.name}: {said(error)}") from error
     return changed
 
 
@@ -205,7 +206,7 @@ def deliver(records: Sequence[Outgoing]) -> list[DeadLetter]:
             # The latter is what other threads' records get when the producer that we share is dropped.
             if not (may_be_sent_again(error) or isinstance(error, IllegalStateError)):
                 raise KafkaFailure(
-                    f"can't produce to topic {record.topic.name}: {error}"
+                    f"can't produce to topic {record.topic.name}: {said(error)}"
                 ) from error
         again = [to_try_again(record, error) for record, error in failed]
         letters += [letter for letter in again if isinstance(letter, DeadLetter)]

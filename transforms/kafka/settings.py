@@ -30,6 +30,7 @@ from transforms.kafka.other_clients import PemStores
 from transforms.kafka.overheard import overheard
 from transforms.kafka.properties import from_file
 from transforms.kafka.unreadable import hand_on_unreadable
+from transforms.kafka.words import said
 
 log = logging.getLogger("newsbeam.kafka")
 
@@ -167,7 +168,7 @@ class KafkaSettings:
         if not isinstance(error, OSError) and not getattr(error, "retriable", False):
             fix = _CODECS if "codec" in str(error) else "drop what it names, or give another value"
             return (
-                f"Kafka at {self.servers} can't be used with these settings: {error}; {fix}",
+                f"Kafka at {self.servers} can't be used with these settings: {said(error)}; {fix}",
                 False,
             )
         if overheard and "sasl" in str(self._config.get("security_protocol")).lower():
@@ -175,8 +176,8 @@ class KafkaSettings:
             hint = "; check security_protocol, sasl_mechanism, user and password"
         else:
             hint = ""
-        last = f" ({overheard[-1]})" if overheard else ""
-        return f"can't reach Kafka at {self.servers}: {error}{last}{hint}", True
+        last = f" ({said(overheard[-1])})" if overheard else ""
+        return f"can't reach Kafka at {self.servers}: {said(error)}{last}{hint}", True
 
     def _hide(self, text: str) -> str:
         for name, value in self._config.items():

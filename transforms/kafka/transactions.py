@@ -49,6 +49,7 @@ from transforms.kafka.shards import Positions
 from transforms.kafka.subscription import Subscription
 from transforms.kafka.topics import MissingTopics
 from transforms.kafka.transactional_ids import fence_others, transactional_id_of
+from transforms.kafka.words import said
 from transforms.records import KafkaPosition
 
 #: The longest a transaction may take, in seconds: then the broker aborts it.
@@ -177,7 +178,7 @@ class ShardTransactions:
                     f"{self._group!r} and goes on from what was committed here"
                 ) from failure
             if not expired and _is_final(failure):
-                raise KafkaFailure(f"committing shard {self._shard}: {failure}") from failure
+                raise KafkaFailure(f"committing shard {self._shard}: {said(failure)}") from failure
             if not is_refused(failure):
                 missing.look(failure)
                 patience.wait(failure)

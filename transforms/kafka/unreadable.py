@@ -70,7 +70,8 @@ class _Batch(DefaultRecordBatch):
             try:
                 return super().__iter__()
             except UnsupportedCodecError as e:
-                raise CodecMissing(f"{self._tp.topic}-{self._tp.partition}@{self.base_offset}", e) from None
+                place = f"{self._tp.topic}-{self._tp.partition}@{self.base_offset}"
+                raise CodecMissing(place, e) from None
             except Exception as e:  # each codec has errors of its own
                 self._whole_fault = f"its batch can't be unpacked: {e}"
         return iter([self._made(self._whole_fault, self.base_offset, bytes(self._buffer))])
