@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import apache_beam as beam
 
+from pipeline.clusters import Clusters
 from pipeline.endpoints import (
     SOURCE_QUERY,
     Endpoint,
@@ -73,12 +74,15 @@ class Ends:
         return WriteOutcomes(self)
 
 
-def connect(options: RunOptions, *, in_one_process: bool = True) -> Ends:
+def connect(
+    options: RunOptions, *, in_one_process: bool = True, clusters: Clusters | None = None
+) -> Ends:
     """Resolves the endpoints that the options name; touches no network.
 
     Args:
         options: The options.
         in_one_process: Whether the runner reads all shards in one process.
+        clusters: Which servers are of one cluster; by default, those with a server in common.
 
     Raises:
         ConfigurationError: An endpoint can't be what it is used as.
@@ -86,10 +90,11 @@ def connect(options: RunOptions, *, in_one_process: bool = True) -> Ends:
     source, sink = parse(options.source), parse(options.sink)
     dead = parse(options.dead_letters) if options.dead_letters else default_dead_letters(sink)
     topic = _topic(sink, "--sink", options)
-    _check_loops(source, sink, dead)
+    clusters = clusters or Clusters()
+    _check_loops(source, sink, dead, clusters)
     dead_letter_topic = _topic(dead, "--dead_letters", options)
     kafka_source = _kafka_source(source, options, in_one_process)
-    delivery, why = _delivery(options.delivery, kafka_source, topic, dead_letter_topic)
+    delivery, why = _delivery(options.delivery, kafka_source, topic, dead_letter_topic, clusters)
     if kafka_source is not None:
         kafka_source = kafka_source.delivering(exactly_once=delivery == EXACTLY_ONCE)
     return Ends(
@@ -155,6 +160,7 @@ def _delivery(
     source: KafkaSource | None,
     topic: KafkaTopic | None,
     dead_letters: KafkaTopic | None,
+    clusters: Clusters,
 ) -> tuple[str, str]:
     """Which delivery holds, and why."""
     if wanted not in {None, EXACTLY_ONCE, AT_LEAST_ONCE}:
@@ -166,9 +172,8 @@ def _delivery(
     if source is not None and topic is not None and dead_letters is not None:
         all_kafka = True
         sinks = (topic, dead_letters)
-        one_cluster = all(
-            source.subscription.settings.same_cluster(sink.settings) for sink in sinks
-        )
+        servers = source.subscription.settings.servers
+        one_cluster = all(clusters.same(servers, sink.settings.servers) for sink in sinks)
         own = _own_settings(source, *sinks)
     if wanted == EXACTLY_ONCE and not all_kafka:
         raise ConfigurationError(
@@ -186,6 +191,11 @@ def _delivery(
             "--delivery exactly_once writes with the client settings of --source, but --sink or "
             f"--dead_letters has others: give {', '.join(own)} on --source or for all "
             "(--kafka_config, NEWSBEAM_KAFKA_…), or give --delivery at_least_once"
+        )
+    if wanted == EXACTLY_ONCE and not one_cluster and clusters.are_known:
+        raise ConfigurationError(
+            "--delivery exactly_once needs source, sink and dead letters in one Kafka cluster, but "
+            "these are several: give topics of one, or --delivery at_least_once"
         )
     if wanted is not None:
         return wanted, "as asked"
@@ -215,21 +225,21 @@ def _own_settings(source: KafkaSource, *sinks: KafkaTopic) -> list[str]:
     )
 
 
-def _check_loops(source: Endpoint, sink: Endpoint, dead: Endpoint) -> None:
+def _check_loops(source: Endpoint, sink: Endpoint, dead: Endpoint, clusters: Clusters) -> None:
     """Refuses endpoints that would feed on their own output, or mix two streams in one place."""
     for end, flag in ((sink, "--sink"), (dead, "--dead_letters")):
-        if _overlap(source, end):
+        if _overlap(source, end, clusters):
             raise ConfigurationError(f"{flag} {end.uri!r} is also the source: name another place")
-    if _overlap(sink, dead):
+    if _overlap(sink, dead, clusters):
         raise ConfigurationError(
             f"--dead_letters {dead.uri!r} is also the sink: name another place"
         )
 
 
-def _overlap(one: Endpoint, other: Endpoint) -> bool:
+def _overlap(one: Endpoint, other: Endpoint, clusters: Clusters) -> bool:
     if isinstance(one, KafkaEndpoint) and isinstance(other, KafkaEndpoint):
-        same = set(one.servers.split(",")) & set(other.servers.split(","))
-        return bool(same and set(one.topics) & set(other.topics))
+        common = set(one.topics) & set(other.topics)
+        return bool(common) and clusters.same(one.servers, other.servers)
     if isinstance(one, FileEndpoint) and isinstance(other, FileEndpoint):
         return one.path == other.path
     return False

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from transforms.errors import ConfigurationError
-from transforms.kafka.settings import KafkaSettings, is_secret
+from transforms.kafka.names import is_secret
+from transforms.kafka.settings import KafkaSettings
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*):(//)?")
 _HOST_AND_PORT = re.compile(r"[^@\s]+:([0-9]{1,5})")

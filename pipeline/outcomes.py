@@ -13,9 +13,12 @@ from typing import IO
 
 import msgspec
 from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
 
 from pipeline.endpoints import KafkaEndpoint
 from transforms.errors import ConfigurationError
+from transforms.kafka.unreadable import fault_of
+from transforms.kafka.words import no_broker, said, unresolved_broker
 from transforms.records import (
     HEADER_PREFIX,
     FilePosition,
@@ -48,6 +51,8 @@ def outcome_of(message: Message) -> Outcome:
     Raises:
         UnreadableRecord: It wrote something else, or somebody else did.
     """
+    if message.fault is not None:
+        raise UnreadableRecord(f"{message.source} can't be read: {message.fault}")
     try:
         if any(name == HEADER_PREFIX + "stage" for name, _ in message.headers):
             return dead_letter_from_headers(message)
@@ -88,7 +93,7 @@ def read_topics(
         Messages in the order of each partition.
 
     Raises:
-        ConfigurationError: A topic does not exist, or no broker answers.
+        ConfigurationError: A topic does not exist or may not be read, or no broker answers.
     """
     consumer = endpoint.settings(kafka_config).consumer(
         group_id=None,
@@ -101,6 +106,10 @@ def read_topics(
         partitions = _partitions(consumer, endpoint)
         consumer.assign(partitions)
         yield from _poll_for_ever(consumer) if follow else _poll_to_end(consumer, partitions)
+    except KafkaError as e:
+        if broker := unresolved_broker(consumer):
+            raise ConfigurationError(no_broker(endpoint.servers, broker)) from None
+        raise ConfigurationError(f"can't read {endpoint.uri!r}: {said(e)}") from None
     finally:
         consumer.close()
 
@@ -135,6 +144,7 @@ def _poll(consumer: KafkaConsumer) -> list[Message]:
             headers=tuple(record.headers),
             timestamp=record.timestamp,
             source=KafkaPosition(record.topic, record.partition, record.offset),
+            fault=fault_of(record),
         )
         for records in consumer.poll(_POLL_MS).values()
         for record in records

@@ -137,7 +137,9 @@ def format_summary(view: View, failed: bool = False) -> str:
         line += f" ({format_counts(view.counts.categories)})"
     line += f", {_dead_letters(view.counts)}"
     backlog = view.counts.backlog
-    return f"{line}; {format_backlog(backlog)}" if backlog and backlog.messages else line
+    if backlog and backlog.messages:
+        line += f"; {format_backlog(backlog)}"
+    return f"{line}; {view.counts.uncommitted}" if view.counts.uncommitted else line
 
 
 def render(view: View) -> Text:

@@ -67,6 +67,10 @@ class NotNews(ValueError):
     """The message is no news item; says why."""
 
 
+class UnreadableRecord(ValueError):
+    """The source could not read the record whole; says where it stands, and why."""
+
+
 #: Fields of an item are written again with its result. Encoding them here once, deeper than any sink
 #: will, shows that they can be: a few levels below Python's recursion limit they could be read, but
 #: not written under a deeper stack.
@@ -126,6 +130,8 @@ class ParseNews(Step):
 
     def apply(self, record: Any) -> NewsItem:
         message = as_message(record)
+        if message.fault is not None:
+            raise UnreadableRecord(f"{message.source} can't be read: {message.fault}")
         if not message.value:
             raise NotNews("the message is empty")
         fields = self._fields(message)

@@ -67,6 +67,7 @@ class Message(Record, frozen=True):
         columns: The column names of a CSV row.
         element_timestamp: The timestamp of the element that it was in a pipeline, in microseconds
             since the epoch; None where it has a time of its own, or the element had none.
+        fault: Why its source could not read it whole; None for a good one.
     """
 
     value: bytes | None
@@ -77,6 +78,7 @@ class Message(Record, frozen=True):
     follows: int | None = None
     columns: tuple[str, ...] | None = None
     element_timestamp: int | None = None
+    fault: str | None = None
 
     @property
     def attempt(self) -> int:

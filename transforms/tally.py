@@ -54,12 +54,14 @@ class Counts:
         categories: Categorized items by category.
         dead_letters: Dead letters by stage.
         backlog: What waits in the sources; None where that is not known of all of them.
+        uncommitted: Why the progress of a source can't be committed, if it can't.
     """
 
     read: int = 0
     categories: dict[str, int] = field(default_factory=dict)
     dead_letters: dict[str, int] = field(default_factory=dict)
     backlog: Backlog | None = None
+    uncommitted: str | None = None
 
     @property
     def categorized(self) -> int:
@@ -85,6 +87,7 @@ class Tally:
             self._read = 0
             self._categories: Counter[str] = Counter()
             self._dead_letters: Counter[str] = Counter()
+            self._uncommitted: dict[str, str] = {}
             self._sources: dict[str, Callable[[], Backlog | None]] = {}
 
     def read(self, n: int) -> None:
@@ -105,10 +108,24 @@ class Tally:
             self._dead_letters[stage] += 1
         Metrics.counter(NAMESPACE, f"dead_letters_{stage}").inc()
 
+    def dead_after_all(self, category: str, stage: str) -> None:
+        """Counts a categorized item as a dead letter instead: it could not be written."""
+        with self._lock:
+            self._categories[category] -= 1
+        Metrics.counter(NAMESPACE, f"categorized_{category}").dec()
+        self.dead_letter(stage)
+
     def backlog(self, shard: str, backlog: Backlog) -> None:
         """Reports what waits in a shard: to Beam only, see `follow`."""
         Metrics.gauge(NAMESPACE, f"lag_{shard}").set(backlog.messages)
         Metrics.gauge(NAMESPACE, f"seconds_behind_{shard}").set(int(backlog.behind))
+
+    def uncommitted(self, shard: str, why: str | None) -> None:
+        """Reports why a shard's progress can't be committed; None once it was."""
+        with self._lock:
+            self._uncommitted.pop(shard, None)
+            if why is not None:
+                self._uncommitted[shard] = why
 
     def follow(self, source: str, ask: Callable[[], Backlog | None]) -> None:
         """Asks a source what waits in it, whenever somebody wants to know."""
@@ -119,8 +136,10 @@ class Tally:
         """The counts now."""
         with self._lock:
             sources = list(self._sources.values())
-            counts = self._read, dict(self._categories), dict(self._dead_letters)
-        return Counts(*counts, Backlog.together([ask() for ask in sources]))
+            categories = {category: n for category, n in self._categories.items() if n > 0}
+            counts = self._read, categories, dict(self._dead_letters)
+            uncommitted = next(iter(self._uncommitted.values()), None)
+        return Counts(*counts, Backlog.together([ask() for ask in sources]), uncommitted)
 
 
 #: The tally of this process.

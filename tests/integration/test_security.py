@@ -157,3 +157,25 @@ def test_what_is_not_allowed_ends_it_with_a_clear_line(
     assert topics.out in done.error
     assert "Traceback" not in done.stderr
     assert topics.count() == 0
+
+
+def test_consume_without_the_right_to_read_is_one_line(
+    secured_kafka: KafkaCluster, topics: Topics, tmp_path: Path
+) -> None:
+    topics.produce(short(3))
+    secured, settings = over(topics, secured_kafka.client_settings("PLAIN"))
+    with secured_kafka.admin() as admin:
+        user = f"User:{settings['sasl_plain_username']}"
+        pattern = ResourcePattern(ResourceType.TOPIC, topics.news)
+        admin.create_acls(
+            [
+                ACL(user, "*", ACLOperation.READ, ACLPermissionType.DENY, pattern),
+                ACL(user, "*", ACLOperation.DESCRIBE, ACLPermissionType.ALLOW, pattern),
+            ]
+        )
+    file = config_file(tmp_path, settings)
+    uri = f"kafka://{secured.servers}/{topics.news}"
+    done = finished("consume", uri, "--kafka_config", file)
+    assert done.code == 2
+    (line,) = done.stderr.splitlines()
+    assert f"not authorized for topic {topics.news}: grant" in line

@@ -15,7 +15,7 @@ from kafka.errors import KafkaConnectionError
 
 from tests.integration.harness import Topics, read_topic, short
 from tests.servers.apache_kafka import KafkaCluster
-from transforms.kafka.encode import KafkaTopic, Outgoing
+from transforms.kafka.encode import KafkaTopic, Origin, Outgoing
 from transforms.kafka.faults import Fenced, Hole, KafkaFailure, Patience
 from transforms.kafka.offsets import OffsetsClient
 from transforms.kafka.producers import close_producers, deliver
@@ -204,7 +204,9 @@ def test_a_time_that_its_topic_refuses_is_the_time_of_writing(
     assert all(began <= t < began + 3600 * 1000 for t in times)
 
 
-def test_what_a_topic_never_takes_ends_it(kafka: Topics, apache_kafka: KafkaCluster) -> None:
+def test_what_a_topic_never_takes_is_a_dead_letter(
+    kafka: Topics, apache_kafka: KafkaCluster
+) -> None:
     apache_kafka.create_topic(f"{kafka.out}-compacted", configs={"cleanup.policy": "compact"})
     compacted = KafkaTopic(KafkaSettings.of(kafka.servers), f"{kafka.out}-compacted")
     # Its neighbour comes first, and only says that somebody else was refused.
@@ -212,11 +214,26 @@ def test_what_a_topic_never_takes_ends_it(kafka: Topics, apache_kafka: KafkaClus
         outgoing(kafka, 0)._replace(topic=compacted, key=b"k"),
         outgoing(kafka, 1)._replace(topic=compacted),
     ]
-    with (
-        shard(kafka) as transactions,
-        pytest.raises(KafkaFailure, match="Compacted topic cannot accept message without key"),
-    ):
+    dead = KafkaTopic(compacted.settings, kafka.dead)
+    records[1] = records[1]._replace(origin=Origin(dead, "World", "m@1"))
+    with shard(kafka) as transactions:
         transactions.commit(records)
+    [good] = read_topic(kafka.servers, compacted.name)
+    assert (good.key, good.value) == (b"k", b"0")
+    [letter] = read_topic(kafka.servers, kafka.dead)
+    error = dict(letter.headers)["newsbeam.error"]
+    assert b"Compacted topic cannot accept message without key" in error
+
+
+def test_a_dead_letter_without_a_key_gets_one_where_it_needs_one(
+    kafka: Topics, apache_kafka: KafkaCluster
+) -> None:
+    apache_kafka.create_topic(f"{kafka.dead}-compacted", configs={"cleanup.policy": "compact"})
+    compacted = KafkaTopic(KafkaSettings.of(kafka.servers), f"{kafka.dead}-compacted")
+    with shard(kafka) as transactions:
+        transactions.commit([outgoing(kafka, 0)._replace(topic=compacted)])
+    [letter] = read_topic(kafka.servers, compacted.name)
+    assert letter.key == f"{kafka.news}-0@0".encode()
 
 
 def test_offsets_are_renewed_before_brokers_forget_them(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from kafka import KafkaProducer
 from kafka.record.default_records import DefaultRecordBatchBuilder
 
 from transforms.kafka.settings import KafkaSettings
 from transforms.records import (
     HEADER_PREFIX,
+    CategorizedItem,
     DeadLetter,
     Headers,
     Message,
@@ -23,20 +25,51 @@ from transforms.tally import TALLY
 MAX_MESSAGE_BYTES = 1_048_588
 #: How much of a payload is kept when not even the dead-letter topic takes all of it, in bytes.
 CUT_PAYLOAD = 64 * 1024
+#: How little of it is not cut again, where a topic refuses it all the same.
+_LEAST_PAYLOAD = 512
+_CUT_FROM = HEADER_PREFIX + "cut_from_bytes"
+#: No limit of a batch.
+_UNLIMITED = 2**31 - 1
 #: A record batch's own header, in bytes.
 _BATCH_OVERHEAD = 61
 
 
 class KafkaTopic(NamedTuple):
-    """A topic of a cluster, and the largest message it takes in bytes."""
+    """A topic of a cluster, and what it takes.
+
+    Attributes:
+        settings: How to reach the cluster.
+        name: Its name.
+        max_bytes: Its largest batch, in bytes, compressed as it is sent.
+        compacted: Whether it takes no record without a key.
+    """
 
     settings: KafkaSettings
     name: str
     max_bytes: int = MAX_MESSAGE_BYTES
+    compacted: bool = False
+
+
+class Origin(NamedTuple):
+    """What a categorized item's record was made of, for its dead letter.
+
+    Attributes:
+        dead_letters: Where that goes; None gives it back.
+        category: Its category.
+        model: The model that gave it.
+    """
+
+    dead_letters: KafkaTopic | None
+    category: str
+    model: str
 
 
 class Outgoing(NamedTuple):
-    """A record to be produced, and the message it came from."""
+    """A record to be produced, and the message it came from.
+
+    Attributes:
+        origin: What a categorized item becomes where its topic does not take it; None for others.
+    """
 
     topic: KafkaTopic
     value: bytes | None
@@ -44,17 +77,44 @@ class Outgoing(NamedTuple):
     headers: Headers
     timestamp: int | None
     message: Message | None
+    origin: Origin | None = None
+
+    @property
+    def fits_plain(self) -> bool:
+        """Whether its topic takes a record of this size, as it is."""
+        size = DefaultRecordBatchBuilder.estimate_size_in_bytes(
+            self.key, self.value, self.sent_headers
+        )
+        return size + _BATCH_OVERHEAD <= self.topic.max_bytes
 
     @property
     def fits(self) -> bool:
-        """Whether its topic takes a record of this size."""
-        headers = [(name, value or b"") for name, value in self.headers]
-        size = DefaultRecordBatchBuilder.estimate_size_in_bytes(self.key, self.value, headers)
-        return size + _BATCH_OVERHEAD <= self.topic.max_bytes
+        """Whether its topic takes a record of this size, compressed if need be: brokers count that."""
+        return self.fits_plain or self._compressed_size() <= self.topic.max_bytes
+
+    @property
+    def sent_headers(self) -> list[tuple[str, bytes]]:
+        """The headers, as kafka-python sends them: it has no null, and an empty one comes nearest."""
+        return [(name, value or b"") for name, value in self.headers]
+
+    def _compressed_size(self) -> int:
+        named = self.topic.settings.for_client("producer").get("compression_type") or "gzip"
+        _, codec = KafkaProducer._COMPRESSORS[named]
+        batch = DefaultRecordBatchBuilder(2, codec, False, -1, -1, -1, _UNLIMITED)
+        batch.append(0, self.timestamp or 0, self.key, self.value, self.sent_headers)
+        return len(batch.build())
 
 
 class MessageTooLarge(ValueError):
     """The categorized item is larger than its topic takes."""
+
+
+class KeyMissing(ValueError):
+    """The topic takes no record without a key."""
+
+
+class RecordRefused(ValueError):
+    """The brokers don't take the record."""
 
 
 def encode(
@@ -64,53 +124,82 @@ def encode(
 
     A categorized item is JSON under the key, headers and time of its message. A dead letter is the
     original value, under its own key, headers and time, with the reasons in `newsbeam.*` headers. An
-    item too large for its topic is a dead letter; a dead letter too large for its own is cut, and a
-    header says how large it was.
+    item that its topic does not take is a dead letter; a dead letter too large for its own is cut, and
+    a header says how large it was.
 
     Args:
         outcome: A categorized item or a dead letter.
         topic: Where categorized items go.
         dead_letters: Where dead letters go; None gives them back.
     """
-    if not isinstance(outcome, DeadLetter):
-        record = _categorized(outcome, topic)
-        if record.fits:
-            return record
-        error = MessageTooLarge(
+    if isinstance(outcome, DeadLetter):
+        return outcome if dead_letters is None else _letter(outcome, dead_letters)
+    record = _categorized(outcome, topic, dead_letters)
+    if topic.compacted and record.key is None:
+        why = f"sink {topic.name} is compacted and takes no record without a key"
+        return buried(record, KeyMissing(why))
+    if not record.fits:
+        why = (
             f"its result has {len(record.value or b'')} bytes; topic {topic.name} takes "
-            f"{topic.max_bytes}"
+            f"{topic.max_bytes}, and it is larger even when compressed"
         )
-        outcome = dead_letter(
-            outcome.message or Message(None), "WriteToKafka", error, outcome.model
-        )
-        TALLY.dead_letter(outcome.stage)
-    if dead_letters is None:
-        return outcome
-    record = _dead_letter(outcome, dead_letters)
-    return record if record.fits else _cut(record)
+        return buried(record, MessageTooLarge(why))
+    return record
 
 
-def _categorized(outcome: Outcome, topic: KafkaTopic) -> Outgoing:
-    assert not isinstance(outcome, DeadLetter)
+def buried(record: Outgoing, error: Exception) -> Outgoing | DeadLetter:
+    """The dead letter of a categorized item that its topic does not take."""
+    origin = record.origin
+    assert origin is not None
+    message = record.message or Message(None)
+    letter = dead_letter(message, "WriteToKafka", error, origin.model)
+    TALLY.dead_after_all(origin.category, letter.stage)
+    return letter if origin.dead_letters is None else _letter(letter, origin.dead_letters)
+
+
+def made_to_fit(record: Outgoing) -> Outgoing | None:
+    """A dead letter that brokers refused for its size, smaller; None where that is of no use."""
+    if all(name != _CUT_FROM for name, _ in record.headers):
+        return _cut(record)
+    value = record.value or b""
+    return record._replace(value=value[: len(value) // 2]) if len(value) > _LEAST_PAYLOAD else None
+
+
+def with_key(record: Outgoing) -> Outgoing:
+    """A dead letter with a key, for a topic that takes none without: where it stood in the source."""
+    if record.key is not None or record.message is None:
+        return record
+    return record._replace(key=str(record.message.source or "").encode())
+
+
+def _categorized(
+    outcome: CategorizedItem, topic: KafkaTopic, dead_letters: KafkaTopic | None
+) -> Outgoing:
     value, message = categorized_to_json(outcome), outcome.message
+    origin = Origin(dead_letters, outcome.category, outcome.model)
     if message is None:
-        return Outgoing(topic, value, None, (), None, None)
-    return Outgoing(topic, value, message.key, message.user_headers, message.timestamp, message)
+        return Outgoing(topic, value, None, (), None, None, origin)
+    return Outgoing(
+        topic, value, message.key, message.user_headers, message.timestamp, message, origin
+    )
 
 
-def _dead_letter(letter: DeadLetter, topic: KafkaTopic) -> Outgoing:
+def _letter(letter: DeadLetter, topic: KafkaTopic) -> Outgoing:
     message = letter.message
     # A tombstone needs a key; without one, empty bytes stand for it.
     value = message.value if message.value is not None or message.key is not None else b""
-    return Outgoing(
+    record = Outgoing(
         topic, value, message.key, dead_letter_headers(letter), message.timestamp, message
     )
+    if topic.compacted:
+        record = with_key(record)
+    return record if record.fits else _cut(record)
 
 
 def _cut(record: Outgoing) -> Outgoing:
     """A dead letter that fits: its value is cut, and where that is not enough, headers and key are."""
     value, keep = record.value or b"", min(CUT_PAYLOAD, record.topic.max_bytes // 2)
-    said = (HEADER_PREFIX + "cut_from_bytes", str(len(value)).encode())
+    said = (_CUT_FROM, str(len(value)).encode())
     cut = record._replace(value=value[:keep], headers=(*record.headers, said))
     if not cut.fits:
         ours = tuple(h for h in cut.headers if h[0].startswith(HEADER_PREFIX))

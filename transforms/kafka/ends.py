@@ -16,6 +16,7 @@ from transforms.kafka.faults import KafkaFailure, heals, persistently
 from transforms.kafka.offsets import OffsetsClient
 from transforms.kafka.settings import KafkaSettings
 from transforms.kafka.topics import MissingTopics
+from transforms.kafka.words import said
 
 log = logging.getLogger("newsbeam.kafka")
 
@@ -132,7 +133,7 @@ class EndsWatch:
                 return
             except Exception as e:
                 if not heals(e) and not self._closed.is_set():
-                    self._failure = KafkaFailure(f"{_WHAT}: {e}")
+                    self._failure = KafkaFailure(f"{_WHAT}: {said(e)}")
                     return
                 # The last look stays, and gets old: no watermark moves on while brokers are away.
                 log.debug("%s: %s", _WHAT, e)

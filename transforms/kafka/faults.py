@@ -15,12 +15,15 @@ from kafka.errors import (
     InvalidRecordError,
     InvalidTimestampError,
     KafkaError,
+    MessageSizeTooLargeError,
     ProducerFencedError,
+    RecordListTooLargeError,
     SaslAuthenticationFailedError,
 )
 
 from transforms.failures import PipelineFailure
 from transforms.kafka.settings import KafkaUnavailable
+from transforms.kafka.words import said
 from transforms.reading import draining
 
 log = logging.getLogger("newsbeam.kafka")
@@ -88,7 +91,7 @@ class Patience:
             # Nearly all of it heals within seconds: only what doesn't is a warning.
             lasted = now - self._began
             level = logging.INFO if lasted < LOG_INTERVAL else logging.WARNING
-            log.log(level, "%s: %s; trying again for %.0f s", self._what, error, lasted)
+            log.log(level, "%s: %s; trying again for %.0f s", self._what, said(error), lasted)
         self._sleep(self._delay * random.uniform(0.5, 1.5))
         self._delay = min(self._delay * 2, LONGEST_DELAY)
 
@@ -130,11 +133,18 @@ def is_refused_time(error: BaseException) -> bool:
     return isinstance(error, InvalidTimestampError)
 
 
+def is_refused(error: BaseException) -> bool:
+    """Whether a broker refuses a record for what it is: its size, or having no key."""
+    if isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):
+        return True
+    return isinstance(error, InvalidRecordError) and not is_refused_time(error)
+
+
 def may_be_sent_again(error: BaseException) -> bool:
     """Whether a record that failed for this may be taken the next time, by itself or mended."""
     # Only another record of its batch was refused.
     of_neighbour = type(error) is KafkaError and "part of a batch" in str(error)
-    return heals(error) or of_neighbour or is_refused_time(error)
+    return heals(error) or of_neighbour or is_refused_time(error) or is_refused(error)
 
 
 def persistently(action: Callable[[], T], what: str, hint: str = "") -> T:
@@ -154,5 +164,5 @@ def persistently(action: Callable[[], T], what: str, hint: str = "") -> T:
             return action()
         except (KafkaError, KafkaUnavailable, OSError) as e:
             if not heals(e):
-                raise KafkaFailure(f"{what}: {e}{hint}") from e
+                raise KafkaFailure(f"{what}: {said(e)}{hint}") from e
             patience.wait(e)

@@ -21,6 +21,7 @@ from transforms.failures import PipelineFailure
 from transforms.kafka.client import close_consumer
 from transforms.kafka.faults import KafkaFailure, Patience, heals, persistently
 from transforms.kafka.settings import KafkaSettings
+from transforms.kafka.words import said
 
 #: What is kept at most, over all partitions: records, and bytes of keys, values and headers. As much
 #: again may be on its way when a partition is paused.
@@ -181,7 +182,9 @@ class Fetcher:
                 close_consumer(consumer)
         except Exception as e:
             if not self._closed.is_set():
-                self._fail(e if isinstance(e, PipelineFailure) else KafkaFailure(f"reading: {e}"))
+                self._fail(
+                    e if isinstance(e, PipelineFailure) else KafkaFailure(f"reading: {said(e)}")
+                )
 
     def _fail(self, failure: PipelineFailure) -> None:
         with self._changed:

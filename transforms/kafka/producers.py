@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from kafka import KafkaProducer, TopicPartition
-from kafka.errors import IllegalStateError, KafkaError, KafkaTimeoutError
+from kafka.errors import (
+    IllegalStateError,
+    InvalidRecordError,
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+)
+from kafka.record.default_records import DefaultRecordBatchBuilder
 from kafka.structs import OffsetAndMetadata
 
 from transforms.kafka.client import SteadyClient
-from transforms.kafka.encode import Outgoing
+from transforms.kafka.encode import Outgoing, RecordRefused, buried, made_to_fit, with_key
 from transforms.kafka.faults import (
     KafkaFailure,
     Patience,
+    is_refused,
     is_refused_time,
     may_be_sent_again,
 )
 from transforms.kafka.settings import KafkaSettings, KafkaUnavailable
 from transforms.kafka.topics import MissingTopics
+from transforms.kafka.words import said
 from transforms.per_process import PerProcess
+from transforms.records import DeadLetter
 
 log = logging.getLogger("newsbeam.kafka")
 
@@ -66,17 +77,19 @@ def send_all(
     futures = []
     for i, record in enumerate(records):
         try:
-            futures.append(_send(producer, record))
+            futures.append((i, _send(producer, record)))
+        except MessageSizeTooLargeError as e:
+            failed[i] = e
         except KafkaError as e:
             # It has waited for its topic: the others would, too.
-            failed = dict.fromkeys(range(i, len(records)), e)
+            failed |= dict.fromkeys(range(i, len(records)), e)
             break
     try:
         producer.flush(timeout)
     except KafkaError as e:
         # That says nothing of the records: it happens when batches were split.
         log.debug("flush: %s", e)
-    for i, future in enumerate(futures):
+    for i, future in futures:
         try:
             future.get(timeout=max(0.0, deadline - time.monotonic()))
         except KafkaError as e:
@@ -85,27 +98,56 @@ def send_all(
 
 
 def _send(producer: KafkaProducer, record: Outgoing) -> Any:
-    return producer.send(
-        record.topic.name,
-        value=record.value,
-        key=record.key,
-        # kafka-python has no null headers; an empty one comes nearest.
-        headers=[(name, value or b"") for name, value in record.headers],
-        timestamp_ms=record.timestamp,
-    )
+    with _compressing(producer, record):
+        return producer.send(
+            record.topic.name,
+            value=record.value,
+            key=record.key,
+            headers=record.sent_headers,
+            timestamp_ms=record.timestamp,
+        )
 
 
-def to_try_again(record: Outgoing, error: BaseException) -> Outgoing:
-    """A record that failed, as the broker may take it: under the time of writing if its own won't do.
+@contextlib.contextmanager
+def _compressing(producer: KafkaProducer, record: Outgoing) -> Iterator[None]:
+    """Has a record compressed that is too large otherwise: so large, it is a batch of its own."""
+    codec = producer.config.get("compression_attrs", 0)
+    if codec or record.fits_plain:
+        yield
+        return
+    config = producer._accumulator.config
+    config["compression_attrs"] = DefaultRecordBatchBuilder.CODEC_GZIP
+    try:
+        yield
+    finally:
+        config["compression_attrs"] = codec
+
+
+def to_try_again(record: Outgoing, error: BaseException) -> Outgoing | DeadLetter:
+    """A record that failed, as the broker may take it.
+
+    Under the time of writing if its own won't do; as a dead letter if its topic does not take it; that
+    with a key, or cut, if need be.
 
     Raises:
         KafkaFailure: Not even that will.
     """
-    if not is_refused_time(error):
-        return record
-    if record.timestamp is None:
-        raise KafkaFailure(f"can't produce to topic {record.topic.name}: {error}") from error
-    return record._replace(timestamp=None)
+    changed: Outgoing | DeadLetter | None = record
+    if is_refused_time(error):
+        changed = None if record.timestamp is None else record._replace(timestamp=None)
+    elif is_refused(error):
+        if record.origin is not None:
+            why = f"topic {record.topic.name} does not take it: {said(error)}"
+            changed = buried(record, RecordRefused(why))
+        elif not isinstance(error, InvalidRecordError):
+            changed = made_to_fit(record)
+        elif (keyed := with_key(record)) != record:
+            changed = keyed
+        else:
+            changed = None
+    if changed is None:
+        raise KafkaFailure(f"can't produce to topic {record.topic.name}: {said(error)}") from error
+    return changed
 
 
 def send_offsets(
@@ -145,13 +187,17 @@ def close(producer: KafkaProducer, timeout: float) -> None:
         producer._sender.force_close()
 
 
-def deliver(records: Sequence[Outgoing]) -> None:
+def deliver(records: Sequence[Outgoing]) -> list[DeadLetter]:
     """Sends records and waits until all are acknowledged; what fails is sent again.
+
+    Returns:
+        Dead letters of records that their topic does not take, where they go elsewhere.
 
     Raises:
         KafkaFailure: Kafka refuses a record.
     """
     waiting = list(records)
+    letters: list[DeadLetter] = []
     patience = Patience("producing")
     missing: dict[KafkaSettings, MissingTopics] = {}
     while True:
@@ -160,17 +206,22 @@ def deliver(records: Sequence[Outgoing]) -> None:
             # The latter is what other threads' records get when the producer that we share is dropped.
             if not (may_be_sent_again(error) or isinstance(error, IllegalStateError)):
                 raise KafkaFailure(
-                    f"can't produce to topic {record.topic.name}: {error}"
+                    f"can't produce to topic {record.topic.name}: {said(error)}"
                 ) from error
-        if not failed:
-            return
-        topic, error = failed[0][0].topic, failed[0][1]
+        again = [to_try_again(record, error) for record, error in failed]
+        letters += [letter for letter in again if isinstance(letter, DeadLetter)]
+        waiting = [record for record in again if isinstance(record, Outgoing)]
+        if not waiting:
+            return letters
+        troubles = [(r.topic, e) for r, e in failed if not is_refused(e)]
+        if not troubles:
+            continue
+        topic, error = troubles[0]
         if topic.settings not in missing:
             names = {r.topic.name for r in records if r.topic.settings == topic.settings}
             missing[topic.settings] = MissingTopics(topic.settings, names)
         missing[topic.settings].look(error)
         patience.wait(error)
-        waiting = [to_try_again(record, error) for record, error in failed]
 
 
 def _deliver_once(records: Sequence[Outgoing]) -> list[tuple[Outgoing, Exception]]:

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Collection
 from typing import Any
 
 from kafka import TopicPartition
+from kafka.errors import KafkaError
 
 from transforms.kafka.arrivals import Arrivals, Look
 from transforms.kafka.ends import EndsWatch, end_of
-from transforms.kafka.faults import LostOffsets, persistently
+from transforms.kafka.faults import (
+    LOG_INTERVAL,
+    LostOffsets,
+    Patience,
+    heals,
+    persistently,
+)
 from transforms.kafka.fetcher import Fetcher, OffsetsGone
 from transforms.kafka.offsets import RENEW_AFTER, OffsetsClient
 from transforms.kafka.shards import Offsets, Positions, from_offsets, to_offsets
 from transforms.kafka.subscription import Subscription
 from transforms.kafka.transactions import ShardTransactions
 from transforms.kafka.turns import Turns
+from transforms.kafka.unreadable import fault_of
+from transforms.kafka.words import said
 from transforms.reading import Batch, Reader
 from transforms.records import KafkaPosition, Message
-from transforms.tally import Backlog
+from transforms.tally import TALLY, Backlog
 
 log = logging.getLogger("newsbeam.kafka")
 
@@ -28,6 +38,9 @@ log = logging.getLogger("newsbeam.kafka")
 RENEW_EVERY = 10.0
 #: `timestamp_type` of a record whose time is that of the broker which appended it.
 _LOG_APPEND_TIME = 1
+#: When it was last said that offsets can't be committed: all shards have the same trouble.
+_said_at = -LOG_INTERVAL
+_said_lock = threading.Lock()
 
 
 class ShardReader(Reader):
@@ -218,10 +231,11 @@ class ShardReader(Reader):
     def _go_on_after(self, lost: Collection[TopicPartition]) -> None:
         """Goes on in partitions whose next records are gone, if that is allowed."""
         policy = self._subscription.on_offset_out_of_range
-        where = ", ".join(f"{tp.topic}-{tp.partition} at {self._next[tp]}" for tp in sorted(lost))
+        where = ", ".join(self._where(tp) for tp in sorted(lost))
         if policy == "fail":
             raise LostOffsets(
-                f"records were deleted before they were read ({where}): raise the topic's retention, "
+                f"records were deleted before they were read ({where}): raise the topic's retention; "
+                "for a topic that was made again, name a new group, ?group=NAME; "
                 "or go on with --on_offset_out_of_range=earliest or latest"
             )
         log.error("records were deleted before they were read (%s): going on at %s", where, policy)
@@ -235,6 +249,11 @@ class ShardReader(Reader):
             self._gaps.setdefault(tp, self._next[tp])
             self._next[tp] = found[tp]
         self._fetcher.seek(found)
+
+    def _where(self, tp: TopicPartition) -> str:
+        at, end = self._next[tp], self._ends_watch.known().get(tp)
+        place = f"{tp.topic}-{tp.partition} at {at}"
+        return place if end is None or end >= at else f"{place}, but it ends at {end} now"
 
     def at_end(self) -> bool:
         end = self._subscription.end
@@ -253,9 +272,33 @@ class ShardReader(Reader):
         if position == self._commit_begun and now - self._commit_begun_at < RENEW_AFTER:
             return None
         self._commit_begun, self._commit_begun_at = position, now
-        offsets, run = from_offsets(position), self._subscription.run
-        return lambda: persistently(
-            lambda: self._offsets.commit(offsets, run), "committing offsets"
+        offsets = from_offsets(position)
+        return lambda: self._commit(offsets)
+
+    def _commit(self, offsets: Positions) -> None:
+        """Commits offsets. That they can't be must not stay unsaid: runners are silent about it."""
+        group, run = self._subscription.group, self._subscription.run
+        patience = Patience("committing offsets")
+        while True:
+            try:
+                self._offsets.commit(offsets, run)
+                TALLY.uncommitted(self._name, None)
+                return
+            except (KafkaError, OSError) as e:
+                if not heals(e):
+                    why = f"no offsets of group {group!r} are committed: {said(e)}"
+                    break
+                patience.wait(e)
+        TALLY.uncommitted(self._name, why)
+        with _said_lock:
+            global _said_at
+            if time.monotonic() - _said_at < LOG_INTERVAL:
+                return
+            _said_at = time.monotonic()
+        log.warning(
+            "%s; what is written now will be written again at the next start: give the group to "
+            "newsbeam alone, or name another, ?group=NAME",
+            why,
         )
 
 
@@ -268,4 +311,5 @@ def _message(record: Any, follows: int) -> Message:
         timestamp=timestamp if timestamp is not None and timestamp >= 0 else None,
         source=KafkaPosition(record.topic, record.partition, record.offset),
         follows=follows,
+        fault=fault_of(record),
     )

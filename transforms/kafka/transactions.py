@@ -30,6 +30,7 @@ from transforms.kafka.faults import (
     KafkaFailure,
     Patience,
     is_fencing,
+    is_refused,
     may_be_sent_again,
     persistently,
 )
@@ -48,6 +49,7 @@ from transforms.kafka.shards import Positions
 from transforms.kafka.subscription import Subscription
 from transforms.kafka.topics import MissingTopics
 from transforms.kafka.transactional_ids import fence_others, transactional_id_of
+from transforms.kafka.words import said
 from transforms.records import KafkaPosition
 
 #: The longest a transaction may take, in seconds: then the broker aborts it.
@@ -165,7 +167,7 @@ class ShardTransactions:
                     return
                 failure = min(map(_cause, failed.values()), key=_rank)
                 records = [
-                    to_try_again(record, failed[i]) if i in failed else record
+                    self._again(record, failed[i]) if i in failed else record
                     for i, record in enumerate(records)
                 ]
             # The broker ends a transaction that takes too long as if it were fenced.
@@ -176,15 +178,23 @@ class ShardTransactions:
                     f"{self._group!r} and goes on from what was committed here"
                 ) from failure
             if not expired and _is_final(failure):
-                raise KafkaFailure(f"committing shard {self._shard}: {failure}") from failure
-            missing.look(failure)
-            patience.wait(failure)
+                raise KafkaFailure(f"committing shard {self._shard}: {said(failure)}") from failure
+            if not is_refused(failure):
+                missing.look(failure)
+                patience.wait(failure)
             # Who was cut off must not fence the one who has gone on since.
             self._look_for_others(offsets)
             # Whether it was committed is not known: settle it, then look.
             self._take_over()
             if self._was_committed(offsets):
                 return
+
+    @staticmethod
+    def _again(record: Outgoing, error: KafkaError) -> Outgoing:
+        again = to_try_again(record, _cause(error))
+        # Dead letters are of the transaction: they have a topic.
+        assert isinstance(again, Outgoing)
+        return again
 
     def _attempt(self, records: Sequence[Outgoing], offsets: Positions) -> Mapping[int, KafkaError]:
         """Commits, or gives back why records failed, by their places."""

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import apache_beam as beam
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.windowed_value import WindowedValue
 from kafka import TopicPartition
 
+from transforms.event_time import event_timestamp
 from transforms.kafka.encode import KafkaTopic, Outgoing, encode
 from transforms.kafka.producers import deliver
 from transforms.kafka.read import KafkaSource
@@ -27,22 +31,28 @@ class _Write(beam.DoFn):
 
     def start_bundle(self) -> None:
         self._records: list[Outgoing] = []
+        self._window: Any = GlobalWindow()
 
-    def process(self, element: Outcome) -> Iterator[DeadLetter]:
+    def process(self, element: Outcome, window: Any = beam.DoFn.WindowParam) -> Iterator[Any]:
         record = encode(element, self._topic, self._dead_letters)
         if isinstance(record, DeadLetter):
             yield record
             return
+        if self._dead_letters is None and window != self._window:
+            # What is given back is of the window that it came in.
+            yield from self._deliver()
+            self._window = window
         self._records.append(record)
         if len(self._records) >= DELIVER_AT:
-            self._deliver()
+            yield from self._deliver()
 
-    def _deliver(self) -> None:
+    def _deliver(self) -> Iterator[WindowedValue]:
         records, self._records = self._records, []
-        deliver(records)
+        for letter in deliver(records):
+            yield WindowedValue(letter, event_timestamp(letter.message), (self._window,))
 
-    def finish_bundle(self) -> None:
-        self._deliver()
+    def finish_bundle(self) -> Iterator[Any]:
+        yield from self._deliver()
 
 
 class _WriteInTransactions(_Write):
@@ -52,13 +62,13 @@ class _WriteInTransactions(_Write):
         super().__init__(topic, dead_letters)
         self._source = source
 
-    def process(self, element: Outcome) -> Iterator[DeadLetter]:
+    def process(self, element: Outcome) -> Iterator[Any]:  # type: ignore[override]
         record = encode(element, self._topic, self._dead_letters)
         assert isinstance(record, Outgoing)
         self._records.append(record)
         return iter(())
 
-    def finish_bundle(self) -> None:
+    def finish_bundle(self) -> Iterator[Any]:
         by_shard: dict[str, list[Outgoing]] = {}
         for record in self._records:
             assert record.message is not None
@@ -79,13 +89,14 @@ class _WriteInTransactions(_Write):
                 ]
             for commit in commits:
                 commit.result()
+        return iter(())
 
 
 class WriteToKafka(beam.PTransform):
     """Writes outcomes to Kafka: a bundle is done when all replicas have acknowledged it.
 
     Its output is the dead letters that it did not write: all of them without a topic for them, those
-    of items too large for their topic included.
+    of items that their topic does not take included.
 
     Args:
         topic: Where categorized items go.

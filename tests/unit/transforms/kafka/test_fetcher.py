@@ -194,7 +194,10 @@ def test_what_heals_is_waited_out(fetching: Callable[..., Fetching]) -> None:
 
 @pytest.mark.parametrize(
     ("error", "said"),
-    [(TopicAuthorizationFailedError({TOPIC}), "TopicAuthorization"), (ValueError("odd"), "odd")],
+    [
+        (TopicAuthorizationFailedError({TOPIC}), "not authorized for topic"),
+        (ValueError("odd"), "odd"),
+    ],
 )
 def test_what_does_not_heal_is_told_to_whoever_reads(
     fetching: Callable[..., Fetching], error: Exception, said: str

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from tests.servers.processes import free_port
 from transforms.errors import ConfigurationError
 from transforms.kafka.faults import heals
-from transforms.kafka.settings import KafkaSettings, KafkaUnavailable, _overheard, is_secret
+from transforms.kafka.names import is_secret
+from transforms.kafka.overheard import overheard
+from transforms.kafka.settings import KafkaSettings, KafkaUnavailable
 
 PASSWORD = "correct-horse-battery"
 
@@ -132,6 +132,123 @@ def test_truth_values(text: str, value: bool) -> None:
     assert of(query={"ssl_check_hostname": text}).for_client("admin")["ssl_check_hostname"] is value
 
 
+JAVA_AND_LIBRDKAFKA = """\
+bootstrap.servers: ignored:1
+key.deserializer=org.apache.kafka.common.serialization.StringDeserializer
+value.serializer=org.apache.kafka.common.serialization.StringSerializer
+schema.registry.url=https://registry:8081
+basic.auth.user.info=me:secret
+client.dns.lookup=use_all_dns_ips
+session.timeout.ms=45000
+default.api.timeout.ms 60000
+acks=all
+enable.idempotence=true
+enable.auto.commit=false
+auto.offset.reset=earliest
+max.request.size=2000000
+partitioner.class=org.apache.kafka.clients.producer.RoundRobinPartitioner
+partition.assignment.strategy=org.apache.kafka.clients.consumer.RangeAssignor
+receive.buffer.bytes=-1
+statistics.interval.ms=0
+enable.auto.offset.store=false
+debug=broker
+queue.buffering.max.ms=5
+security.protocol=ssl
+ssl.truststore.type=PEM
+ssl.truststore.location=/ca.pem
+ssl.keystore.type=PEM
+ssl.keystore.location=/me.pem
+ssl.key.password: hunter2
+client.id\tnews
+"""
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_a_file_that_other_clients_share(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, encoding: str, line_end: str
+) -> None:
+    path = tmp_path / f"{encoding}{len(line_end)}.properties"
+    path.write_bytes(JAVA_AND_LIBRDKAFKA.replace("\n", line_end).encode(encoding))
+    with caplog.at_level(logging.INFO, "newsbeam.kafka"):
+        settings = [of(config_file=str(path)) for _ in range(3)][-1]
+    assert settings.for_client("consumer") == {
+        "bootstrap_servers": ["h:1"],
+        "client_dns_lookup": "use_all_dns_ips",
+        "session_timeout_ms": 45000,
+        "receive_buffer_bytes": None,
+        "security_protocol": "SSL",
+        "ssl_cafile": "/ca.pem",
+        "ssl_certfile": "/me.pem",
+        "ssl_keyfile": "/me.pem",
+        "ssl_password": "hunter2",
+        "client_id": "news",
+    }
+    [line] = caplog.messages
+    for name in ("key.deserializer", "schema.registry.url", "acks", "debug", "partitioner.class"):
+        assert name in line
+    assert "me:secret" not in line
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("acks=1", "'acks'"),
+        ("request.required.acks=0", "'request.required.acks'"),
+        ("enable.idempotence=false", "'enable.idempotence'"),
+        ("enable.auto.commit=true", "'enable.auto.commit'"),
+        ("securty.protocol=SSL", "'securty.protocol'.*did you mean 'security_protocol'"),
+        ("shema.registry.url=x", "'shema.registry.url'"),
+        ("[kafka]", "kafka.properties:1"),
+        (
+            "security.protocol=SSL\nssl.truststore.location=x.jks",
+            "ssl.truststore.location.*ssl_cafile",
+        ),
+        ("security.protocol=SSL\nssl.ca.pem=-----BEGIN", "ssl.ca.pem.*ssl_cafile"),
+        (
+            "security.protocol=SSL\nssl.keystore.location=x.p12\nssl.keystore.type=PKCS12",
+            "ssl.keystore.location.*ssl_certfile and ssl_keyfile",
+        ),
+    ],
+)
+def test_what_contradicts_delivery_or_is_needed_is_refused(
+    tmp_path: Path, line: str, named: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=named):
+        of(config_file=file(tmp_path, line + "\n"))
+
+
+def test_a_store_that_is_not_needed_is_passed_over(tmp_path: Path) -> None:
+    path = file(tmp_path, "ssl.truststore.location=x.jks\nssl.truststore.password=p\n")
+    assert of(config_file=path).for_client("admin") == {"bootstrap_servers": ["h:1"]}
+    path = file(tmp_path, "security.protocol=SSL\nssl.truststore.location=x.jks\n")
+    environment = {"NEWSBEAM_KAFKA_SSL_CAFILE": "ca.pem"}
+    found = of(config_file=path, environment=environment).for_client("admin")
+    assert found["ssl_cafile"] == "ca.pem"
+
+
+def test_variables_that_kubernetes_sets_are_passed_over() -> None:
+    address = "tcp://10.0.0.1:9092"
+    environment = {
+        "SERVICE_HOST": "10.0.0.1",
+        "SERVICE_PORT": "9092",
+        "SERVICE_PORT_CLIENT": "9092",
+        "PORT": address,
+        "PORT_9092_TCP": address,
+        "PORT_9092_TCP_PROTO": "tcp",
+        "PORT_9092_TCP_PORT": "9092",
+        "PORT_9092_TCP_ADDR": "10.0.0.1",
+        "HEADLESS_SERVICE_HOST": "10.0.0.2",
+        "CONTROLLER_0_PORT": "udp://10.0.0.2:9093",
+        "CLIENT_ID": "news",
+    }
+    found = of(environment={f"NEWSBEAM_KAFKA_{k}": v for k, v in environment.items()})
+    assert found.for_client("admin") == {"bootstrap_servers": ["h:1"], "client_id": "news"}
+    for name, value in (("PORT", "9092"), ("SERVICE", "x"), ("SECURITY_PORTOCOL", "SSL")):
+        with pytest.raises(ConfigurationError, match=f"'{name}'"):
+            of(environment={f"NEWSBEAM_KAFKA_{name}": value})
+
+
 # ---- what can't work -------------------------------------------------------------------------------
 
 
@@ -161,7 +278,6 @@ def test_the_error_names_the_setting(arguments: dict[str, Any], named: str) -> N
         ("enable.auto.commit", "drop it"),
         ("producer_acks", "drop it"),
         ("transactional.id", "drop it"),
-        ("max.request.size", "max.message.bytes.*drop it"),
     ],
 )
 def test_what_delivery_rests_on_is_not_for_settings(
@@ -207,7 +323,7 @@ def test_those_who_connect_at_once_leave_the_log_as_it_was() -> None:
     level, before = quiet.level, (logger.level, logger.propagate)
     quiet.setLevel(logging.CRITICAL)
     try:
-        first, second = _overheard(), _overheard()
+        first, second = overheard(), overheard()
         heard_first, heard_second = first.__enter__(), second.__enter__()
         logger.warning("failed: %s", OSError("a"))
         first.__exit__(None, None, None)
@@ -304,12 +420,3 @@ def test_they_travel_to_workers_whole() -> None:
     back = pickle.loads(pickle.dumps(with_secrets()))
     assert back == with_secrets()
     assert back.for_client("consumer")["sasl_plain_password"] == PASSWORD
-
-
-servers = st.lists(st.sampled_from(["a:1", "b:1", "c:1"]), min_size=1, unique=True)
-
-
-@given(servers, servers)
-def test_clusters_are_the_same_where_they_share_a_server(one: list[str], other: list[str]) -> None:
-    first, second = KafkaSettings(",".join(one), {}), KafkaSettings(",".join(other), {})
-    assert first.same_cluster(second) == second.same_cluster(first) == bool(set(one) & set(other))

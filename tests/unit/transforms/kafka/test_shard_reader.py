@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kafka import TopicPartition
+from kafka.errors import CommitFailedError
 
 from tests.unit.transforms.kafka.fakes import (
     TOPIC,
@@ -23,6 +24,7 @@ from transforms.kafka.shard_reader import ShardReader
 from transforms.kafka.shards import Offsets, from_offsets
 from transforms.reading import Batch
 from transforms.records import KafkaPosition, Message
+from transforms.tally import TALLY
 
 MAX_DELAY = 2.0
 
@@ -270,6 +272,34 @@ def test_new_partitions_are_read_from_their_beginning() -> None:
     assert world.poll().messages == []
     world.ends.look()
     assert offsets(world.read_all()) == [(1, 0), (1, 1), (1, 2)]
+
+
+def test_that_offsets_are_not_committed_is_said_once_a_minute_and_in_the_end(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(self: FakeOffsets, *args: Any) -> None:
+        raise CommitFailedError
+
+    monkeypatch.setattr("transforms.kafka.shard_reader._said_at", -1e9)
+    world = World(1)
+    world.begin()
+    commits = []
+    for _ in range(3):
+        world.cluster.append(TopicPartition(TOPIC, 0))
+        world.fetcher.fetch(TopicPartition(TOPIC, 0), 1)
+        commits.append(world.reader.commit(world.poll().position))
+    with monkeypatch.context() as patched:
+        patched.setattr(FakeOffsets, "commit", refuse)
+        for commit in commits[:2]:
+            assert commit is not None
+            commit()
+    [line] = caplog.messages
+    assert "no offsets of group 'g' are committed" in line
+    assert "members that subscribe" in line
+    assert "no offsets of group 'g'" in (TALLY.snapshot().uncommitted or "")
+    assert commits[2] is not None
+    commits[2]()
+    assert TALLY.snapshot().uncommitted is None
 
 
 def test_what_the_group_has_committed_is_not_read_again() -> None:
