@@ -45,6 +45,30 @@ class Backlog(NamedTuple):
         return cls(sum(backlog.messages for backlog in known), min(times, default=None))
 
 
+class BytesRead(NamedTuple):
+    """How much of a source that ends was read.
+
+    Attributes:
+        now: Bytes read.
+        total: Bytes in all.
+        begun: Bytes that an earlier run had read.
+    """
+
+    now: int
+    total: int
+    begun: int = 0
+
+    @property
+    def share(self) -> float:
+        """The share that was read; all of nothing."""
+        return min(1.0, self.now / self.total) if self.total else 1.0
+
+    def left(self, elapsed: float) -> float | None:
+        """About how many seconds the rest takes, once that can be said."""
+        read = self.now - self.begun
+        return elapsed * max(0, self.total - self.now) / read if read > 0 else None
+
+
 @dataclass(frozen=True)
 class Counts:
     """A snapshot of a `Tally`.
@@ -54,12 +78,14 @@ class Counts:
         categories: Categorized items by category.
         dead_letters: Dead letters by stage.
         backlog: What waits in the sources; None where that is not known of all of them.
+        bytes_read: How much of the files was read, where the source is files.
     """
 
     read: int = 0
     categories: dict[str, int] = field(default_factory=dict)
     dead_letters: dict[str, int] = field(default_factory=dict)
     backlog: Backlog | None = None
+    bytes_read: BytesRead | None = None
 
     @property
     def categorized(self) -> int:
@@ -86,6 +112,7 @@ class Tally:
             self._categories: Counter[str] = Counter()
             self._dead_letters: Counter[str] = Counter()
             self._sources: dict[str, Callable[[], Backlog | None]] = {}
+            self._bytes_read: Callable[[], BytesRead] | None = None
 
     def read(self, n: int) -> None:
         """Counts messages read."""
@@ -115,12 +142,22 @@ class Tally:
         with self._lock:
             self._sources[source] = ask
 
+    def follow_bytes(self, ask: Callable[[], BytesRead]) -> None:
+        """Asks how much of the files was read, whenever somebody wants to know."""
+        with self._lock:
+            self._bytes_read = ask
+
     def snapshot(self) -> Counts:
         """The counts now."""
         with self._lock:
             sources = list(self._sources.values())
+            ask_bytes = self._bytes_read
             counts = self._read, dict(self._categories), dict(self._dead_letters)
-        return Counts(*counts, Backlog.together([ask() for ask in sources]))
+        return Counts(
+            *counts,
+            Backlog.together([ask() for ask in sources]),
+            ask_bytes() if ask_bytes else None,
+        )
 
 
 #: The tally of this process.
