@@ -19,9 +19,9 @@ from pipeline.endpoints import (
 from pipeline.options import RunOptions
 from transforms.dead_letters import SplitOutcomes
 from transforms.errors import ConfigurationError
-from transforms.files import AppendToFile, WriteToFile
 from transforms.files.progress import Part, Progress
 from transforms.files.read import FileSource, ReadFromFiles
+from transforms.files.write import AppendToFile, WriteToFile
 from transforms.kafka.encode import KafkaTopic
 from transforms.kafka.read import KafkaSource, ReadFromKafka
 from transforms.kafka.write import WriteDeadLettersToKafka, WriteToKafka

@@ -58,6 +58,7 @@ def check_files(ends: Ends, options: RunOptions, *, local: bool) -> Ends:
     # Only now: what a name may not be is a matter of names.
     for path in files:
         check_archive(path)
+    source = ends.source
     ends = dataclasses.replace(ends, format=_format(ends, options, files))
     if not local:
         return ends
@@ -66,7 +67,7 @@ def check_files(ends: Ends, options: RunOptions, *, local: bool) -> Ends:
         for _, endpoint in sinks
         if isinstance(endpoint, FileEndpoint) and _is_regular(endpoint.path)
     )
-    reading = FileSource(files, _cut(ends.source, ends.format))
+    reading = FileSource(files, _cut(source, ends.format))
     return dataclasses.replace(
         ends, reading=reading, parts=parts, progress=_progress(ends, options, files, parts)
     )

@@ -15,8 +15,6 @@ from collections.abc import Callable, Iterator
 from typing import IO, Any, NamedTuple
 
 import zstandard
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
 
 from transforms.errors import ConfigurationError
 from transforms.failures import PipelineFailure
@@ -210,6 +208,10 @@ class _DamageTold:
 def _open_raw(path: str) -> Any:
     if "://" not in path:
         return open(path, "rb", buffering=65536)
+    # Not needed for what is here, and slow.
+    from apache_beam.io.filesystem import CompressionTypes
+    from apache_beam.io.filesystems import FileSystems
+
     file = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
     return file if hasattr(file, "peek") else io.BufferedReader(file)
 

@@ -10,8 +10,6 @@ import sys
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from apache_beam.io.filesystems import FileSystems
-
 from transforms.files.archives import ENDINGS as ARCHIVE_ENDINGS
 
 log = logging.getLogger("newsbeam")
@@ -123,6 +121,8 @@ def _ending(name: str) -> str:
 
 
 def _find_remote(name: str) -> Found:
+    from apache_beam.io.filesystems import FileSystems
+
     [match] = FileSystems.match([name])
     if not match.metadata_list:
         [match] = FileSystems.match([name.rstrip("/") + "/*"])
