@@ -27,7 +27,7 @@ def lzma_alone(data: bytes) -> bytes:
 
 
 def zstd(data: bytes) -> bytes:
-    return zstandard.ZstdCompressor().compress(data)
+    return zstandard.ZstdCompressor(write_checksum=True).compress(data)
 
 
 PACK: dict[str, Callable[[bytes], bytes]] = {
@@ -81,7 +81,7 @@ def test_one_that_is_cut_off_is_damaged(tmp_path: Path, kind: str, share: float)
     whole = PACK[kind](LINES)
     path = tmp_path / f"news.jsonl.{kind}"
     path.write_bytes(whole[: min(int(len(whole) * share), len(whole) - 1)])
-    with pytest.raises(PipelineFailure, match="is damaged: .*; get it again, or leave it out"):
+    with pytest.raises(PipelineFailure, match=r"is damaged: .*; get it again, or leave it out"):
         read(path)
 
 
@@ -99,13 +99,6 @@ def test_one_with_bytes_that_changed_is_damaged(tmp_path: Path, kind: str) -> No
     whole[len(whole) // 2] ^= 0xFF
     path = tmp_path / f"news.jsonl.{kind}"
     path.write_bytes(whole)
-    if kind == "zst":
-        # Without a check sum it may unpack to something else, but never to fewer bytes unnoticed.
-        try:
-            assert len(read(path)) == len(LINES)
-        except PipelineFailure as e:
-            assert "is damaged" in str(e)
-        return
     with pytest.raises(PipelineFailure, match="is damaged"):
         read(path)
 
