@@ -7,6 +7,7 @@ off, for the end of the data. Here an archive is whole, or damaged.
 from __future__ import annotations
 
 import bz2
+import contextlib
 import io
 import lzma
 import os
@@ -178,6 +179,10 @@ class OpenFile:
         except (OSError, ValueError):
             return 0
 
+    def text(self) -> io.TextIOWrapper:
+        """Its text, in UTF-8."""
+        return io.TextIOWrapper(self._data, encoding="utf-8-sig", newline="")
+
     def close(self) -> None:
         """Closes the file."""
         self._data.close()
@@ -230,6 +235,19 @@ def _refuse(path: str, head: bytes) -> None:
         raise ConfigurationError(f"{path} is UTF-16: convert it with `iconv -f UTF-16 -t UTF-8`")
     if len(head) >= 64 and zeros > len(head) // 10:
         raise ConfigurationError(f"{path} holds no text: {_TO_LINES}, or leave it out")
+
+
+@contextlib.contextmanager
+def open_text(path: os.PathLike[str] | str) -> Iterator[IO[str]]:
+    """Opens a file for its text, in UTF-8.
+
+    Raises:
+        ConfigurationError: It holds no text; says what it is and what to do.
+        PipelineFailure: It is an archive that is damaged.
+        OSError: It can't be opened.
+    """
+    with OpenFile(str(path)) as file, _DamageTold(file.path):
+        yield file.text()
 
 
 def check(path: str) -> None:
