@@ -6,15 +6,21 @@ import csv
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 #: The classes of AG News' own files, 1 to 4.
 AG_NEWS_CLASSES = ("World", "Sports", "Business", "Sci/Tech")
 
 _LABEL_COLUMNS = ("label", "class", "category", "class index")
 _TEXT_COLUMNS = ("text", "title", "headline", "description", "body")
+
+
+def _open_text(path: Path) -> IO[str]:
+    return path.open(encoding="utf-8-sig", newline="")
 
 
 class CsvError(ValueError):
@@ -47,6 +53,8 @@ def read_csv(
     labels: Sequence[str],
     limit: int | None = None,
     labels_from: int | None = None,
+    *,
+    open_file: Callable[[Path], AbstractContextManager[IO[str]]] = _open_text,
 ) -> LabelledNews:
     """Reads labelled news.
 
@@ -64,6 +72,7 @@ def read_csv(
         limit: Keep only the first so many rows; None for all. The others are read all the same:
             whether classes are numbered from 0 is a matter of the whole file.
         labels_from: The number of the first class, 0 or 1; None goes by the file.
+        open_file: Opens the file, for those who read archives.
 
     Raises:
         CsvError: The file is missing or empty, or a row cannot be read; the message names the line.
@@ -71,7 +80,7 @@ def read_csv(
     path = Path(path)
     csv.field_size_limit(sys.maxsize)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with open_file(path) as file:
             rows = list(_rows(path, csv.reader(file, strict=True)))
     except OSError as e:
         raise CsvError(f"{path}: {e.strerror}; name a CSV file of labelled news") from e

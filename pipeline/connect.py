@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import re
 from dataclasses import dataclass
 
 import apache_beam as beam
@@ -19,7 +20,9 @@ from pipeline.endpoints import (
 from pipeline.options import RunOptions
 from transforms.dead_letters import SplitOutcomes
 from transforms.errors import ConfigurationError
-from transforms.files import AppendToFile, ReadFromFiles, WriteToFile
+from transforms.files.progress import Part, Progress
+from transforms.files.read import FileSource, ReadFromFiles
+from transforms.files.write import AppendToFile, WriteToFile
 from transforms.kafka.encode import KafkaTopic
 from transforms.kafka.read import KafkaSource, ReadFromKafka
 from transforms.kafka.write import WriteDeadLettersToKafka, WriteToKafka
@@ -27,6 +30,8 @@ from transforms.reading import ReadUnbounded
 from transforms.records import Outcome
 from transforms.stdio import StdinSource, WriteToStdout
 
+#: Endings of sinks that are compressed.
+_PACKED = re.compile(r"\.(gz|bz2|xz|zst)$", re.IGNORECASE)
 EXACTLY_ONCE, AT_LEAST_ONCE = "exactly_once", "at_least_once"
 
 
@@ -44,6 +49,9 @@ class Ends:
         format: What a message's bytes are.
         delivery: `exactly_once` or `at_least_once`.
         why: Why that delivery, for the log.
+        reading: The files to read by micro-batches, where the source is files and the runner local.
+        parts: The files that grow beside their targets until a run over files is complete.
+        progress: How far a run over files has come, where it is kept.
     """
 
     source: Endpoint
@@ -55,18 +63,24 @@ class Ends:
     format: str
     delivery: str
     why: str
+    reading: FileSource | None = None
+    parts: tuple[Part, ...] = ()
+    progress: Progress | None = None
 
     @property
     def bounded(self) -> bool:
-        """Whether the source ends by itself."""
-        return isinstance(self.source, FileEndpoint)
+        """Whether the source is read as a bounded collection."""
+        return isinstance(self.source, FileEndpoint) and self.reading is None
 
     def read(self) -> beam.PTransform:
         """The transform that reads messages."""
         if self.kafka_source is not None:
             return ReadFromKafka(self.kafka_source)
+        if self.reading is not None:
+            return ReadUnbounded(self.reading)
         if isinstance(self.source, FileEndpoint):
-            return ReadFromFiles(self.source.path, self.format, self.source.columns)
+            delimiter = getattr(self.source, "delimiter", None)
+            return ReadFromFiles(self.source.path, self.format, self.source.columns, delimiter)
         return ReadUnbounded(StdinSource(self.format))
 
     def write(self) -> beam.PTransform:
@@ -117,9 +131,10 @@ def default_dead_letters(sink: Endpoint) -> Endpoint:
         topics = ",".join(sink.topics)
         return parse(f"kafka://{sink.servers}/{topics}-dead-letters{mark}{query}")
     if isinstance(sink, FileEndpoint):
-        gz = ".gz" if sink.path.endswith(".gz") else ""
-        stem = sink.path.removesuffix(".gz").removesuffix(".jsonl")
-        path = f"{stem}.dead_letters.jsonl{gz}"
+        packed = _PACKED.search(sink.path)
+        end = packed[0] if packed else ""
+        stem = sink.path.removesuffix(end).removesuffix(".jsonl")
+        path = f"{stem}.dead_letters.jsonl{end}"
         return FileEndpoint(path, path, "json")
     return StdEndpoint("stderr")
 
@@ -255,8 +270,6 @@ class WriteOutcomes(beam.PTransform):
     def __init__(self, ends: Ends) -> None:
         super().__init__()
         self._ends = ends
-        self._to_file: Callable[[str], beam.PTransform]
-        self._to_file = WriteToFile if ends.bounded else AppendToFile
 
     def expand(self, outcomes: beam.PCollection[Outcome]) -> None:
         ends = self._ends
@@ -280,5 +293,13 @@ class WriteOutcomes(beam.PTransform):
 
     def _write(self, endpoint: Endpoint) -> beam.PTransform:
         if isinstance(endpoint, FileEndpoint):
-            return self._to_file(endpoint.path)
+            return self._write_to_file(endpoint.path)
         return WriteToStdout(stderr=endpoint.uri == "stderr")
+
+    def _write_to_file(self, path: str) -> beam.PTransform:
+        if self._ends.bounded:
+            return WriteToFile(path)
+        for part in self._ends.parts:
+            if part.target == os.path.realpath(path):
+                return AppendToFile(part.path, part.target)
+        return AppendToFile(path)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import glob
-import gzip
 import itertools
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from typing import IO
@@ -17,6 +14,9 @@ from kafka.errors import KafkaError
 
 from pipeline.endpoints import KafkaEndpoint
 from transforms.errors import ConfigurationError
+from transforms.failures import PipelineFailure
+from transforms.files.archives import OpenFile
+from transforms.files.paths import find_and_tell
 from transforms.kafka.unreadable import fault_of
 from transforms.kafka.words import no_broker, said, unresolved_broker
 from transforms.records import (
@@ -170,22 +170,24 @@ def _poll_to_end(
 
 
 def read_files(pattern: str) -> Iterator[list[Message]]:
-    """Reads files of one JSON record a line; those that end in `.gz` are unpacked.
+    """Reads files of one JSON record a line; archives are unpacked.
 
     Args:
-        pattern: A path or a glob pattern.
+        pattern: A path, a folder or a glob pattern.
 
     Raises:
         ConfigurationError: There is no such file, or it can't be read.
     """
-    paths = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern, recursive=True))
+    paths = find_and_tell(pattern)
     if not paths:
         raise ConfigurationError(f"no file matches {pattern!r}: give a path, or a pattern of one")
     for path in paths:
         try:
-            with gzip.open(path) if path.endswith(".gz") else open(path, "rb") as file:
-                yield from _lines(path, file, _LINES)
-        except (OSError, EOFError) as e:  # BadGzipFile is an OSError
+            with OpenFile(path) as file:
+                yield from _lines(path, file.lines(), _LINES)
+        except PipelineFailure as e:
+            raise ConfigurationError(str(e)) from None
+        except OSError as e:
             if isinstance(e, BrokenPipeError):
                 raise
             raise ConfigurationError(f"can't read {path!r}: {e}") from None

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import io
 import logging
+import shutil
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from apache_beam.runners.runner import create_runner
 
 from models.bundle import Bundle
 from pipeline.beam_workarounds import hush_worker, merge_metrics_now_and_then
+from pipeline.file_runs import begin, complete, let_go
 from pipeline.graph import build
 from pipeline.options import RunOptions
 from pipeline.preflight import LOCAL_RUNNERS, check
@@ -91,6 +93,7 @@ def execute(
     forget_failures()
     hush_worker()
     merge_metrics_now_and_then()
+    ends = begin(ends)
     pipeline = beam.Pipeline(options=parsed)
     build(pipeline, options, ends)
     log.info(
@@ -109,7 +112,11 @@ def execute(
         ):
             _prism = start_prism(parsed) if can_signal else None
             pipeline.run().wait_until_finish()
+            # Before the summary: what it tells of is in place then.
+            complete(ends)
     finally:
+        let_go(ends)
+        shutil.rmtree(pipeline.local_tempdir, ignore_errors=True)
         close_sessions()
         close_producers()
 

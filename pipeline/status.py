@@ -20,7 +20,7 @@ from rich.live import Live
 from rich.text import Text
 
 from pipeline.terminal import is_terminal
-from transforms.tally import TALLY, Backlog, Counts, Tally
+from transforms.tally import TALLY, Backlog, BytesRead, Counts, Tally
 
 logger = logging.getLogger("newsbeam")
 
@@ -89,6 +89,13 @@ def format_backlog(backlog: Backlog) -> str:
     return f"lag {backlog.messages:,}{behind}"
 
 
+def format_bytes_read(read: BytesRead, elapsed: float) -> str:
+    """How much of the files was read: `42% read, 3 min left`."""
+    left = read.left(elapsed)
+    more = f", {format_age(left)} left" if left is not None and read.share < 1 else ""
+    return f"{int(read.share * 100)}% read{more}"
+
+
 def format_counts(counts: Mapping[str, int]) -> str:
     """Names and counts, the largest first: `Sports 12, World 3`."""
     ordered = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
@@ -112,6 +119,8 @@ def format_line(view: View) -> str:
     parts = [f"{view.rate:,.1f} records/s", f"{view.total:,} done"]
     if view.counts.backlog is not None:
         parts.append(format_backlog(view.counts.backlog))
+    if view.counts.bytes_read is not None:
+        parts.append(format_bytes_read(view.counts.bytes_read, view.elapsed))
     if view.counts.categories:
         parts.append(format_counts(view.counts.categories))
     parts += [_dead_letters(view.counts), format_elapsed(view.elapsed)]
@@ -152,6 +161,8 @@ def render(view: View) -> Text:
     if (backlog := view.counts.backlog) is not None:
         style = "yellow" if backlog.messages else "default"
         line.append(gap + format_backlog(backlog), style=f"not bold {style}")
+    if (read := view.counts.bytes_read) is not None:
+        line.append(gap + format_bytes_read(read, view.elapsed), style="not bold default")
     style = "red" if view.counts.dead else "default"
     line.append(gap + _dead_letters(view.counts), style=f"not bold {style}")
     if view.counts.categories:

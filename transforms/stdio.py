@@ -15,7 +15,7 @@ import apache_beam as beam
 
 from transforms.errors import ConfigurationError
 from transforms.failures import PipelineFailure
-from transforms.files import WriteLines
+from transforms.files.write import WriteLines
 from transforms.reading import MAX_DELAY, Batch, Reader, Source
 from transforms.records import Message, Outcome
 from transforms.rows import messages_of

@@ -45,6 +45,30 @@ class Backlog(NamedTuple):
         return cls(sum(backlog.messages for backlog in known), min(times, default=None))
 
 
+class BytesRead(NamedTuple):
+    """How much of a source that ends was read.
+
+    Attributes:
+        now: Bytes read.
+        total: Bytes in all.
+        begun: Bytes that an earlier run had read.
+    """
+
+    now: int
+    total: int
+    begun: int = 0
+
+    @property
+    def share(self) -> float:
+        """The share that was read; all of nothing."""
+        return min(1.0, self.now / self.total) if self.total else 1.0
+
+    def left(self, elapsed: float) -> float | None:
+        """About how many seconds the rest takes, once that can be said."""
+        read = self.now - self.begun
+        return elapsed * max(0, self.total - self.now) / read if read > 0 else None
+
+
 @dataclass(frozen=True)
 class Counts:
     """A snapshot of a `Tally`.
@@ -55,6 +79,7 @@ class Counts:
         dead_letters: Dead letters by stage.
         backlog: What waits in the sources; None where that is not known of all of them.
         uncommitted: Why the progress of a source can't be committed, if it can't.
+        bytes_read: How much of the files was read, where the source is files.
     """
 
     read: int = 0
@@ -62,6 +87,7 @@ class Counts:
     dead_letters: dict[str, int] = field(default_factory=dict)
     backlog: Backlog | None = None
     uncommitted: str | None = None
+    bytes_read: BytesRead | None = None
 
     @property
     def categorized(self) -> int:
@@ -89,6 +115,7 @@ class Tally:
             self._dead_letters: Counter[str] = Counter()
             self._uncommitted: dict[str, str] = {}
             self._sources: dict[str, Callable[[], Backlog | None]] = {}
+            self._bytes_read: Callable[[], BytesRead] | None = None
 
     def read(self, n: int) -> None:
         """Counts messages read."""
@@ -132,14 +159,25 @@ class Tally:
         with self._lock:
             self._sources[source] = ask
 
+    def follow_bytes(self, ask: Callable[[], BytesRead]) -> None:
+        """Asks how much of the files was read, whenever somebody wants to know."""
+        with self._lock:
+            self._bytes_read = ask
+
     def snapshot(self) -> Counts:
         """The counts now."""
         with self._lock:
             sources = list(self._sources.values())
+            ask_bytes = self._bytes_read
             categories = {category: n for category, n in self._categories.items() if n > 0}
             counts = self._read, categories, dict(self._dead_letters)
             uncommitted = next(iter(self._uncommitted.values()), None)
-        return Counts(*counts, Backlog.together([ask() for ask in sources]), uncommitted)
+        return Counts(
+            *counts,
+            Backlog.together([ask() for ask in sources]),
+            uncommitted,
+            ask_bytes() if ask_bytes else None,
+        )
 
 
 #: The tally of this process.

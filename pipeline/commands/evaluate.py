@@ -34,6 +34,9 @@ from pipeline.commands.model_options import (
 )
 from pipeline.terminal import is_terminal, output
 from transforms.errors import ConfigurationError
+from transforms.failures import PipelineFailure
+from transforms.files.archives import open_text
+from transforms.files.paths import find_and_tell
 
 
 def evaluate(
@@ -132,7 +135,9 @@ def evaluate(
     try:
         if plot is not None:
             check_plot(plot)
-        news = read_csv(csv, classifier.labels(), limit, labels_from)
+        news = read_csv(
+            _one_file(csv), classifier.labels(), limit, labels_from, open_file=open_text
+        )
         with _progress() as progress:
             task = progress.add_task("Classifying", total=len(news))
             evaluation = evaluate_news(
@@ -144,7 +149,7 @@ def evaluate(
             )
         if plot is not None:
             evaluation.plot(plot)
-    except (CsvError, PlotError) as e:
+    except (CsvError, PlotError, PipelineFailure) as e:
         raise ConfigurationError(str(e)) from e
     except ModelError as e:
         print(f"newsbeam: {csv}: a row could not be classified: {e}", file=sys.stderr)
@@ -164,6 +169,14 @@ def evaluate(
     if plot is not None:
         print(f"newsbeam: drew {plot}", file=sys.stderr)
     return 0
+
+
+def _one_file(name: Path) -> Path:
+    """The file that a path or a pattern stands for."""
+    files = find_and_tell(str(name))
+    if len(files) > 1:
+        raise CsvError(f"{name} stands for {len(files)} files, {files[0]} first: name one")
+    return Path(files[0]) if files else name
 
 
 def _progress() -> Progress:

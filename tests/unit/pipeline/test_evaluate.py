@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import json
 from pathlib import Path
 
@@ -151,3 +152,25 @@ def test_a_row_that_cannot_be_classified(news: Path, monkeypatch: pytest.MonkeyP
     result = run("--csv", news)
     assert result.return_value == 1
     assert result.stderr == f"newsbeam: {news}: a row could not be classified: poison\n"
+
+
+@pytest.mark.parametrize("name", ["news.csv.bz2", "news.CSV.BZ2", "news.csv", "n[1].csv.bz2"])
+def test_archives_are_unpacked(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(bz2.compress(ROWS.encode()))
+    assert json.loads(run("--csv", tmp_path / name, "--json").stdout)["samples"] == 5
+    if "[" not in name:
+        assert json.loads(run("--csv", tmp_path / "news*", "--json").stdout)["samples"] == 5
+
+
+def test_a_damaged_archive_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "news.csv").write_bytes(bz2.compress(ROWS.encode())[:-5])
+    result = run("--csv", tmp_path / "news.csv")
+    assert isinstance(result.exception, ConfigurationError)
+    assert "is damaged" in str(result.exception)
+
+
+def test_several_files_are_refused(tmp_path: Path) -> None:
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text(ROWS)
+    result = run("--csv", tmp_path / "*.csv")
+    assert "stands for 2 files" in str(result.exception)

@@ -13,13 +13,8 @@ from hypothesis import given
 
 from tests.unit import strategies
 from tests.unit.running import local_pipeline
-from transforms.files import (
-    AppendToFile,
-    ReadFromFiles,
-    WriteToFile,
-    _Append,
-    to_line,
-)
+from transforms.files.read import ReadFromFiles
+from transforms.files.write import AppendToFile, WriteToFile, _Append, to_line
 from transforms.records import (
     CategorizedItem,
     DeadLetter,

@@ -1,0 +1,121 @@
+"""Files of a run: what is one file, what may be written over, what is refused before the start."""
+
+from __future__ import annotations
+
+import bz2
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.options import RunOptions
+from pipeline.preflight import check
+from pipeline.run import beam_options
+from transforms.errors import ConfigurationError
+from transforms.files.write import to_line
+from transforms.records import Message, dead_letter
+
+
+def checked(source: str, sink: str, *beam_args: str, **others: Any) -> Any:
+    return check(RunOptions(source, sink, **others), beam_options(beam_args))
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "b.jsonl").write_bytes(b'{"id":"1","title":"Chelsea win at home"}\n')
+    (tmp_path / "link.jsonl").symlink_to("b.jsonl")
+    os.link("b.jsonl", "hard.jsonl")
+    (tmp_path / "d").mkdir()
+    (tmp_path / "folder").symlink_to("d")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("source", "sink"),
+    [
+        ("b.jsonl", "b.jsonl"),
+        ("b.jsonl", "./b.jsonl"),
+        ("b.jsonl", "d/../b.jsonl"),
+        ("b.jsonl", "{here}/b.jsonl"),
+        ("b.jsonl", "file://{here}/b.jsonl"),
+        ("file://{here}/b.jsonl", "b.jsonl"),
+        ("b.jsonl", "link.jsonl"),
+        ("link.jsonl", "b.jsonl"),
+        ("b.jsonl", "hard.jsonl"),
+        ("*.jsonl", "b.jsonl"),
+        ("*.jsonl", "new.jsonl"),
+        ("**/*.jsonl", "d/new.jsonl"),
+        (".", "new.jsonl"),
+        ("./", "{here}/new.jsonl"),
+    ],
+)
+def test_the_source_is_never_written_over(here: Path, source: str, sink: str) -> None:
+    source, sink = source.format(here=here), sink.format(here=here)
+    before = (here / "b.jsonl").read_bytes()
+    for ends in ({"sink": sink}, {"sink": "d/o.csv", "dead_letters": sink}):
+        with pytest.raises(ConfigurationError, match="is also the source"):
+            checked(source, **ends)
+    assert (here / "b.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize("dead", ["o.jsonl", "./o.jsonl", "d/../o.jsonl", "file://{here}/o.jsonl"])
+def test_results_and_dead_letters_are_two_files(here: Path, dead: str) -> None:
+    with pytest.raises(ConfigurationError, match="is also the sink"):
+        checked("b.jsonl", "o.jsonl", dead_letters=dead.format(here=here))
+
+
+def test_through_a_linked_folder(here: Path) -> None:
+    with pytest.raises(ConfigurationError, match="is also the sink"):
+        checked("b.jsonl", "d/o.jsonl", dead_letters="folder/o.jsonl")
+
+
+@pytest.mark.parametrize(
+    "content", [b"my notes\n", b'{"id":"1"}\n', b"\x89PNG\r\n", b"\x1f\x8b\x08 no archive"]
+)
+def test_a_file_that_is_not_ours_is_not_written_over(here: Path, content: bytes) -> None:
+    (here / "o.jsonl").write_bytes(content)
+    with pytest.raises(ConfigurationError, match="no output of newsbeam"):
+        checked("b.jsonl", "o.jsonl")
+    with pytest.raises(ConfigurationError, match="no output of newsbeam"):
+        checked("b.jsonl", "new.jsonl", dead_letters="o.jsonl")
+    assert (here / "o.jsonl").read_bytes() == content
+
+
+def test_an_earlier_output_may_be_written_over(here: Path) -> None:
+    letter = to_line(dead_letter(Message(b"x"), "ParseNews", ValueError("no"))) + b"\n"
+    for content in (b"", letter):
+        (here / "o.jsonl").write_bytes(content)
+        checked("b.jsonl", "o.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [("n.csv.bz2", "csv"), ("N.CSV", "csv"), ("n.tsv", "csv"), ("n.txt.xz", "text"), ("n", "json")],
+)
+def test_formats_by_name(here: Path, name: str, format: str) -> None:
+    (here / "d" / name).write_bytes(bz2.compress(b"title\n1\n") if "bz2" in name else b"title\n1\n")
+    for source in (f"d/{name}", "d", "d/*"):
+        assert checked(source, "-").format == format
+    assert checked(f"d/{name}", "-", format="text").format == "text"
+
+
+def test_a_folder_of_several_formats(here: Path) -> None:
+    (here / "d" / "a.csv").write_bytes(b"title\n1\n")
+    (here / "d" / "b.jsonl").write_bytes(b"{}\n")
+    with pytest.raises(ConfigurationError, match=r"csv \(d/a.csv\) and json \(d/b.jsonl\)"):
+        checked("d", "-")
+
+
+@pytest.mark.parametrize("name", ["o.zip", "o.jsonl.lzma", "o.parquet"])
+def test_sinks_that_cannot_be_written(here: Path, name: str) -> None:
+    with pytest.raises(ConfigurationError, match="can't write"):
+        checked("b.jsonl", name)
+
+
+def test_brackets_in_a_sink(here: Path) -> None:
+    assert checked("b.jsonl", "o[1].jsonl").parts
+    # There Beam's own sink writes it, which would delete what the name matches as a pattern.
+    with pytest.raises(ConfigurationError, match="pattern on this runner"):
+        checked("b.jsonl", "o[1].jsonl", "--runner=FlinkRunner")

@@ -1,0 +1,151 @@
+"""Which files a name stands for, and whether two names are one file."""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import logging
+import os
+import sys
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from transforms.files.archives import ENDINGS as ARCHIVE_ENDINGS
+
+log = logging.getLogger("newsbeam")
+
+#: What writers leave beside their files: markers, check sums, what is not complete yet.
+_NO_NEWS = (
+    ".*", "*~", "*.tmp", "*.temp", "*.part", "*.partial", "*.crdownload", "*.swp", "*.crc",
+    "*.inprogress", "*.filepart", "_success", "_temporary", "_committed_*", "_started_*",
+    "_metadata", "_common_metadata", "_delta_log", "thumbs.db", "desktop.ini",
+    "beam-temp-*",
+)  # fmt: skip
+_FORMATS = {"csv": "csv", "tsv": "csv", "tab": "csv", "txt": "text"}
+#: File systems that take names in any case for one file.
+_ANY_CASE = sys.platform in {"darwin", "win32"}
+
+
+class Found(NamedTuple):
+    """What a source's name stands for.
+
+    Attributes:
+        files: The files to read, in order.
+        passed_over: Files that it matches, but that hold no news: hidden or temporary ones.
+    """
+
+    files: tuple[str, ...]
+    passed_over: tuple[str, ...] = ()
+
+
+def is_local(name: str) -> bool:
+    """Whether a name is one of this machine's files."""
+    return "://" not in name
+
+
+def find(name: str) -> Found:
+    """Finds the files of a source: the file of that very name, those of a folder, or of a pattern.
+
+    Args:
+        name: A path or glob pattern (`**` for folders at any depth).
+    """
+    if not is_local(name):
+        return _find_remote(name)
+    if os.path.isdir(name):
+        folder = name.rstrip("/") + "/"
+        return _sift(folder, (folder + entry for entry in os.listdir(name)))
+    if os.path.exists(name):
+        return Found((name,))
+    return _sift(name, glob.glob(name, recursive=True, include_hidden=True))
+
+
+def find_and_tell(name: str) -> tuple[str, ...]:
+    """Finds files as `find` does; one log line tells of those that are passed over."""
+    found = find(name)
+    if found.passed_over:
+        log.info(
+            "passed over %d hidden or temporary file%s of %r: %s%s",
+            len(found.passed_over),
+            "" if len(found.passed_over) == 1 else "s",
+            name,
+            found.passed_over[0],
+            "" if len(found.passed_over) == 1 else ", …",
+        )
+    return found.files
+
+
+def covers(name: str, path: str) -> bool:
+    """Whether a source's name would find a file, were it there."""
+    if os.path.isfile(name) or not is_local(name):
+        return same_file(name, path)
+    if _is_no_news(os.path.basename(path)):
+        return False
+    here = os.path.realpath(os.path.dirname(path) or ".")
+    if os.path.isdir(name):
+        return os.path.realpath(name) == here
+    folder, pattern = os.path.split(name)
+    folders = glob.glob(folder, recursive=True) if folder else ["."]
+    return (pattern == "**" or fnmatch.fnmatch(os.path.basename(path), pattern)) and any(
+        os.path.realpath(each) == here for each in folders
+    )
+
+
+def same_file(one: str, other: str) -> bool:
+    """Whether two names are one file: through links, too, whether or not it exists."""
+    if not (is_local(one) and is_local(other)):
+        return one == other
+    a, b = os.path.realpath(one), os.path.realpath(other)
+    if a == b or (_ANY_CASE and a.casefold() == b.casefold()):
+        return True
+    try:
+        return os.path.samefile(a, b)
+    except OSError:
+        return False
+
+
+def format_of(name: str) -> str:
+    """What a file holds, by its name without endings of archives: `json`, `csv` or `text`."""
+    return _FORMATS.get(_ending(name), "json")
+
+
+def delimiter_of(name: str) -> str | None:
+    """The delimiter that a file's name tells."""
+    return "\t" if _ending(name) in {"tsv", "tab"} else None
+
+
+def _ending(name: str) -> str:
+    stem, _, ending = name.lower().rpartition(".")
+    while ending in ARCHIVE_ENDINGS:
+        stem, _, ending = stem.rpartition(".")
+    return ending
+
+
+def _find_remote(name: str) -> Found:
+    from apache_beam.io.filesystems import FileSystems
+
+    [match] = FileSystems.match([name])
+    if not match.metadata_list:
+        [match] = FileSystems.match([name.rstrip("/") + "/*"])
+    return _sift(name, (metadata.path for metadata in match.metadata_list))
+
+
+def _sift(name: str, paths: Iterable[str]) -> Found:
+    *asked_folders, asked = name.split("/")
+    files: list[str] = []
+    passed_over: list[str] = []
+    for path in sorted(paths):
+        if is_local(path) and not os.path.isfile(path):
+            continue
+        *folders, last = path.split("/")
+        # What the name itself says is asked for: `.cache/*.jsonl`, `*.tmp`.
+        hidden = any(_is_no_news(f) for f in folders if f not in asked_folders) or (
+            _is_no_news(last) and not _is_no_news(asked)
+        )
+        (passed_over if hidden else files).append(path)
+    return Found(tuple(files), tuple(passed_over))
+
+
+def _is_no_news(part: str) -> bool:
+    return part not in {".", ".."} and any(
+        fnmatch.fnmatchcase(part.lower(), pattern) for pattern in _NO_NEWS
+    )

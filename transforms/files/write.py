@@ -1,0 +1,125 @@
+"""Outcomes as JSON lines in files: appended bundle by bundle, or written whole."""
+
+from __future__ import annotations
+
+import bz2
+import contextlib
+import gzip
+import lzma
+import os
+import stat
+import threading
+from collections.abc import Callable, Sequence
+
+import apache_beam as beam
+import zstandard
+
+from transforms.records import DeadLetter, Outcome, categorized_to_json, dead_letter_to_json
+
+#: How what is appended is compressed: archives of several streams one after the other are whole.
+_COMPRESS: dict[str, Callable[[bytes], bytes]] = {
+    "gz": gzip.compress,
+    "bz2": bz2.compress,
+    "xz": lzma.compress,
+    "zst": lambda data: zstandard.ZstdCompressor().compress(data),
+}
+
+
+def compressed(path: str, data: bytes) -> bytes:
+    """Data as a file of that name holds it."""
+    compress = _COMPRESS.get(path.lower().rpartition(".")[2])
+    return compress(data) if compress else data
+
+
+def to_line(outcome: Outcome) -> bytes:
+    """The JSON line of an outcome, without its end; key and headers of its message included."""
+    if isinstance(outcome, DeadLetter):
+        return dead_letter_to_json(outcome)
+    return categorized_to_json(outcome, envelope=True)
+
+
+class WriteToFile(beam.PTransform):
+    """Writes a bounded stream of outcomes to one file of JSON lines, which appears when complete.
+
+    Args:
+        path: The file, which Beam takes for a pattern when it cleans up; `.gz` is compressed.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._path = path
+
+    def expand(self, outcomes: beam.PCollection[Outcome]) -> beam.PCollection[str]:
+        return (
+            outcomes
+            | "To JSON" >> beam.Map(to_line).with_output_types(bytes)
+            | "Write"
+            >> beam.io.WriteToText(
+                self._path, num_shards=1, shard_name_template="", coder=beam.coders.BytesCoder()
+            )
+        )
+
+
+class WriteLines(beam.DoFn):
+    """Hands a bundle's lines to a writer when the bundle is complete."""
+
+    def __init__(self, write: Callable[[Sequence[bytes]], None]) -> None:
+        super().__init__()
+        self._write = write
+
+    def start_bundle(self) -> None:
+        self._lines: list[bytes] = []
+
+    def process(self, element: Outcome) -> None:
+        self._lines.append(to_line(element) + b"\n")
+
+    def finish_bundle(self) -> None:
+        if self._lines:
+            self._write(self._lines)
+            self._lines = []
+
+
+_append_lock = threading.Lock()
+
+
+class _Append:
+    """Appends lines to a local file, on disk when it returns."""
+
+    def __init__(self, path: str, name: str | None = None) -> None:
+        self._path = path
+        self._name = name or path
+
+    def __call__(self, lines: Sequence[bytes]) -> None:
+        data = compressed(self._name, b"".join(lines))
+        with _append_lock, open(self._path, "ab", buffering=0) as f:
+            regular = stat.S_ISREG(os.fstat(f.fileno()).st_mode)
+            end = f.tell() if regular else 0
+            try:
+                left = memoryview(data)
+                while left:
+                    left = left[f.write(left) :]
+                if regular:
+                    os.fsync(f.fileno())
+            except OSError:
+                # A line that was cut off would spoil the next one.
+                if regular:
+                    with contextlib.suppress(OSError):
+                        f.truncate(end)
+                raise
+
+
+class AppendToFile(beam.PTransform):
+    """Appends a stream of outcomes to a local file of JSON lines, bundle by bundle.
+
+    Args:
+        path: The file, on the machine of the worker.
+        name: The name that says whether it is compressed (`.gz`, `.bz2`, `.xz`, `.zst`), where that
+            is another.
+    """
+
+    def __init__(self, path: str, name: str | None = None) -> None:
+        super().__init__()
+        self._append = _Append(path, name)
+
+    def expand(self, outcomes: beam.PCollection[Outcome]) -> beam.PCollection[None]:
+        return outcomes | "Append" >> beam.ParDo(WriteLines(self._append))
