@@ -12,6 +12,7 @@ from pipeline.endpoints import (
     Endpoint,
     FileEndpoint,
     KafkaEndpoint,
+    Records,
     StdEndpoint,
     parse,
 )
@@ -41,6 +42,9 @@ class Ends:
         topic: The sink, where it is Kafka.
         dead_letter_topic: Where dead letters go, where that is Kafka.
         format: What a message's bytes are.
+        columns: The column names of CSV without a header line.
+        delimiter: What stands between the fields of CSV.
+        items: Where the list of items stands in a JSON document.
         delivery: `exactly_once` or `at_least_once`.
         why: Why that delivery, for the log.
     """
@@ -52,6 +56,9 @@ class Ends:
     topic: KafkaTopic | None
     dead_letter_topic: KafkaTopic | None
     format: str
+    columns: tuple[str, ...] | None
+    delimiter: str | None
+    items: str | None
     delivery: str
     why: str
 
@@ -65,8 +72,10 @@ class Ends:
         if self.kafka_source is not None:
             return ReadFromKafka(self.kafka_source)
         if isinstance(self.source, FileEndpoint):
-            return ReadFromFiles(self.source.path, self.format, self.source.columns)
-        return ReadUnbounded(StdinSource(self.format))
+            return ReadFromFiles(
+                self.source.path, self.format, self.columns, self.delimiter, self.items
+            )
+        return ReadUnbounded(StdinSource(self.format, self.columns, self.delimiter, self.items))
 
     def write(self) -> beam.PTransform:
         """The transform that writes outcomes, good and dead."""
@@ -85,6 +94,10 @@ def connect(options: RunOptions, *, in_one_process: bool = True) -> Ends:
     """
     source, sink = parse(options.source), parse(options.sink)
     dead = parse(options.dead_letters) if options.dead_letters else default_dead_letters(sink)
+    records = _records(source, options)
+    for end, flag in ((sink, "--sink"), (dead, "--dead_letters")):
+        if not isinstance(end, KafkaEndpoint) and end.records != Records():
+            raise ConfigurationError(f"{flag} {end.uri!r}: what stands after ? is for sources only")
     topic = _topic(sink, "--sink", options)
     _check_loops(source, sink, dead)
     dead_letter_topic = _topic(dead, "--dead_letters", options)
@@ -99,10 +112,49 @@ def connect(options: RunOptions, *, in_one_process: bool = True) -> Ends:
         kafka_source=kafka_source,
         topic=topic,
         dead_letter_topic=dead_letter_topic,
-        format=options.format or (source.format if isinstance(source, FileEndpoint) else "json"),
+        format=records.format or "json",
+        columns=records.columns,
+        delimiter=records.delimiter,
+        items=records.items,
         delivery=delivery,
         why=why,
     )
+
+
+def _records(source: Endpoint, options: RunOptions) -> Records:
+    """What the source's URI and the options say of its records; the URI is stronger."""
+    said = source.records
+    asked = {"columns": options.columns, "delimiter": options.delimiter, "items": options.items}
+    asked = {
+        name: ",".join(value) if isinstance(value, tuple) else value
+        for name, value in asked.items()
+        if value is not None
+    }
+    given = Records.of("the options", asked)
+    columns = said.columns or given.columns
+    delimiter = said.delimiter or given.delimiter
+    items = said.items if said.items is not None else given.items
+    form = options.format or said.format
+    if form is None and isinstance(source, FileEndpoint) and not (columns or delimiter):
+        form = source.format
+    form = form or ("csv" if columns or delimiter else "json")
+    if (columns or delimiter) and form != "csv":
+        raise ConfigurationError(
+            f"columns and delimiter are those of CSV, not of {form}: drop them, or give --format csv"
+        )
+    if items is not None and (form != "json" or isinstance(source, KafkaEndpoint)):
+        raise ConfigurationError(
+            f"--items {items!r} is for files of JSON, and stdin: drop it, or give --format json"
+        )
+    if items is not None and not all(items.split(".")):
+        raise ConfigurationError(
+            f"--items {items!r} names no field: give one, as in articles or response.docs"
+        )
+    if form == "csv" and isinstance(source, KafkaEndpoint) and columns is None:
+        raise ConfigurationError(
+            "CSV in a topic has no header line: name its columns, as in --columns id,title,text"
+        )
+    return Records(form, columns, delimiter, items)
 
 
 def default_dead_letters(sink: Endpoint) -> Endpoint:

@@ -26,16 +26,31 @@ from transforms.rows import messages_of
 
 
 class _ReadFile(beam.DoFn):
-    def __init__(self, format: str, columns: Sequence[str] | None) -> None:
+    def __init__(
+        self,
+        format: str,
+        columns: Sequence[str] | None,
+        delimiter: str | None,
+        items: str | None,
+    ) -> None:
         super().__init__()
         self._format = format
         self._columns = columns
+        self._delimiter = delimiter
+        self._items = items
 
     def process(self, element: fileio.ReadableFile) -> Iterator[Message]:
         path = element.metadata.path
         with _open(element) as f:
             lines = _whole(iter(f.readline, b""), path)
-            yield from messages_of(lines, path, self._format, self._columns)
+            yield from messages_of(
+                lines,
+                path,
+                self._format,
+                self._columns,
+                delimiter=self._delimiter,
+                items=self._items,
+            )
 
 
 def _open(file: fileio.ReadableFile) -> Any:
@@ -64,12 +79,21 @@ class ReadFromFiles(beam.PTransform):
         pattern: A path or glob pattern.
         format: `json`, `csv` or `text`.
         columns: The column names of CSV files without a header line.
+        delimiter: What stands between the fields of CSV; None goes by the first row.
+        items: Where the list of items stands in a JSON document; None takes arrays at its top.
     """
 
-    def __init__(self, pattern: str, format: str, columns: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        pattern: str,
+        format: str,
+        columns: Sequence[str] | None = None,
+        delimiter: str | None = None,
+        items: str | None = None,
+    ) -> None:
         super().__init__()
         self._pattern = pattern
-        self._read = _ReadFile(format, columns)
+        self._read = _ReadFile(format, columns, delimiter, items)
 
     def expand(self, root: beam.pvalue.PBegin) -> beam.PCollection[Message]:
         return (

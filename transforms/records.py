@@ -67,6 +67,7 @@ class Message(Record, frozen=True):
         columns: The column names of a CSV row.
         element_timestamp: The timestamp of the element that it was in a pipeline, in microseconds
             since the epoch; None where it has a time of its own, or the element had none.
+        delimiter: What stands between the fields of a CSV row; None is a comma, or what fits.
     """
 
     value: bytes | None
@@ -77,6 +78,7 @@ class Message(Record, frozen=True):
     follows: int | None = None
     columns: tuple[str, ...] | None = None
     element_timestamp: int | None = None
+    delimiter: str | None = None
 
     @property
     def attempt(self) -> int:
@@ -244,6 +246,7 @@ class _DeadLetterJson(msgspec.Struct, frozen=True, omit_defaults=True):
     headers: Headers = ()
     timestamp: int | None = None
     columns: tuple[str, ...] | None = None
+    delimiter: str | None = None
 
 
 _encoder = msgspec.json.Encoder()
@@ -324,6 +327,7 @@ def dead_letter_to_json(letter: DeadLetter) -> bytes:
             headers=m.user_headers,
             timestamp=m.timestamp,
             columns=m.columns,
+            delimiter=m.delimiter,
         )
     )
 
@@ -342,6 +346,7 @@ def dead_letter_from_json(data: bytes | str) -> DeadLetter:
         timestamp=j.timestamp,
         source=j.source,
         columns=j.columns,
+        delimiter=j.delimiter,
     )
     return DeadLetter(message, j.stage, j.error_type, j.error, j.attempt, j.time, j.model)
 

@@ -28,11 +28,21 @@ class StdinSource(Source):
     Args:
         format: `json`, `csv` or `text`.
         columns: The column names of CSV without a header line.
+        delimiter: What stands between the fields of CSV; None goes by the first row.
+        items: Where the list of items stands in a JSON document; None takes arrays at its top.
     """
 
-    def __init__(self, format: str, columns: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        format: str,
+        columns: Sequence[str] | None = None,
+        delimiter: str | None = None,
+        items: str | None = None,
+    ) -> None:
         self.format = format
         self.columns = columns
+        self.delimiter = delimiter
+        self.items = items
 
     def shards(self) -> list[str]:
         return ["-"]
@@ -61,7 +71,15 @@ class StdinReader(Reader):
     def _read(self) -> None:
         with self._file as stdin:
             lines = iter(stdin.readline, b"")
-            for message in messages_of(lines, "-", self._source.format, self._source.columns):
+            source = self._source
+            for message in messages_of(
+                lines,
+                "-",
+                source.format,
+                source.columns,
+                delimiter=source.delimiter,
+                items=source.items,
+            ):
                 self._queue.put(message)
         self._queue.put(None)
 

@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 from apache_beam.metrics import Metrics
 
+from transforms.first_records import FirstRecords
+
 NAMESPACE = "newsbeam"
 
 
@@ -54,12 +56,14 @@ class Counts:
         categories: Categorized items by category.
         dead_letters: Dead letters by stage.
         backlog: What waits in the sources; None where that is not known of all of them.
+        unreadable_times: Items whose time of publication can't be read.
     """
 
     read: int = 0
     categories: dict[str, int] = field(default_factory=dict)
     dead_letters: dict[str, int] = field(default_factory=dict)
     backlog: Backlog | None = None
+    unreadable_times: int = 0
 
     @property
     def categorized(self) -> int:
@@ -86,6 +90,8 @@ class Tally:
             self._categories: Counter[str] = Counter()
             self._dead_letters: Counter[str] = Counter()
             self._sources: dict[str, Callable[[], Backlog | None]] = {}
+            self._unreadable_times = 0
+            self.first = FirstRecords()
 
     def read(self, n: int) -> None:
         """Counts messages read."""
@@ -105,6 +111,12 @@ class Tally:
             self._dead_letters[stage] += 1
         Metrics.counter(NAMESPACE, f"dead_letters_{stage}").inc()
 
+    def unreadable_time(self) -> None:
+        """Counts an item whose time of publication can't be read."""
+        with self._lock:
+            self._unreadable_times += 1
+        Metrics.counter(NAMESPACE, "unreadable_times").inc()
+
     def backlog(self, shard: str, backlog: Backlog) -> None:
         """Reports what waits in a shard: to Beam only, see `follow`."""
         Metrics.gauge(NAMESPACE, f"lag_{shard}").set(backlog.messages)
@@ -120,7 +132,8 @@ class Tally:
         with self._lock:
             sources = list(self._sources.values())
             counts = self._read, dict(self._categories), dict(self._dead_letters)
-        return Counts(*counts, Backlog.together([ask() for ask in sources]))
+            times = self._unreadable_times
+        return Counts(*counts, Backlog.together([ask() for ask in sources]), times)
 
 
 #: The tally of this process.
