@@ -124,13 +124,9 @@ def connect(options: RunOptions, *, in_one_process: bool = True) -> Ends:
 def _records(source: Endpoint, options: RunOptions) -> Records:
     """What the source's URI and the options say of its records; the URI is stronger."""
     said = source.records
-    asked = {"columns": options.columns, "delimiter": options.delimiter, "items": options.items}
-    asked = {
-        name: ",".join(value) if isinstance(value, tuple) else value
-        for name, value in asked.items()
-        if value is not None
-    }
-    given = Records.of("the options", asked)
+    columns_given = None if options.columns is None else ",".join(options.columns)
+    asked = {"columns": columns_given, "delimiter": options.delimiter, "items": options.items}
+    given = Records.of("--columns", {k: v for k, v in asked.items() if v is not None})
     columns = said.columns or given.columns
     delimiter = said.delimiter or given.delimiter
     items = said.items if said.items is not None else given.items

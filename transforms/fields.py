@@ -17,7 +17,9 @@ def field_names(names: str, option: str) -> Names:
     """
     found = tuple(name.strip() for name in names.split("|"))
     if not all(found):
-        raise ConfigurationError(f"{option}: {names!r} has an empty name: name a field, or drop it")
+        raise ConfigurationError(
+            f"{option} has an empty name in {names!r}: name a field, or drop it"
+        )
     return found
 
 

@@ -87,6 +87,7 @@ class ParseNews(Step):
             raise ConfigurationError(
                 f"format={format!r} is unknown: give one of {', '.join(FORMATS)}"
             )
+        self._format = format
         try:
             self._clean_up = clean_up_named(text_clean_up)
             self._delimiter = None if delimiter is None else delimiter_named(delimiter)
@@ -95,6 +96,8 @@ class ParseNews(Step):
         self._columns = None if columns is None else column_list(columns, "columns")
         if isinstance(text_fields, str):
             text_fields = text_fields.split(",")
+        if not text_fields:
+            raise ConfigurationError("text_fields is empty: name at least one field")
         self._finder = FieldFinder(
             tuple(field_names(f, "text_fields") for f in text_fields),
             field_names(id_field, "id_field"),

@@ -12,11 +12,12 @@ from apache_beam.testing.util import assert_that, equal_to
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from models.clean_up import CLEAN_UPS
 from pipeline.demo.poison import POISON, PoisonMessage
 from tests.unit import strategies
 from tests.unit.running import local_pipeline
 from transforms.errors import ConfigurationError
-from transforms.parse import CLEAN_UPS, FORMATS, ParseNews
+from transforms.parse import FORMATS, ParseNews
 from transforms.records import DeadLetter, KafkaPosition, Message, NewsItem
 from transforms.tally import TALLY
 
