@@ -9,10 +9,12 @@ from html.parser import HTMLParser
 
 _BREAKS = re.compile(r"[\r\n\t\v\f\x85\u2028\u2029]+")
 _WRITTEN_BREAKS = re.compile(r"(?:\\[rnt])+")
+#: In `\\new` AG News means a break and `new`.
+_BREAKS_BEFORE_NO_WORD = re.compile(r"(?:\\[rnt])+(?![a-z])")
 _SPACES = re.compile(r"\s+")
 #: Entities whose `&` was lost, as in AG News: a space stands there instead.
 _BARE_ENTITY = re.compile(
-    r" ?(?<![&\w])(#[0-9]{2,5}|#[xX][0-9a-fA-F]{2,4}|quot|amp|lt|gt|apos|nbsp);"
+    r" ?(?<![&;\w])(#[0-9]{2,5}|#[xX][0-9a-fA-F]{2,4}|quot|amp|lt|gt|apos|nbsp);"
 )
 #: A `<` that begins no tag, as in `a < b`, `I <3 it`.
 _NO_TAG = re.compile(r"<(?!/?[a-zA-Z][^<>]*>|!--)")
@@ -83,7 +85,7 @@ def _html(text: str) -> str:
 
 
 def _html_once(text: str) -> str:
-    text = _WRITTEN_BREAKS.sub(" ", text).replace("\\", " ")
+    text = _BREAKS_BEFORE_NO_WORD.sub(" ", text).replace("\\", " ")
     if "&" in text or ";" in text:
         text = html.unescape(_BARE_ENTITY.sub(r"&\1;", text))
     if "<" in text:

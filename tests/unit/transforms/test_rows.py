@@ -265,7 +265,7 @@ def test_a_list_within_a_document_is_named_with_the_remedy(data: bytes, path: st
 
 
 def test_items_that_are_not_there_are_named() -> None:
-    with pytest.raises(PipelineFailure, match="no list at 'news'.*'articles'"):
+    with pytest.raises(PipelineFailure, match=r"no list at 'news'.*'articles'"):
         list(messages_of([b'{"articles":[{"title":"A"}]}'], "f", "json", items="news"))
 
 
