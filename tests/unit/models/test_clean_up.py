@@ -24,7 +24,7 @@ from models.clean_up import CLEAN_UPS, clean_up_named
         ("1 &lt; 2", "1 < 2"),
         ("I <3 it", "I <3 it"),
         ("ends with a <b", "ends with a <b"),
-        ("line\\break\\nand\\\\two", "line break and two"),
+        ("line\\break\\n \\new\\\\two\\r\\nEnd", "line break new two End"),
         ("R&D; AT&T; #1 seed; item#39; x", "R&D; AT&T; #1 seed; item#39; x"),
         ("&nbsp;a&nbsp;&nbsp;b&hellip;", "a b…"),
         ("&#xD800;&#0;&#1114112;", "\ufffd\ufffd\ufffd"),
