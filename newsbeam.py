@@ -68,6 +68,7 @@ def load(
     multi_label: bool | None = None,
     temperature: float | None = None,
     long_text: str = "truncate",
+    text_clean_up: str = "disabled",
 ) -> TextClassifier:
     """Loads a classifier that runs in this process.
 
@@ -84,6 +85,8 @@ def load(
         long_text: What becomes of a text with more than `max_length` tokens: `truncate` classifies
             its beginning; `average` and `max` classify overlapping windows, at most 64, and take
             the average of their scores, or the maximum for each label.
+        text_clean_up: What is done to a text first: `disabled`, `inplace`, `inplace_full`, `shrink`,
+            `shrink_full`, or `html` (tags and entities).
 
     Raises:
         ValueError: A setting is out of range; the message names the choices.
@@ -97,6 +100,7 @@ def load(
         multi_label,
         temperature=temperature,
         long_text=long_text,
+        text_clean_up=text_clean_up,
     )
 
 

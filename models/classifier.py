@@ -11,6 +11,7 @@ import numpy as np
 
 from models.bundle import Bundle
 from models.checks import check_text
+from models.clean_up import clean_up_named
 from models.onnx import ModelError, OnnxModel
 from models.scores import ScoreSettings, labels_above, score_windows
 from models.tokenize import MAX_LENGTH, TextTokenizer
@@ -95,6 +96,7 @@ class TextClassifier:
         settings: How logits become scores, and what becomes of longer texts. What they leave to
             the bundle is filled in.
         threads: The most threads that one call uses; None for all cores.
+        text_clean_up: One of `models.clean_up.CLEAN_UPS`.
 
     Raises:
         ValueError: A setting is out of range; the message names the choices.
@@ -107,7 +109,9 @@ class TextClassifier:
         max_length: int = MAX_LENGTH,
         settings: ScoreSettings | None = None,
         threads: int | None = None,
+        text_clean_up: str = "disabled",
     ) -> None:
+        self._clean_up = clean_up_named(text_clean_up)
         self.bundle = bundle
         self.settings = (settings or ScoreSettings()).of(bundle)
         self._tokenizer = TextTokenizer(bundle, max_length, self.settings.long_text)
@@ -126,6 +130,7 @@ class TextClassifier:
         threads: int | None = None,
         temperature: float | None = None,
         long_text: str = "truncate",
+        text_clean_up: str = "disabled",
     ) -> TextClassifier:
         """Loads a classifier.
 
@@ -141,13 +146,15 @@ class TextClassifier:
             long_text: What becomes of a text with more than `max_length` tokens: `truncate`
                 classifies its beginning; `average` and `max` classify overlapping windows, at most
                 64, and take the average of their scores, or the maximum for each label.
+            text_clean_up: What is done to a text first: `disabled`, `inplace`, `inplace_full`,
+                `shrink`, `shrink_full` or `html`.
 
         Raises:
             ValueError: A setting is out of range; the message names the choices.
             BundleError: The model cannot be used.
         """
         settings = ScoreSettings(activation, threshold, multi_label, temperature, long_text)
-        return cls(Bundle.load(model), max_length, settings, threads)
+        return cls(Bundle.load(model), max_length, settings, threads, text_clean_up)
 
     def labels(self) -> tuple[str, ...]:
         """The categories that the model knows (`getClasses` in Spark NLP)."""
@@ -194,9 +201,7 @@ class TextClassifier:
             ValueError: One of them is empty or no text.
             ModelError: The model could not classify one of them.
         """
-        for text in texts:
-            check_text(text)
-        tokenized = self._tokenizer(texts)
+        tokenized = self._tokenizer([self._sound(text) for text in texts])
         found: list[np.ndarray] = []
         for result in self._model.logits([w for t in tokenized for w in t.windows]):
             if isinstance(result, Exception):
@@ -248,6 +253,8 @@ class TextClassifier:
             return [self.full_annotate(t) for t in text]
         text = check_text(text)
         prediction = self.predict(text)
+        # As in Spark NLP the document is what was cleaned up, and places are those in it.
+        text = self._clean_up(text)
         scores = {label: repr(value) for label, value in prediction.scores.items()}
         found = prediction.labels if self.settings.multi_label else (prediction.category,)
         end = len(text) - 1
@@ -270,15 +277,23 @@ class TextClassifier:
 
     def _outcomes(self, texts: Sequence[str]) -> Iterator[Prediction | Exception]:
         faults: dict[int, ValueError] = {}
+        sound: list[str] = []
         for i, text in enumerate(texts):
             try:
-                check_text(text)
+                sound.append(self._sound(text))
             except ValueError as e:
                 faults[i] = e
-        sound = [text for i, text in enumerate(texts) if i not in faults]
         predictions = self._classified(sound)
         for i in range(len(texts)):
             yield faults[i] if i in faults else next(predictions)
+
+    def _sound(self, text: object) -> str:
+        """A text, cleaned up, that has something in it.
+
+        Raises:
+            ValueError: It is none, or nothing is left of it.
+        """
+        return check_text(self._clean_up(check_text(text)))
 
     def _classified(self, texts: Sequence[str]) -> Iterator[Prediction | Exception]:
         tokenized = self._tokenizer(texts)

@@ -14,6 +14,7 @@ from pipeline.endpoints import (
     Endpoint,
     FileEndpoint,
     KafkaEndpoint,
+    Records,
     StdEndpoint,
     parse,
 )
@@ -47,6 +48,9 @@ class Ends:
         topic: The sink, where it is Kafka.
         dead_letter_topic: Where dead letters go, where that is Kafka.
         format: What a message's bytes are.
+        columns: The column names of CSV without a header line.
+        delimiter: What stands between the fields of CSV.
+        items: Where the list of items stands in a JSON document.
         delivery: `exactly_once` or `at_least_once`.
         why: Why that delivery, for the log.
         reading: The files to read by micro-batches, where the source is files and the runner local.
@@ -61,6 +65,9 @@ class Ends:
     topic: KafkaTopic | None
     dead_letter_topic: KafkaTopic | None
     format: str
+    columns: tuple[str, ...] | None
+    delimiter: str | None
+    items: str | None
     delivery: str
     why: str
     reading: FileSource | None = None
@@ -79,9 +86,10 @@ class Ends:
         if self.reading is not None:
             return ReadUnbounded(self.reading)
         if isinstance(self.source, FileEndpoint):
-            delimiter = getattr(self.source, "delimiter", None)
-            return ReadFromFiles(self.source.path, self.format, self.source.columns, delimiter)
-        return ReadUnbounded(StdinSource(self.format))
+            return ReadFromFiles(
+                self.source.path, self.format, self.columns, self.delimiter, self.items
+            )
+        return ReadUnbounded(StdinSource(self.format, self.columns, self.delimiter, self.items))
 
     def write(self) -> beam.PTransform:
         """The transform that writes outcomes, good and dead."""
@@ -103,6 +111,10 @@ def connect(
     """
     source, sink = parse(options.source), parse(options.sink)
     dead = parse(options.dead_letters) if options.dead_letters else default_dead_letters(sink)
+    records = _records(source, options)
+    for end, flag in ((sink, "--sink"), (dead, "--dead_letters")):
+        if not isinstance(end, KafkaEndpoint) and end.records != Records():
+            raise ConfigurationError(f"{flag} {end.uri!r}: what stands after ? is for sources only")
     topic = _topic(sink, "--sink", options)
     clusters = clusters or Clusters()
     _check_loops(source, sink, dead, clusters)
@@ -118,10 +130,45 @@ def connect(
         kafka_source=kafka_source,
         topic=topic,
         dead_letter_topic=dead_letter_topic,
-        format=options.format or (source.format if isinstance(source, FileEndpoint) else "json"),
+        format=records.format or "json",
+        columns=records.columns,
+        delimiter=records.delimiter,
+        items=records.items,
         delivery=delivery,
         why=why,
     )
+
+
+def _records(source: Endpoint, options: RunOptions) -> Records:
+    """What the source's URI and the options say of its records; the URI is stronger."""
+    said = source.records
+    columns_given = None if options.columns is None else ",".join(options.columns)
+    asked = {"columns": columns_given, "delimiter": options.delimiter, "items": options.items}
+    given = Records.of("--columns", {k: v for k, v in asked.items() if v is not None})
+    columns = said.columns or given.columns
+    delimiter = said.delimiter or given.delimiter
+    items = said.items if said.items is not None else given.items
+    form = options.format or said.format
+    if form is None and isinstance(source, FileEndpoint) and not (columns or delimiter):
+        form = source.format
+    form = form or ("csv" if columns or delimiter else "json")
+    if (columns or delimiter) and form != "csv":
+        raise ConfigurationError(
+            f"columns and delimiter are those of CSV, not of {form}: drop them, or give --format csv"
+        )
+    if items is not None and (form != "json" or isinstance(source, KafkaEndpoint)):
+        raise ConfigurationError(
+            f"--items {items!r} is for files of JSON, and stdin: drop it, or give --format json"
+        )
+    if items is not None and not all(items.split(".")):
+        raise ConfigurationError(
+            f"--items {items!r} names no field: give one, as in articles or response.docs"
+        )
+    if form == "csv" and isinstance(source, KafkaEndpoint) and columns is None:
+        raise ConfigurationError(
+            "CSV in a topic has no header line: name its columns, as in --columns id,title,text"
+        )
+    return Records(form, columns, delimiter, items)
 
 
 def default_dead_letters(sink: Endpoint) -> Endpoint:

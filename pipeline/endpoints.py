@@ -1,27 +1,70 @@
 """Endpoints by URI: from `kafka://host:port/topic` to where it reads and writes.
 
-`parse` knows the schemes and what each URI may say; it touches no network and no file.
+`parse` knows the schemes and what each URI may say; it touches no network and opens no file.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from transforms.csv_rows import delimiter_named
 from transforms.errors import ConfigurationError
 from transforms.kafka.names import is_secret
 from transforms.kafka.settings import KafkaSettings
+from transforms.parse import FORMATS, column_list
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*):(//)?")
 _HOST_AND_PORT = re.compile(r"[^@\s]+:([0-9]{1,5})")
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _EXTENSIONS = {"jsonl": "json", "json": "json", "ndjson": "json", "csv": "csv", "txt": "text"}
-#: What the query of a source's URI says to us; anything else in it is a Kafka client setting.
-SOURCE_QUERY = {"group", "start", "isolation_level"}
+#: What the query of a source says of its records.
+_RECORDS_QUERY = {"format", "columns", "delimiter", "items"}
+#: What the query of a topic says to us; anything else in it is a Kafka client setting.
+SOURCE_QUERY = {"group", "start", "isolation_level", "format", "columns", "delimiter"}
+#: What may be a query behind a path, where `?` is any character, too.
+_PATH_QUERY = re.compile(r"[a-z_]+=[^/]*")
 #: A properties file for one endpoint, in its query.
 _CONFIG = "config"
 SCHEMES = ("kafka://host:port/topic", "file://path", "a path", "- (stdin, stdout)")
+
+
+@dataclass(frozen=True)
+class Records:
+    """What a source's URI says of its records; None where it says nothing.
+
+    Attributes:
+        format: `json`, `csv` or `text`.
+        columns: The column names of CSV without a header line.
+        delimiter: What stands between the fields of CSV.
+        items: Where the list of items stands in a JSON document.
+    """
+
+    format: str | None = None
+    columns: tuple[str, ...] | None = None
+    delimiter: str | None = None
+    items: str | None = None
+
+    @classmethod
+    def of(cls, uri: str, query: dict[str, str]) -> Records:
+        """Reads them from a query.
+
+        Raises:
+            ConfigurationError: One of them can't be.
+        """
+        form, columns, delimiter = (query.get(n) for n in ("format", "columns", "delimiter"))
+        if form is not None and form not in FORMATS:
+            raise ConfigurationError(
+                f"format={form!r} in {uri!r} is unknown: give json, csv or text"
+            )
+        names = None if columns is None else column_list(columns.split(","), f"{uri}: columns")
+        try:
+            mark = None if delimiter is None else delimiter_named(delimiter)
+        except ValueError as e:
+            raise ConfigurationError(f"{uri}: {e}") from None
+        return cls(form, names, mark, query.get("items"))
 
 
 @dataclass(frozen=True)
@@ -33,12 +76,14 @@ class KafkaEndpoint:
         servers: `host:port[,host:port]`.
         topics: The topics; a sink has one.
         query: What stood after `?`.
+        records: What it says of their records.
     """
 
     uri: str
     servers: str
     topics: tuple[str, ...]
     query: dict[str, str] = field(default_factory=dict, hash=False)
+    records: Records = Records()
 
     def settings(self, kafka_config: str | None = None) -> KafkaSettings:
         """Its client settings; a properties file of its own is read instead of `kafka_config`.
@@ -58,20 +103,26 @@ class FileEndpoint:
         uri: As given.
         path: The path or glob pattern.
         format: `json` (a record a line), `csv` or `text` (a text a line), by extension.
-        columns: The column names of CSV files without a header line.
+        records: What the URI says of their records.
     """
 
     uri: str
     path: str
     format: str
-    columns: tuple[str, ...] | None = None
+    records: Records = Records()
 
 
 @dataclass(frozen=True)
 class StdEndpoint:
-    """stdin or stdout."""
+    """stdin or stdout.
+
+    Attributes:
+        uri: As given; `stderr` for dead letters.
+        records: What it says of the records on stdin.
+    """
 
     uri: str = "-"
+    records: Records = Records()
 
 
 Endpoint = KafkaEndpoint | FileEndpoint | StdEndpoint
@@ -85,6 +136,8 @@ def parse(uri: str) -> Endpoint:
     """
     if uri == "-":
         return StdEndpoint()
+    if uri.startswith("-?"):
+        return StdEndpoint(uri, Records.of(uri, _records_query(uri, uri[2:])))
     if not uri:
         raise ConfigurationError(f"an endpoint is empty: give {', '.join(SCHEMES)}")
     scheme = _SCHEME.match(uri)
@@ -153,7 +206,8 @@ def _kafka(uri: str) -> KafkaEndpoint:
             raise ConfigurationError(
                 f"{topic!r} in {shown!r} is no topic name: use letters, digits, '.', '_' and '-'"
             )
-    return KafkaEndpoint(uri, parts.netloc, topics, _query(shown, parts.query))
+    query = _query(shown, parts.query)
+    return KafkaEndpoint(uri, parts.netloc, topics, query, Records.of(shown, query))
 
 
 def _is_host_and_port(server: str) -> bool:
@@ -162,18 +216,34 @@ def _is_host_and_port(server: str) -> bool:
 
 
 def _file(uri: str, path: str) -> FileEndpoint:
-    path, mark, text = path.partition("?") if "://" in uri else (path, "", "")
-    query = _query(uri, text) if mark else {}
-    unknown = sorted(query.keys() - {"format", "columns"})
-    if unknown:
-        raise ConfigurationError(
-            f"{unknown[0]!r} in {uri!r} is unknown: a file URI takes format and columns"
-        )
+    path, text = _without_query(uri, path)
+    query = _records_query(uri, text)
     if not path:
         raise ConfigurationError(f"{uri!r} names no file: write file:///path, or the path")
+    records = Records.of(uri, query)
     extension = path.lower().removesuffix(".gz").rpartition(".")[2]
-    form = query.get("format", _EXTENSIONS.get(extension, "json"))
-    if form not in set(_EXTENSIONS.values()):
-        raise ConfigurationError(f"format={form!r} in {uri!r} is unknown: give json, csv or text")
-    columns = tuple(c for c in query.get("columns", "").split(",") if c) or None
-    return FileEndpoint(uri, path, form, columns)
+    is_csv = "csv" if records.columns or records.delimiter else "json"
+    return FileEndpoint(uri, path, records.format or _EXTENSIONS.get(extension, is_csv), records)
+
+
+def _without_query(uri: str, path: str) -> tuple[str, str]:
+    """A path, and what its URI asks for: `?` may also stand in a name or a pattern."""
+    if os.path.lexists(path):
+        return path, ""
+    if "://" in uri:
+        path, _, text = path.partition("?")
+        return path, text
+    head, _, text = path.partition("?")
+    while text and not _PATH_QUERY.fullmatch(text):
+        more, _, text = text.partition("?")
+        head += "?" + more
+    return (head, text) if text else (path, "")
+
+
+def _records_query(uri: str, text: str) -> dict[str, str]:
+    query = _query(uri, text)
+    for name in sorted(query.keys() - _RECORDS_QUERY):
+        raise ConfigurationError(
+            f"{name!r} in {uri!r} is unknown: a file's URI takes format, columns, delimiter and items"
+        )
+    return query

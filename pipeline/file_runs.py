@@ -28,7 +28,6 @@ from transforms.tally import TALLY, BytesRead
 
 log = logging.getLogger("newsbeam")
 
-_FORMAT_GIVEN = re.compile(r"[?&]format=")
 _NO_SINK = re.compile(r"\.(lzma|deflate|zlib|zz|zip|tar|parquet|7z|lz4|snappy)$", re.IGNORECASE)
 
 
@@ -58,8 +57,7 @@ def check_files(ends: Ends, options: RunOptions, *, local: bool) -> Ends:
     # Only now: what a name may not be is a matter of names.
     for path in files:
         check_archive(path)
-    source = ends.source
-    ends = dataclasses.replace(ends, format=_format(ends, options, files))
+    ends = dataclasses.replace(ends, format=_format(ends.source, ends, options, files))
     if not local:
         return ends
     parts = tuple(
@@ -67,7 +65,7 @@ def check_files(ends: Ends, options: RunOptions, *, local: bool) -> Ends:
         for _, endpoint in sinks
         if isinstance(endpoint, FileEndpoint) and _is_regular(endpoint.path)
     )
-    reading = FileSource(files, _cut(source, ends.format))
+    reading = FileSource(files, Cut(ends.format, ends.columns, ends.delimiter, ends.items))
     return dataclasses.replace(
         ends, reading=reading, parts=parts, progress=_progress(ends, options, files, parts)
     )
@@ -128,22 +126,18 @@ def _check_source(source: FileEndpoint) -> tuple[str, ...]:
     return files
 
 
-def _format(ends: Ends, options: RunOptions, files: tuple[str, ...]) -> str:
+def _format(source: FileEndpoint, ends: Ends, options: RunOptions, files: tuple[str, ...]) -> str:
     """What the files hold: as was said, or by their names."""
-    if options.format or _FORMAT_GIVEN.search(ends.source.uri):
+    if options.format or source.records.format or ends.columns or ends.delimiter:
         return ends.format
     formats = {format_of(path): path for path in reversed(files)}
     if len(formats) > 1:
         first, second, *_ = sorted(formats.items())
         raise ConfigurationError(
-            f"--source {ends.source.uri!r} has files of several formats, {first[0]} ({first[1]}) and "
+            f"--source {source.uri!r} has files of several formats, {first[0]} ({first[1]}) and "
             f"{second[0]} ({second[1]}): give a pattern for one of them, or --format"
         )
     return next(iter(formats))
-
-
-def _cut(source: FileEndpoint, format: str) -> Cut:
-    return Cut(format, source.columns, getattr(source, "delimiter", None))
 
 
 def _is_regular(path: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from transforms.parse import TEXT_FIELDS
+from transforms.parse import TEXT_FIELDS, TIME_FIELDS
 from transforms.reading import MAX_DELAY
 from transforms.tokenize import MAX_LENGTH
 
@@ -23,6 +23,10 @@ class RunOptions:
         id_field: Field that holds the id.
         time_field: Field that holds the time of publication.
         text_clean_up: Clean-up of the text.
+        columns: Column names of CSV without a header line; None takes them from the first row.
+        delimiter: What stands between the fields of CSV; None goes by the first row.
+        items: Where the list of items stands in a JSON document; None takes arrays at its top.
+        fail_fast: Fail when the first thousand records are all dead letters for one reason.
         max_length: The most tokens of a row.
         long_text: What becomes of a longer text: `truncate`, `average` or `max`.
         activation: `softmax` or `sigmoid`; None goes by the model.
@@ -47,8 +51,12 @@ class RunOptions:
     format: str | None = None
     text_fields: tuple[str, ...] = field(default=TEXT_FIELDS)
     id_field: str = "id"
-    time_field: str = "published"
+    time_field: str = TIME_FIELDS
     text_clean_up: str = "disabled"
+    columns: tuple[str, ...] | None = None
+    delimiter: str | None = None
+    items: str | None = None
+    fail_fast: bool = False
     max_length: int = MAX_LENGTH
     long_text: str = "truncate"
     activation: str | None = None

@@ -28,6 +28,7 @@ from transforms.errors import ConfigurationError
 from transforms.failures import forget_failures
 from transforms.kafka.producers import close_producers
 from transforms.kafka.session import close_sessions
+from transforms.parse import all_dead
 from transforms.reading import drain, undrain
 from transforms.tally import TALLY
 
@@ -112,6 +113,9 @@ def execute(
         ):
             _prism = start_prism(parsed) if can_signal else None
             pipeline.run().wait_until_finish()
+            TALLY.first.end()
+            if options.fail_fast and TALLY.first.hopeless:
+                raise all_dead(TALLY.first.hopeless)
             # Before the summary: what it tells of is in place then.
             complete(ends)
     finally:

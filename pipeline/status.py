@@ -111,7 +111,8 @@ def _count(n: int, what: str) -> str:
 
 def _dead_letters(counts: Counts) -> str:
     stages = f" ({format_counts(counts.dead_letters)})" if counts.dead else ""
-    return _count(counts.dead, "dead letter") + stages
+    times = f", {_count(counts.unreadable_times, 'time')} unreadable"
+    return _count(counts.dead, "dead letter") + stages + (times if counts.unreadable_times else "")
 
 
 def format_line(view: View) -> str:

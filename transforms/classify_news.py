@@ -14,7 +14,7 @@ from models.scores import ScoreSettings
 from transforms.classify import Categorize, OnnxTextClassifier
 from transforms.dead_letters import SplitOutcomes
 from transforms.errors import ConfigurationError
-from transforms.parse import TEXT_FIELDS, ParseNews
+from transforms.parse import TEXT_FIELDS, TIME_FIELDS, ParseNews
 from transforms.records import CategorizedItem, DeadLetter, Outcome, Record
 from transforms.tokenize import MAX_LENGTH, TokenizeNews
 
@@ -45,7 +45,12 @@ class ClassifyNews(beam.PTransform):
         text_fields: The fields that make the text; see `ParseNews`.
         id_field: The field that holds the id.
         time_field: The field that holds the time of publication.
-        text_clean_up: `disabled`, `inplace`, `inplace_full`, `shrink` or `shrink_full`.
+        text_clean_up: `disabled`, `inplace`, `inplace_full`, `shrink`, `shrink_full` or `html`.
+        columns: The column names of CSV rows that come without.
+        delimiter: What stands between the fields of such rows; None is whichever gives a field for
+            each column.
+        fail_fast: End the pipeline when the first thousand records are all dead letters for one
+            reason.
         max_length: The most tokens of a row: 1 to 512.
         long_text: What becomes of a longer text: `truncate` classifies its beginning; `average` and
             `max` classify overlapping windows (at most 64), and take the average of their scores,
@@ -72,8 +77,11 @@ class ClassifyNews(beam.PTransform):
         format: str = "json",
         text_fields: Sequence[str] = TEXT_FIELDS,
         id_field: str = "id",
-        time_field: str = "published",
+        time_field: str = TIME_FIELDS,
         text_clean_up: str = "disabled",
+        columns: Sequence[str] | None = None,
+        delimiter: str | None = None,
+        fail_fast: bool = False,
         max_length: int = MAX_LENGTH,
         long_text: str = "truncate",
         activation: str | None = None,
@@ -90,7 +98,16 @@ class ClassifyNews(beam.PTransform):
             of_bundle = settings.of(self._bundle)
         except ValueError as e:
             raise ConfigurationError(str(e)) from None
-        self._parse = ParseNews(format, text_fields, id_field, time_field, text_clean_up)
+        self._parse = ParseNews(
+            format,
+            text_fields,
+            id_field,
+            time_field,
+            text_clean_up,
+            columns=columns,
+            delimiter=delimiter,
+            fail_fast=fail_fast,
+        )
         self._tokenize = TokenizeNews(model, max_length, long_text)
         self._classifier = OnnxTextClassifier(model, settings)
         self._categorize = Categorize(of_bundle, timestamp)

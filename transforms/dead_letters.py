@@ -43,8 +43,11 @@ class Step(beam.DoFn, abc.ABC):
             result = self.apply(element)
         except Exception as e:
             result = dead_letter(self.message_of(element), type(self).__name__, e)
+        error = None
         if isinstance(result, DeadLetter):
             TALLY.dead_letter(result.stage)
+            error = result.error
+        TALLY.first.result(type(self).__name__, error)
         yield result
 
 

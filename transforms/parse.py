@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import csv
 import datetime
-import io
 import json
-import re
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import apache_beam as beam
 import msgspec
 
+from models.clean_up import clean_up_named
+from transforms.csv_rows import BadRow, delimiter_named, detect_delimiter, fields_of
+from transforms.dates import moment_of
 from transforms.dead_letters import Step
 from transforms.errors import ConfigurationError
 from transforms.event_time import event_timestamp, of_element
+from transforms.failures import PipelineFailure
+from transforms.fields import FieldFinder, field_names
 from transforms.records import DeadLetter, Message, NewsItem
+from transforms.tally import TALLY
 
 Format = Literal["json", "text", "csv"]
 FORMATS: tuple[str, ...] = ("json", "text", "csv")
@@ -24,39 +28,9 @@ FORMATS: tuple[str, ...] = ("json", "text", "csv")
 #: What is classified, by default: the title, and the first of the others that an item has.
 TEXT_FIELDS = ("title", "description|body|text")
 
-# ---- text clean-up: the modes of Spark NLP's DocumentAssembler -------------------------------------
-
-_BREAKS = re.compile(r"[\r\n\t\v\f\x85\u2028\u2029]+")
-_WRITTEN_BREAKS = re.compile(r"(?:\\[rnt])+")
-_SPACES = re.compile(r"\s+")
-
-
-def _inplace(text: str) -> str:
-    return _BREAKS.sub(" ", text)
-
-
-def _inplace_full(text: str) -> str:
-    return _BREAKS.sub(" ", _WRITTEN_BREAKS.sub(" ", text))
-
-
-def _shrink(text: str) -> str:
-    return _SPACES.sub(" ", text).strip()
-
-
-def _shrink_full(text: str) -> str:
-    return _shrink(_WRITTEN_BREAKS.sub(" ", text))
-
-
-#: By name: `disabled` leaves the text as it is; `inplace` makes line breaks and tabs spaces; `shrink`
-#: also makes runs of spaces one; the `_full` ones also take breaks that are written out (`\\n`).
-CLEAN_UPS: dict[str, Callable[[str], str]] = {
-    "disabled": lambda text: text,
-    "inplace": _inplace,
-    "inplace_full": _inplace_full,
-    "shrink": _shrink,
-    "shrink_full": _shrink_full,
-}
-
+#: The fields that may hold the time of publication.
+TIME_FIELDS = "published|publishedAt|pubDate|published_at|date"
+_DEFAULTS = {"id", *"|".join((*TEXT_FIELDS, TIME_FIELDS)).split("|")}
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 #: The times that Python knows, in microseconds since the epoch.
@@ -85,11 +59,17 @@ class ParseNews(Step):
         format: What a message's bytes are: a `json` object, plain `text`, or a `csv` row (whose
             column names come with the message).
         text_fields: The fields that make the text, joined by a space; `a|b` is the first of them
-            that the item has. At least one must be there and hold more than spaces.
+            that holds more than spaces. At least one must. A name in other upper and lower case is
+            found, too, where only one field has it.
         id_field: The field that holds the id.
-        time_field: The field that holds the time of publication (RFC 3339); a missing one is the
-            message's own time.
+        time_field: The field that holds the time of publication, or `a|b`; where it is missing, or
+            can't be read, the message's own time counts. See `moment_of`.
         text_clean_up: One of `CLEAN_UPS`.
+        columns: The column names of CSV rows that come without.
+        delimiter: What stands between the fields of such rows; None is whichever gives a field for
+            each column.
+        fail_fast: End the pipeline when the first thousand records are all dead letters for one
+            reason.
 
     Raises:
         ConfigurationError: A setting is none of its choices.
@@ -100,27 +80,40 @@ class ParseNews(Step):
         format: str = "json",
         text_fields: Sequence[str] = TEXT_FIELDS,
         id_field: str = "id",
-        time_field: str = "published",
+        time_field: str = TIME_FIELDS,
         text_clean_up: str = "disabled",
+        columns: Sequence[str] | None = None,
+        delimiter: str | None = None,
+        fail_fast: bool = False,
     ) -> None:
         super().__init__()
         if format not in FORMATS:
             raise ConfigurationError(
                 f"format={format!r} is unknown: give one of {', '.join(FORMATS)}"
             )
-        if text_clean_up not in CLEAN_UPS:
-            raise ConfigurationError(
-                f"text_clean_up={text_clean_up!r} is unknown: give one of {', '.join(CLEAN_UPS)}"
-            )
+        self._format = format
+        try:
+            self._clean_up = clean_up_named(text_clean_up)
+            self._delimiter = None if delimiter is None else delimiter_named(delimiter)
+        except ValueError as e:
+            raise ConfigurationError(str(e)) from None
+        self._columns = None if columns is None else column_list(columns, "columns")
+        if isinstance(text_fields, str):
+            text_fields = text_fields.split(",")
         if not text_fields:
             raise ConfigurationError("text_fields is empty: name at least one field")
-        self._format = format
-        self._text_fields = tuple(tuple(f.split("|")) for f in text_fields)
-        self._id_field = id_field
-        self._time_field = time_field
-        self._text_clean_up = text_clean_up
+        self._finder = FieldFinder(
+            tuple(field_names(f, "text_fields") for f in text_fields),
+            field_names(id_field, "id_field"),
+            field_names(time_field, "time_field"),
+        )
+        # That a default isn't there is no mistake.
+        self._asked = self._finder.names - _DEFAULTS
+        self._fail_fast = fail_fast
 
     def process(self, element: Any, timestamp: Any = beam.DoFn.TimestampParam) -> Iterator[Any]:
+        if self._fail_fast and TALLY.first.hopeless:
+            raise all_dead(TALLY.first.hopeless)
         if not isinstance(element, DeadLetter):
             element = of_element(as_message(element), timestamp)
         yield from super().process(element)
@@ -135,7 +128,9 @@ class ParseNews(Step):
         if not message.value:
             raise NotNews("the message is empty")
         fields = self._fields(message)
-        text = CLEAN_UPS[self._text_clean_up](self._text(fields))
+        if self._asked:
+            TALLY.first.item(self._asked, fields)
+        text = self._clean_up(self._text(fields))
         if not text.strip():
             raise NotNews("the text is empty")
         return NewsItem(
@@ -151,7 +146,7 @@ class ParseNews(Step):
         if self._format == "text":
             return {"text": _utf8(message.value)}
         if self._format == "csv":
-            return _csv_row(message)
+            return self._csv_row(message)
         try:
             fields = msgspec.json.decode(message.value)
         except (msgspec.MsgspecError, UnicodeDecodeError) as e:
@@ -171,46 +166,82 @@ class ParseNews(Step):
         return fields
 
     def _text(self, fields: dict[str, Any]) -> str:
-        parts = []
-        for names in self._text_fields:
-            for name in names:
-                value = fields.get(name)
-                if value is None:
-                    continue
-                if not isinstance(value, str):
-                    raise NotNews(f"field {name!r} is a JSON {_json_type(value)}, not a string")
-                parts.append(value)
-                break
-        if not parts:
-            wanted = ", ".join(" or ".join(f) for f in self._text_fields)
-            raise NotNews(f"no text: the item has none of the fields {wanted}")
-        return " ".join(parts)
+        texts = self._finder.texts(fields)
+        if texts is None:
+            there = ", ".join(repr(name) for name in list(fields)[:6])
+            raise NotNews(
+                f"no text: the item has none of the fields {self._finder.wanted()}"
+                + (f"; it has {there}" if there else "")
+            )
+        for name, value in texts:
+            if not isinstance(value, str):
+                raise NotNews(f"field {name!r} is a JSON {_json_type(value)}, not a string")
+        return " ".join(value for _, value in texts)
 
     def _id(self, fields: dict[str, Any], message: Message) -> str:
-        value = fields.get(self._id_field)
-        if isinstance(value, str) and value:
+        name, value = self._finder.id(fields)
+        if isinstance(value, str):
             return value
         if isinstance(value, int) and not isinstance(value, bool):
             return str(value)
-        if value is not None and value != "":
-            kind = _json_type(value)
-            raise NotNews(f"field {self._id_field!r} is a JSON {kind}, not a string or an integer")
+        # Spreadsheets and JavaScript write whole numbers so, too.
+        if isinstance(value, float) and math.isfinite(value):
+            return str(int(value)) if value.is_integer() else repr(value)
+        if value is not None:
+            raise NotNews(f"field {name!r} is a JSON {_json_type(value)}, not a string or a number")
         # The same after a restart, where the source has places; elements made in memory have none.
         return str(message.source or "")
 
     def _event_time(self, fields: dict[str, Any], message: Message) -> datetime.datetime:
-        value = fields.get(self._time_field)
-        if isinstance(value, str):
-            try:
-                moment = datetime.datetime.fromisoformat(value)
-                if moment.tzinfo is None:
-                    moment = moment.replace(tzinfo=datetime.UTC)
-                return moment.astimezone(datetime.UTC)
-            except (ValueError, OverflowError):
-                pass  # A time that can't be read costs the item its time, not its category.
+        value = self._finder.time(fields)
+        if value is not None:
+            moment = moment_of(value)
+            if moment is not None:
+                return moment
+            # It costs the item its time, not its category.
+            TALLY.unreadable_time()
         # Python has no times before the year 1, nor after 9999.
         micros = min(max(event_timestamp(message).micros, _EARLIEST), _LATEST)
         return _EPOCH + datetime.timedelta(microseconds=micros)
+
+    def _csv_row(self, message: Message) -> dict[str, Any]:
+        assert message.value is not None
+        columns = message.columns or self._columns
+        if not columns:
+            raise NotNews("a CSV row without column names: give columns")
+        row = _utf8(message.value)
+        delimiter = message.delimiter or self._delimiter
+        if delimiter is None:
+            delimiter = detect_delimiter(row, len(columns))
+        try:
+            found = fields_of(row, delimiter)
+        except BadRow as e:
+            raise NotNews(str(e)) from None
+        if len(found) != len(columns):
+            raise NotNews(f"{len(found)} CSV columns, not {len(columns)} as its header has")
+        return dict(zip(columns, found, strict=True))
+
+
+def all_dead(reason: str) -> PipelineFailure:
+    """The end of a run, where `fail_fast` was asked for."""
+    return PipelineFailure(f"all records are dead letters, for one reason: {reason}")
+
+
+def column_list(columns: Sequence[str], option: str) -> tuple[str, ...]:
+    """The names of columns, without spaces around them.
+
+    Raises:
+        ConfigurationError: One is empty, or there twice: its values would be lost.
+    """
+    names = tuple(name.strip() for name in columns)
+    if not names or not all(names):
+        raise ConfigurationError(
+            f"{option}={','.join(columns)!r} has an empty name: name each column"
+        )
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigurationError(f"{option}={','.join(columns)!r} names {name!r} twice")
+    return names
 
 
 def as_message(element: Any) -> Message:
@@ -246,20 +277,6 @@ def _utf8(value: bytes) -> str:
         return value.decode()
     except UnicodeDecodeError as e:
         raise NotNews(f"not UTF-8: byte 0x{value[e.start]:02x} at {e.start}") from None
-
-
-def _csv_row(message: Message) -> dict[str, Any]:
-    assert message.value is not None
-    if not message.columns:
-        raise NotNews("a CSV row without column names")
-    try:
-        rows = list(csv.reader(io.StringIO(_utf8(message.value), newline=""), strict=True))
-    except csv.Error as e:
-        raise NotNews(f"not valid CSV: {e}") from None
-    if len(rows) != 1 or len(rows[0]) != len(message.columns):
-        found = len(rows[0]) if len(rows) == 1 else f"{len(rows)} rows of"
-        raise NotNews(f"{found} CSV columns, not {len(message.columns)} as its header has")
-    return dict(zip(message.columns, rows[0], strict=True))
 
 
 def _json_type(value: Any) -> str:

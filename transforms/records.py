@@ -68,6 +68,7 @@ class Message(Record, frozen=True):
         element_timestamp: The timestamp of the element that it was in a pipeline, in microseconds
             since the epoch; None where it has a time of its own, or the element had none.
         fault: Why its source could not read it whole; None for a good one.
+        delimiter: What stands between the fields of a CSV row; None is a comma, or what fits.
     """
 
     value: bytes | None
@@ -79,6 +80,7 @@ class Message(Record, frozen=True):
     columns: tuple[str, ...] | None = None
     element_timestamp: int | None = None
     fault: str | None = None
+    delimiter: str | None = None
 
     @property
     def attempt(self) -> int:
@@ -246,6 +248,7 @@ class _DeadLetterJson(msgspec.Struct, frozen=True, omit_defaults=True):
     headers: Headers = ()
     timestamp: int | None = None
     columns: tuple[str, ...] | None = None
+    delimiter: str | None = None
 
 
 _encoder = msgspec.json.Encoder()
@@ -326,6 +329,7 @@ def dead_letter_to_json(letter: DeadLetter) -> bytes:
             headers=m.user_headers,
             timestamp=m.timestamp,
             columns=m.columns,
+            delimiter=m.delimiter,
         )
     )
 
@@ -344,6 +348,7 @@ def dead_letter_from_json(data: bytes | str) -> DeadLetter:
         timestamp=j.timestamp,
         source=j.source,
         columns=j.columns,
+        delimiter=j.delimiter,
     )
     return DeadLetter(message, j.stage, j.error_type, j.error, j.attempt, j.time, j.model)
 

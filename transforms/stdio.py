@@ -31,15 +31,25 @@ class StdinSource(Source):
     Args:
         format: `json`, `csv` or `text`.
         columns: The column names of CSV without a header line.
+        delimiter: What stands between the fields of CSV; None goes by the first row.
+        items: Where the list of items stands in a JSON document; None takes arrays at its top.
 
     Raises:
         ConfigurationError: stdin is closed, or can't be read.
     """
 
-    def __init__(self, format: str, columns: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        format: str,
+        columns: Sequence[str] | None = None,
+        delimiter: str | None = None,
+        items: str | None = None,
+    ) -> None:
         check_stdin()
         self.format = format
         self.columns = columns
+        self.delimiter = delimiter
+        self.items = items
 
     def shards(self) -> list[str]:
         return ["-"]
@@ -68,10 +78,17 @@ class StdinReader(Reader):
         self.thread.start()
 
     def _read(self) -> None:
+        source = self._source
         try:
             with self._file as stdin:
-                lines = itertools.chain.from_iterable(read_lines(read_chunks(stdin)))
-                for message in messages_of(lines, "-", self._source.format, self._source.columns):
+                for message in messages_of(
+                    itertools.chain.from_iterable(read_lines(read_chunks(stdin))),
+                    "-",
+                    source.format,
+                    source.columns,
+                    delimiter=source.delimiter,
+                    items=source.items,
+                ):
                     self._queue.put(message)
         except Exception as e:  # told by the thread that polls: this one has nobody to tell
             self._error = e

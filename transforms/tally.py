@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 from apache_beam.metrics import Metrics
 
+from transforms.first_records import FirstRecords
+
 NAMESPACE = "newsbeam"
 
 
@@ -80,6 +82,7 @@ class Counts:
         backlog: What waits in the sources; None where that is not known of all of them.
         uncommitted: Why the progress of a source can't be committed, if it can't.
         bytes_read: How much of the files was read, where the source is files.
+        unreadable_times: Items whose time of publication can't be read.
     """
 
     read: int = 0
@@ -88,6 +91,7 @@ class Counts:
     backlog: Backlog | None = None
     uncommitted: str | None = None
     bytes_read: BytesRead | None = None
+    unreadable_times: int = 0
 
     @property
     def categorized(self) -> int:
@@ -116,6 +120,8 @@ class Tally:
             self._uncommitted: dict[str, str] = {}
             self._sources: dict[str, Callable[[], Backlog | None]] = {}
             self._bytes_read: Callable[[], BytesRead] | None = None
+            self._unreadable_times = 0
+            self.first = FirstRecords()
 
     def read(self, n: int) -> None:
         """Counts messages read."""
@@ -141,6 +147,12 @@ class Tally:
             self._categories[category] -= 1
         Metrics.counter(NAMESPACE, f"categorized_{category}").dec()
         self.dead_letter(stage)
+
+    def unreadable_time(self) -> None:
+        """Counts an item whose time of publication can't be read."""
+        with self._lock:
+            self._unreadable_times += 1
+        Metrics.counter(NAMESPACE, "unreadable_times").inc()
 
     def backlog(self, shard: str, backlog: Backlog) -> None:
         """Reports what waits in a shard: to Beam only, see `follow`."""
@@ -172,11 +184,13 @@ class Tally:
             categories = {category: n for category, n in self._categories.items() if n > 0}
             counts = self._read, categories, dict(self._dead_letters)
             uncommitted = next(iter(self._uncommitted.values()), None)
+            times = self._unreadable_times
         return Counts(
             *counts,
             Backlog.together([ask() for ask in sources]),
             uncommitted,
             ask_bytes() if ask_bytes else None,
+            times,
         )
 
 

@@ -23,6 +23,7 @@ from pipeline.commands.model_options import (
     Model,
     MultiLabel,
     Temperature,
+    TextCleanUp,
     Threshold,
     load_classifier,
 )
@@ -72,6 +73,7 @@ def classify(
     threshold: Threshold = 0.5,
     multi_label: MultiLabel = None,
     temperature: Temperature = None,
+    text_clean_up: TextCleanUp = "disabled",
     as_json: Annotated[
         bool,
         typer.Option(
@@ -93,7 +95,14 @@ def classify(
             if not text.strip():
                 raise ConfigurationError(f"text {number} is empty: give it words to classify")
     classifier = load_classifier(
-        model, max_length, activation, threshold, multi_label, temperature, long_text
+        model,
+        max_length,
+        activation,
+        threshold,
+        multi_label,
+        temperature,
+        long_text,
+        text_clean_up,
     )
     # News may hold characters that the terminal's encoding lacks.
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]

@@ -30,6 +30,7 @@ from pipeline.commands.model_options import (
     MaxLength,
     Model,
     Temperature,
+    TextCleanUp,
     load_classifier,
 )
 from pipeline.terminal import is_terminal, output
@@ -80,6 +81,7 @@ def evaluate(
     max_length: MaxLength = 512,
     long_text: LongTextOption = LongText.TRUNCATE,
     temperature: Temperature = None,
+    text_clean_up: TextCleanUp = "disabled",
     calibrate: Annotated[
         bool,
         typer.Option(
@@ -131,7 +133,13 @@ def evaluate(
             f"--long_text {long_text.value}: a temperature is fitted to texts of one row; leave it "
             "out with --calibrate"
         )
-    classifier = load_classifier(model, max_length, temperature=temperature, long_text=long_text)
+    classifier = load_classifier(
+        model,
+        max_length,
+        temperature=temperature,
+        long_text=long_text,
+        text_clean_up=text_clean_up,
+    )
     try:
         if plot is not None:
             check_plot(plot)

@@ -97,6 +97,19 @@ Threshold = Annotated[
         rich_help_panel="Scores",
     ),
 ]
+TextCleanUp = Annotated[
+    str,
+    typer.Option(
+        "--text_clean_up",
+        metavar="MODE",
+        help="Clean-up before tokenizing, with the names of Spark NLP's DocumentAssembler: "
+        "`disabled`; `inplace` (line breaks and tabs become spaces); `shrink` (and runs of "
+        "spaces one); `inplace_full`, `shrink_full` (written-out breaks such as \\n, too); or "
+        "`html` (drops tags, resolves entities, shrinks). Costs microseconds.",
+        envvar="NEWSBEAM_TEXT_CLEAN_UP",
+        rich_help_panel="News items",
+    ),
+]
 MultiLabel = Annotated[
     bool | None,
     typer.Option(
@@ -119,6 +132,7 @@ def load_classifier(
     multi_label: bool | None = None,
     temperature: float | None = None,
     long_text: LongText = LongText.TRUNCATE,
+    text_clean_up: str = "disabled",
 ) -> TextClassifier:
     """Loads a classifier with what was given on the command line.
 
@@ -135,6 +149,7 @@ def load_classifier(
             multi_label,
             temperature=temperature,
             long_text=long_text.value,
+            text_clean_up=text_clean_up,
         )
     except BundleError:
         raise

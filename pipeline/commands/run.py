@@ -17,6 +17,7 @@ from pipeline.commands.model_options import (
     Model,
     MultiLabel,
     Temperature,
+    TextCleanUp,
     Threshold,
 )
 
@@ -146,8 +147,8 @@ def run(
         typer.Option(
             "--format",
             metavar="FORMAT",
-            help="What a message is: `json` (an object), `text`, or `csv` (a row; files and stdin "
-            "only). Default: by the file's extension, else json.",
+            help="What a message is: `json` (an object), `text`, or `csv` (a row; see --columns). "
+            "Default: by the file's extension, else json.",
             envvar="NEWSBEAM_FORMAT",
             rich_help_panel=_NEWS,
             show_default=False,
@@ -179,25 +180,59 @@ def run(
         typer.Option(
             "--time_field",
             metavar="FIELD",
-            help="Field that holds the time of publication (RFC 3339); where it is missing, the "
-            "record's own time counts.",
+            help="Field that holds the time of publication, or `a|b`: ISO 8601, RFC 2822, or a number "
+            "since the epoch. Where it is missing or can't be read, the record's own time counts.",
             envvar="NEWSBEAM_TIME_FIELD",
             rich_help_panel=_NEWS,
         ),
-    ] = "published",
-    text_clean_up: Annotated[
-        str,
+    ] = "published|publishedAt|pubDate|published_at|date",
+    text_clean_up: TextCleanUp = "disabled",
+    columns: Annotated[
+        str | None,
         typer.Option(
-            "--text_clean_up",
-            metavar="MODE",
-            help="Clean-up before tokenizing, with the names of Spark NLP's DocumentAssembler: "
-            "`disabled`; `inplace` (line breaks and tabs become spaces); `shrink` (and runs of "
-            "spaces one); `inplace_full`, `shrink_full` (written-out breaks such as \\n, too). "
-            "Costs microseconds.",
-            envvar="NEWSBEAM_TEXT_CLEAN_UP",
+            "--columns",
+            metavar="NAMES",
+            help="Column names of CSV without a header line, separated by commas: of files, stdin, "
+            "and topics with --format csv. `?columns=` of a source is the same.",
+            envvar="NEWSBEAM_COLUMNS",
+            rich_help_panel=_NEWS,
+            show_default=False,
+        ),
+    ] = None,
+    delimiter: Annotated[
+        str | None,
+        typer.Option(
+            "--delimiter",
+            metavar="CHARACTER",
+            help="What stands between the fields of CSV: a character, or `tab`. Default: comma, "
+            "semicolon, tab or bar, by the first line. `?delimiter=` of a source is the same.",
+            envvar="NEWSBEAM_DELIMITER",
+            rich_help_panel=_NEWS,
+            show_default=False,
+        ),
+    ] = None,
+    items: Annotated[
+        str | None,
+        typer.Option(
+            "--items",
+            metavar="PATH",
+            help="Where the list of items stands in a file or stdin that is one JSON document: "
+            "`articles`, `response.docs`. Arrays at its top need none.",
+            envvar="NEWSBEAM_ITEMS",
+            rich_help_panel=_NEWS,
+            show_default=False,
+        ),
+    ] = None,
+    fail_fast: Annotated[
+        bool,
+        typer.Option(
+            "--fail_fast",
+            help="Fail when the first thousand records, or all of fewer, are dead letters for one "
+            "reason: something is set up wrongly.",
+            envvar="NEWSBEAM_FAIL_FAST",
             rich_help_panel=_NEWS,
         ),
-    ] = "disabled",
+    ] = False,
     model: Model = None,
     max_length: MaxLength = 512,
     long_text: LongTextOption = LongText.TRUNCATE,
@@ -227,7 +262,7 @@ def run(
       client setting.
 
     - a path or `file://` URI: JSON lines, CSV or text by extension, globs, .gz too; with
-      `?columns=a,b` for CSV without a header line.
+      `?columns=a,b` for CSV without a header line, `?delimiter=`, `?format=`.
 
     - `-`: stdin or stdout.
 
@@ -251,10 +286,14 @@ def run(
         dead_letters=dead_letters,
         model=model,
         format=format,
-        text_fields=tuple(f for f in text_fields.split(",") if f),
+        text_fields=tuple(text_fields.split(",")),
         id_field=id_field,
         time_field=time_field,
         text_clean_up=text_clean_up,
+        columns=None if columns is None else tuple(columns.split(",")),
+        delimiter=delimiter,
+        items=items,
+        fail_fast=fail_fast,
         max_length=max_length,
         long_text=long_text.value,
         activation=activation.value if activation else None,

@@ -5,6 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
+import functools
+import io
 import json
 import os
 import random
@@ -19,12 +23,14 @@ from tests.unit.fakes import FakeModel
 from transforms.classify import BATCH_SIZE, Categorize, OnnxTextClassifier
 from transforms.coders import RecordCoder
 from transforms.event_time import event_timestamp
+from transforms.failures import PipelineFailure
 from transforms.parse import ParseNews
 from transforms.records import (
     CategorizedItem,
     DeadLetter,
     KafkaPosition,
     Message,
+    NewsItem,
     categorized_from_json,
     categorized_to_json,
     dead_letter_from_headers,
@@ -32,6 +38,7 @@ from transforms.records import (
     dead_letter_headers,
     dead_letter_to_json,
 )
+from transforms.rows import messages_of
 from transforms.tokenize import TokenizeNews
 
 COUNT = int(os.environ.get("NEWSBEAM_FUZZ", "5000"))
@@ -160,6 +167,122 @@ def test_every_payload_is_accounted_for() -> None:
     # All ways were taken: otherwise the fuzzing is not worth its name.
     assert {"categorized", "ParseNews", "OnnxTextClassifier"} <= kinds.keys()
     assert min(kinds["categorized"], kinds["ParseNews"]) > COUNT / 20
+
+
+# ---- files: CSV and JSON as they come ---------------------------------------------------------------
+
+#: What fields and titles are made of: all that CSV and JSON have a meaning for.
+_BITS = [
+    *'ab ,;\t|"\\{}[]:',
+    '""',
+    "\n",
+    "\r\n",
+    "é",
+    "⚽",
+    '12" ',
+    "<b>",
+    "&amp;",
+    "null",
+    " #39;",
+]
+
+
+def random_text(rng: random.Random) -> str:
+    return "".join(rng.choice(_BITS) for _ in range(rng.randrange(12))) + "x"
+
+
+def outcomes_of(data: bytes, format: str, **more: Any) -> list[Any]:
+    """What becomes of a file; each message comes out of parsing once, with its bytes."""
+    parse = ParseNews(format, ["title"])
+    found = []
+    for message in messages_of(io.BytesIO(data), "f", format, **more):
+        record = next_only(parse.process(message))
+        assert record.message == message
+        found.append(record)
+    places = [record.message.source for record in found]
+    assert len(set(places)) == len(places)
+    return found
+
+
+def files(seed: int) -> Iterator[random.Random]:
+    for n in range(COUNT // 10):
+        yield random.Random(f"{SEED} {seed} {n}")
+
+
+def test_every_row_of_a_csv_file_is_accounted_for() -> None:
+    for rng in files(1):
+        rows = [[str(n), random_text(rng), random_text(rng)] for n in range(rng.randrange(1, 9))]
+        written = io.StringIO(newline="")
+        delimiter = rng.choice(",;\t|")
+        quoting = rng.choice([csv.QUOTE_ALL, csv.QUOTE_MINIMAL, csv.QUOTE_NONNUMERIC])
+        end = rng.choice(["\n", "\r\n"])
+        writer = csv.writer(written, delimiter=delimiter, quoting=quoting, lineterminator=end)
+        writer.writerow(["id", "title", "text"])
+        writer.writerows(rows)
+        data = written.getvalue().encode()
+        found = outcomes_of(data, "csv")
+        assert [list(record.fields.values()) for record in found] == rows, data
+
+
+def test_stray_quotes_cost_no_other_row() -> None:
+    for rng in files(2):
+        lines, good = [], []
+        for n in range(rng.randrange(1, 20)):
+            kind = rng.randrange(6)
+            if kind == 0:
+                lines.append(f'{n},"stray {n},x')
+            elif kind == 1:
+                lines.append(f'{n},stray,"x')
+            elif kind == 2:
+                lines.append(f'{n},"closed" and on,x')
+            else:
+                title = rng.choice(['12" screen', '"a, ""b"""', 'the "cup"', "plain"])
+                lines.append(f"{n},{title},x")
+                good.append(str(n))
+        data = ("id,title,text\n" + "\n".join(lines)).encode()
+        found = outcomes_of(data, "csv")
+        assert [r.message.value for r in found] == [line.encode() for line in lines]
+        assert [r.fields["id"] for r in found if isinstance(r, NewsItem)] == good
+
+
+def test_every_item_of_a_json_file_is_accounted_for() -> None:
+    for rng in files(3):
+        items = [
+            {"id": str(n), "title": random_text(rng), "more": [{"x": [random_text(rng), n, None]}]}
+            for n in range(rng.randrange(1, 9))
+        ]
+        indent = rng.choice([None, 0, 1, 4])
+        ascii_only = rng.random() < 0.5
+        encode = functools.partial(json.dumps, indent=indent, ensure_ascii=ascii_only)
+        kind, more = rng.randrange(4), {}
+        if kind == 0:
+            data = rng.choice(["\n", "\r\n", "\n\n"]).join(json.dumps(item) for item in items)
+        elif kind == 1:
+            data = encode(items)
+        elif kind == 2:
+            data = "\n".join(json.dumps(item, indent=2) for item in items)
+        else:
+            data = encode({"status": "[", "a": {"b": items, "c": [{"b": 1}]}, "d": [1]})
+            more = {"items": "a.b"}
+        found = outcomes_of(data.encode(), "json", **more)
+        assert [record.fields for record in found] == items, data
+
+
+def test_no_byte_of_a_damaged_file_is_lost_or_stops_it() -> None:
+    kept = bytes(range(33, 127))
+    for rng in files(4):
+        rows = [f'{n},"{random_text(rng)}",{random_text(rng)}' for n in range(6)]
+        data = mutated_bytes(rng, bytearray("\n".join(rows).encode()))
+        found = outcomes_of(data, "csv", columns=["id", "title", "text"], delimiter=",")
+        values = b"".join(record.message.value for record in found)
+        data = data.removeprefix(b"\xef\xbb\xbf")
+        everything = bytes(set(range(256)) - set(kept))
+        assert values.translate(None, everything) == data.translate(None, everything)
+        lines = [json.dumps({"title": random_text(rng), "n": [n]}) for n in range(6)]
+        data = mutated_bytes(rng, bytearray("\n".join(lines).encode()))
+        # What is left may look like one document with a list: that is said, then.
+        with contextlib.suppress(PipelineFailure):
+            outcomes_of(data, "json")
 
 
 def next_only(records: Iterator[Any]) -> Any:

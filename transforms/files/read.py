@@ -27,17 +27,20 @@ class Cut(NamedTuple):
         format: `json`, `csv` or `text`.
         columns: The column names of CSV files without a header line.
         delimiter: What stands between fields of CSV; None goes by the file.
+        items: Where the list of items stands in a JSON document; None takes arrays at its top.
     """
 
     format: str
     columns: Sequence[str] | None = None
     delimiter: str | None = None
+    items: str | None = None
 
     def messages(self, lines: Iterator[bytes], path: str) -> Iterator[Message]:
         """The messages in a file's lines."""
         delimiter = self.delimiter or delimiter_of(path)
-        more: dict[str, Any] = {"delimiter": delimiter} if delimiter else {}
-        return messages_of(lines, path, self.format, self.columns, **more)
+        return messages_of(
+            lines, path, self.format, self.columns, delimiter=delimiter, items=self.items
+        )
 
 
 class Position(NamedTuple):
@@ -174,7 +177,8 @@ class ReadFromFiles(beam.PTransform):
         pattern: A path, a folder or a glob pattern.
         format: `json`, `csv` or `text`.
         columns: The column names of CSV files without a header line.
-        delimiter: What stands between fields of CSV.
+        delimiter: What stands between fields of CSV; None goes by the file.
+        items: Where the list of items stands in a JSON document; None takes arrays at its top.
     """
 
     def __init__(
@@ -183,10 +187,11 @@ class ReadFromFiles(beam.PTransform):
         format: str,
         columns: Sequence[str] | None = None,
         delimiter: str | None = None,
+        items: str | None = None,
     ) -> None:
         super().__init__()
         self._pattern = pattern
-        self._read = _ReadFile(Cut(format, columns, delimiter))
+        self._read = _ReadFile(Cut(format, columns, delimiter, items))
 
     def expand(self, root: beam.pvalue.PBegin) -> beam.PCollection[Message]:
         return (

@@ -56,6 +56,17 @@ def test_same_text_same_scores(classifier: TextClassifier) -> None:
             assert found == classifier.predict(texts)
 
 
+def test_texts_are_cleaned_up_where_asked(classifier: TextClassifier) -> None:
+    raw, clean = "Team #39;s &lt;b&gt;striker&lt;/b&gt; scores", "Team's striker scores"
+    cleaning = TextClassifier(classifier.bundle, text_clean_up="html")
+    assert cleaning.predict(raw).scores == classifier.predict(clean).scores
+    assert cleaning.predict(raw).text == raw
+    assert cleaning.annotate(raw) == classifier.annotate(clean)
+    assert (cleaning.logits([raw]).logits == classifier.logits([clean]).logits).all()
+    with pytest.raises(ValueError, match="'wash'"):
+        TextClassifier(classifier.bundle, text_clean_up="wash")
+
+
 def test_a_prediction_is_frozen_and_becomes_json(classifier: TextClassifier) -> None:
     prediction = classifier.predict(NEWS["Sports"])
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -235,3 +235,49 @@ def test_kafka_to_kafka_builds() -> None:
     build(pipeline, asked, connect(asked))
     labels = {transform.full_label for transform in pipeline.transforms_stack[0].parts}
     assert labels == {"Read news", "Classify news", "Write results"}
+
+
+# ---- what the source says of its records -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "settings", "expected"),
+    [
+        ("a.csv", {}, ("csv", None, None, None)),
+        ("a.csv?columns=a,b", {}, ("csv", ("a", "b"), None, None)),
+        ("a.csv", {"columns": ("a", " b")}, ("csv", ("a", "b"), None, None)),
+        ("a.csv?columns=a", {"columns": ("c",), "delimiter": "tab"}, ("csv", ("a",), "\t", None)),
+        ("a.csv?format=text", {}, ("text", None, None, None)),
+        ("a.csv?format=text", {"format": "json"}, ("json", None, None, None)),
+        ("-", {}, ("json", None, None, None)),
+        ("-?columns=a", {}, ("csv", ("a",), None, None)),
+        ("-", {"columns": ("a",)}, ("csv", ("a",), None, None)),
+        ("-", {"items": "articles"}, ("json", None, None, "articles")),
+        ("a.json?items=r.docs", {}, ("json", None, None, "r.docs")),
+        (IN, {"format": "csv", "columns": ("a",)}, ("csv", ("a",), None, None)),
+        (IN + "?columns=a,b", {}, ("csv", ("a", "b"), None, None)),
+    ],
+)
+def test_what_records_are(source: str, settings: dict[str, Any], expected: tuple) -> None:
+    ends = connect(options(source, **settings))
+    assert (ends.format, ends.columns, ends.delimiter, ends.items) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "sink", "settings", "named"),
+    [
+        (IN, OUT, {"format": "csv"}, "--columns"),
+        (IN, OUT, {"items": "articles"}, "'articles'"),
+        (IN, OUT, {"columns": ("a", "")}, "empty name"),
+        ("-?columns=a", OUT, {"format": "json"}, "not of json"),
+        ("-", OUT, {"delimiter": "tabs"}, "'tabs'"),
+        ("-", OUT, {"items": "a..b"}, "'a..b'"),
+        (IN, "out.jsonl?columns=a", {}, "out.jsonl.columns=a.*sources only"),
+        (IN, OUT + "?columns=a", {}, "columns is for sources only"),
+    ],
+)
+def test_what_records_cannot_be(
+    source: str, sink: str, settings: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=named):
+        connect(options(source, sink, **settings))

@@ -96,7 +96,13 @@ def by_the_rules(value: bytes) -> str:
         item = msgspec.json.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return "dead_letter"
-    if not isinstance(item, dict) or not isinstance(item.get("id", ""), str | int):
+    if not isinstance(item, dict):
+        return "dead_letter"
+    item = {name.lower(): value for name, value in item.items()}
+    item = {
+        n: v for n, v in item.items() if v is not None and not (isinstance(v, str) and v.isspace())
+    }
+    if not isinstance(item.get("id", ""), str | int | float):
         return "dead_letter"
     body = next((name for name in ("description", "body", "text") if name in item), None)
     texts = [item[name] for name in ("title", body) if name in item]
@@ -122,7 +128,8 @@ def test_only_the_duplicates_share_an_id() -> None:
     ids: Counter[str] = Counter()
     for poison in POISON:
         if poison.expected == "categorized":
-            ids[str(msgspec.json.decode(poison.value).get("id"))] += 1
+            item = msgspec.json.decode(poison.value)
+            ids[str(item.get("id", item.get("ID")))] += 1
     assert {name for name, n in ids.items() if n > 1} == {"poison-duplicate"}
 
 

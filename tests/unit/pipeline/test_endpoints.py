@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.endpoints import FileEndpoint, KafkaEndpoint, StdEndpoint, parse
+from pipeline.endpoints import FileEndpoint, KafkaEndpoint, Records, StdEndpoint, parse
 from tests.unit.strategies import topic_names
 from transforms.errors import ConfigurationError
 
@@ -151,16 +151,64 @@ def test_a_password_in_the_query_never_shows(uri: str) -> None:
         ("what?.txt", "what?.txt", "text"),
         ("in/*.csv", "in/*.csv", "csv"),
         ("file:///a/b.jsonl", "/a/b.jsonl", "json"),
-        ("file://b.csv?format=text", "b.csv", "text"),
     ],
 )
 def test_files(uri: str, path: str, format: str) -> None:
     assert parse(uri) == FileEndpoint(uri, path, format)
 
 
-def test_columns_of_csv() -> None:
-    uri = "file:///a.csv?columns=label,title"
-    assert parse(uri) == FileEndpoint(uri, "/a.csv", "csv", ("label", "title"))
+@pytest.mark.parametrize(
+    ("uri", "path", "format", "records"),
+    [
+        ("file://b.csv?format=text", "b.csv", "text", Records("text")),
+        ("b.csv?format=text", "b.csv", "text", Records("text")),
+        ("file:///a.csv?columns=label,title", "/a.csv", "csv", Records(None, ("label", "title"))),
+        ("train.csv?columns=class, title", "train.csv", "csv", Records(None, ("class", "title"))),
+        ("./d/*.csv?columns=a", "./d/*.csv", "csv", Records(None, ("a",))),
+        ("~/a?.csv?columns=a", "~/a?.csv", "csv", Records(None, ("a",))),
+        ("news?columns=a,b", "news", "csv", Records(None, ("a", "b"))),
+        ("a.csv?delimiter=;", "a.csv", "csv", Records(delimiter=";")),
+        ("a.csv?delimiter=tab&columns=a,b", "a.csv", "csv", Records(None, ("a", "b"), "\t")),
+        ("a.json?items=r.docs", "a.json", "json", Records(items="r.docs")),
+    ],
+)
+def test_what_a_uri_says_of_records(uri: str, path: str, format: str, records: Records) -> None:
+    assert parse(uri) == FileEndpoint(uri, path, format, records)
+
+
+def test_a_file_of_exactly_that_name_is_that_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv?columns=b").touch()
+    assert parse("a.csv?columns=b").path == "a.csv?columns=b"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("uri", "named"),
+    [
+        ("a.csv?colums=a", "'colums'.*format, columns, delimiter and items"),
+        ("a.csv?columns=a,,b", "empty name"),
+        ("a.csv?columns=", "empty name"),
+        ("a.csv?columns=a,b, a", "'a' twice"),
+        ("a.csv?delimiter=tabs", "'tabs'.*one character, or tab"),
+        ("-?columns=a,a", "twice"),
+        ("-?group=a", "'group'"),
+        ("kafka://h:1/t?columns=a,", "empty name"),
+        ("a.csv?format=xml", "'xml'"),
+    ],
+)
+def test_what_a_uri_cannot_say_of_records(uri: str, named: str) -> None:
+    with pytest.raises(ConfigurationError, match=named):
+        parse(uri)
+
+
+def test_columns_of_stdin_and_topics() -> None:
+    assert parse("-?columns=a,b").records == Records(None, ("a", "b"))
+    topic = parse("kafka://h:1/t?format=csv&columns=a,b&delimiter=%09&client_id=x")
+    assert topic.records == Records("csv", ("a", "b"), "\t")
+    assert isinstance(topic, KafkaEndpoint)
+    assert "columns" not in topic.settings().for_client("consumer")
 
 
 def test_stdin_and_stdout() -> None:

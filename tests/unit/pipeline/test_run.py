@@ -18,6 +18,7 @@ from pipeline.options import RunOptions
 from pipeline.outcomes import read_topics
 from pipeline.run import beam_options, drained_by_signals, execute
 from transforms.errors import ConfigurationError
+from transforms.failures import PipelineFailure
 from transforms.kafka.settings import KafkaSettings
 from transforms.reading import draining
 from transforms.records import Message, categorized_from_json
@@ -108,6 +109,32 @@ def test_nothing_starts_where_something_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="matches no file"):
         execute(RunOptions(str(tmp_path / "none.txt"), str(tmp_path / "out.jsonl")))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_csv_without_a_header_and_html(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text('3;"Shares &lt;b&gt;fall&lt;/b&gt;; 12"" TV"\n')
+    source = f"{tmp_path}/train.csv?columns=class,title"
+    execute(RunOptions(source, str(tmp_path / "out.jsonl"), text_clean_up="html"))
+    [line] = (tmp_path / "out.jsonl").read_bytes().splitlines()
+    title = 'Shares &lt;b&gt;fall&lt;/b&gt;; 12" TV'
+    assert categorized_from_json(line).fields == {"class": "3", "title": title}
+
+
+def test_fail_fast_ends_a_run_whose_records_are_all_dead_letters(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("id,name\n1,A\n2,B\n")
+    options = RunOptions(str(tmp_path / "in.csv"), str(tmp_path / "out.jsonl"), fail_fast=True)
+    with pytest.raises(PipelineFailure, match="none of the fields title"):
+        execute(options)
+
+
+def test_a_document_whose_list_is_not_named_ends_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "in.json").write_text('{"articles": [{"title": "Shares fall"}]}')
+    out = tmp_path / "out.jsonl"
+    with pytest.raises(Exception, match="give --items articles"):
+        execute(RunOptions(str(tmp_path / "in.json"), str(out)))
+    assert not out.exists()
+    execute(RunOptions(str(tmp_path / "in.json"), str(out), items="articles"))
+    assert TALLY.snapshot().categorized == 1
 
 
 def test_topic_to_topic_until_its_end_and_on_from_there(

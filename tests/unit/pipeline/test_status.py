@@ -108,6 +108,16 @@ def test_how_far_behind_in_time(monkeypatch: pytest.MonkeyPatch, seconds: float,
     assert status.format_backlog(Backlog(3, 1_000_000.0 - seconds)) == text
 
 
+def test_times_that_cannot_be_read_are_shown() -> None:
+    counts = Counts(categories={"World": 20}, unreadable_times=12)
+    assert "0 dead letters, 12 times unreadable" in status.format_line(View(counts, 1, 0))
+    assert format_summary_of(counts).endswith("0 dead letters, 12 times unreadable")
+
+
+def format_summary_of(counts: Counts) -> str:
+    return status.format_summary(View(counts, 1, 0))
+
+
 def test_terminal_line_says_the_same() -> None:
     line = status.render(View(COUNTS, 65, 123.45)).plain
     for part in ("0:01:05", "123.5/s", "1,203 done", "lag 42", "Sports 1,000", "ParseNews 3"):

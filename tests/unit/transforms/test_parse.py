@@ -12,11 +12,13 @@ from apache_beam.testing.util import assert_that, equal_to
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from models.clean_up import CLEAN_UPS
 from pipeline.demo.poison import POISON, PoisonMessage
 from tests.unit import strategies
 from tests.unit.running import local_pipeline
 from transforms.errors import ConfigurationError
-from transforms.parse import CLEAN_UPS, FORMATS, ParseNews
+from transforms.failures import PipelineFailure, forget_failures
+from transforms.parse import FORMATS, ParseNews
 from transforms.records import DeadLetter, KafkaPosition, Message, NewsItem
 from transforms.tally import TALLY
 
@@ -129,6 +131,13 @@ def test_a_dead_letter_of_an_earlier_step_passes() -> None:
         ({"text": "D"}, "D"),
         ({"title": None, "description": "B"}, "B"),
         ({"title": "A", "description": None, "body": "C"}, "A C"),
+        ({"title": "Update", "description": "", "body": "C"}, "Update C"),
+        ({"title": " \n", "description": "\t", "text": "D"}, "D"),
+        ({"Title": "A", "DESCRIPTION": "B"}, "A B"),
+        ({" title ": "A", "Body": "C"}, "A C"),
+        ({"title": "A", "Title": "no", "BODY": "C"}, "A C"),
+        # Which of them is meant can't be said.
+        ({"TITLE": "A", "Title": "B", "text": "D"}, "D"),
     ],
 )
 def test_the_text_is_made_of_the_text_fields(fields: dict[str, Any], text: str) -> None:
@@ -138,6 +147,37 @@ def test_the_text_is_made_of_the_text_fields(fields: dict[str, Any], text: str) 
 def test_text_fields_can_be_chosen() -> None:
     found = news(item(headline="A", summary="B", title="no"), text_fields=["headline", "x|summary"])
     assert found.text == "A B"
+
+
+def test_spaces_around_names_and_their_case_do_not_count() -> None:
+    row = Message(b"3,Wall St.,Short", columns=("Class Index", "Title", "Description"))
+    assert news(row, format="csv", text_fields=["title", " description | body"]).text == (
+        "Wall St. Short"
+    )
+    assert news(item(a="A", b="B"), text_fields="a, b").text == "A B"
+
+
+def test_a_name_that_no_item_has_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    TALLY.reset()
+    step = ParseNews(text_fields=["title", "lead|summary"])
+    for _ in range(1000):
+        list(step.process({"title": "A", "Summary": "B"}))
+    assert caplog.messages == [
+        "no item of the first 1,000 has a field 'lead': they have 'title', 'Summary'"
+    ]
+    TALLY.reset()
+
+
+def test_all_dead_for_one_reason_ends_the_run_where_asked() -> None:
+    TALLY.reset()
+    step, patient = ParseNews(fail_fast=True), ParseNews()
+    for n in range(1000):
+        list(step.process({"headline": n}))
+    with pytest.raises(PipelineFailure, match=r"all records are dead.*it has 'headline'"):
+        list(step.process({"title": "A"}))
+    list(patient.process({"title": "A"}))
+    TALLY.reset()
+    forget_failures()
 
 
 def test_all_fields_are_kept() -> None:
@@ -199,7 +239,19 @@ def test_clean_up_leaves_the_fields_alone() -> None:
 
 @pytest.mark.parametrize(
     ("fields", "id"),
-    [({"id": "x"}, "x"), ({"id": 42}, "42"), ({"id": 0}, "0"), ({"id": 2**65}, str(2**65))],
+    [
+        ({"id": "x"}, "x"),
+        ({"id": 42}, "42"),
+        ({"id": 0}, "0"),
+        ({"id": 2**65}, str(2**65)),
+        ({"id": 123.0}, "123"),
+        ({"id": -0.0}, "0"),
+        ({"id": 1.5}, "1.5"),
+        ({"id": 1e22}, str(10**22)),
+        ({"ID": "x"}, "x"),
+        ({"Id": 7}, "7"),
+        ({"id": " "}, "news-2@40"),
+    ],
 )
 def test_the_id_is_the_items(fields: dict[str, Any], id: str) -> None:
     assert news(item(title="A", **fields)).id == id
@@ -227,11 +279,29 @@ def test_the_fields_of_id_and_time_can_be_chosen() -> None:
         ("yesterday", "2020-09-13T12:26:40+00:00"),
         ("0001-01-01T00:00:00+14:00", "2020-09-13T12:26:40+00:00"),
         (17, "2020-09-13T12:26:40+00:00"),
+        ("Wed, 03 Apr 2024 10:00:00 GMT", "2024-04-03T10:00:00+00:00"),
+        ("1712031212345", "2024-04-02T04:13:32.345000+00:00"),
+        (1712031212, "2024-04-02T04:13:32+00:00"),
+        ("2004", "2020-09-13T12:26:40+00:00"),
+        (" ", "2020-09-13T12:26:40+00:00"),
         (None, "2020-09-13T12:26:40+00:00"),
     ],
 )
 def test_event_time_in_utc(published: Any, expected: str) -> None:
     assert news(item(title="A", published=published)).event_time.isoformat() == expected
+
+
+@pytest.mark.parametrize("name", ["published", "publishedAt", "pubDate", "published_at", "Date"])
+def test_known_names_of_the_time(name: str) -> None:
+    assert news(item(title="A", **{name: "2024-04-03"})).event_time.year == 2024
+
+
+def test_times_that_cannot_be_read_are_counted() -> None:
+    TALLY.reset()
+    for value in ("yesterday", True, 17, "", None, "2024-04-03"):
+        news(item(title="A", published=value))
+    assert TALLY.snapshot().unreadable_times == 3
+    TALLY.reset()
 
 
 def test_event_time_without_any_time_is_now() -> None:
@@ -262,6 +332,14 @@ def test_csv() -> None:
     assert found.fields == {"id": "7", "title": 'A "x"', "description": "B\n, C"}
 
 
+def test_csv_rows_of_a_topic_have_the_columns_they_are_given() -> None:
+    for row in (b"7,A,B", b"7;A;B", b"7\tA\tB"):
+        found = news(row, format="csv", columns=["id", " title ", "text"])
+        assert (found.id, found.text) == ("7", "A B")
+    assert "3 CSV columns, not 2" in refused(b"7,A,B", format="csv", columns=["id", "title"])
+    assert news(b"7;A,B", format="csv", columns=["id", "title"], delimiter=";").text == "A,B"
+
+
 @pytest.mark.parametrize(
     ("row", "columns", "reason"),
     [
@@ -269,8 +347,9 @@ def test_csv() -> None:
         (b"a,b,c", ("id", "title"), "3 CSV columns, not 2"),
         (b"a", ("id", "title"), "1 CSV columns, not 2"),
         (b"a,b\nc,d", ("id", "title"), "2 rows"),
-        (b'a,"b', ("id", "title"), "not valid CSV"),
-        (b'a,"b" c', ("id", "title"), "not valid CSV"),
+        (b'a,"b', ("id", "title"), "the quote at column 3 of the line never closes"),
+        (b'a,"b" c', ("id", "title"), "the quote at column 3 of the line closes before the end"),
+        (b'"a\nb","c', ("id", "title"), "the quote at column 4 of line 2 of the row never closes"),
         (b"a,\xff", ("id", "title"), "not UTF-8"),
     ],
 )
@@ -287,6 +366,11 @@ def test_csv_rows_that_are_none(row: bytes, columns: tuple[str, ...] | None, rea
         ({"format": "xml"}, "'xml'"),
         ({"text_clean_up": "wash"}, "'wash'"),
         ({"text_fields": []}, "text_fields"),
+        ({"text_fields": ["title", " "]}, "text_fields has an empty name"),
+        ({"text_fields": ["title", "a||b"]}, "'a||b'".replace("|", "\\|")),
+        ({"time_field": ""}, "time_field"),
+        ({"columns": ["a", "a"]}, "'a' twice"),
+        ({"delimiter": "ab"}, "'ab'"),
     ],
 )
 def test_settings_that_cannot_work(settings: dict[str, Any], name: str) -> None:
