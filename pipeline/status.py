@@ -240,7 +240,6 @@ class Status:
     ) -> None:
         self._stop.set()
         self._thread.join()
-        # Nothing is said of a second Ctrl-C: whoever gave it knows.
         summary = format_summary(self.view(), failed=exc_type is not None)
         if self._live is not None:
             self._live.stop()
