@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
-from pipeline.clusters import Clusters
+from pipeline.clusters import Cluster, Clusters
 from pipeline.connect import EXACTLY_ONCE, Ends
 from pipeline.options import RunOptions
 from transforms.errors import ConfigurationError
@@ -39,11 +40,23 @@ def clusters_of(ends: Ends) -> Clusters:
     by_servers = {each.servers: each for each in settings}
     if len(by_servers) < 2:
         return Clusters()
-    ids: dict[str, str | None] = {}
+    known: dict[str, Cluster | None] = {}
     for servers, each in by_servers.items():
         with _admin(each) as admin:
-            ids[servers] = admin.describe_cluster().get("cluster_id")
-    return Clusters(ids)
+            known[servers] = _cluster(admin)
+    return Clusters(known)
+
+
+def _cluster(admin: KafkaAdminClient) -> Cluster | None:
+    """The cluster; None where its brokers don't tell its id."""
+    try:
+        found = admin.describe_cluster().get("cluster_id")
+        topics = [topic.get("topic_id") for topic in admin.describe_topics()]
+    except ValueError as e:  # what kafka-python can't make out of an answer
+        log.debug("asking for the cluster: %s", e)
+        return None
+    ids = frozenset(str(each) for each in topics if each and int(uuid.UUID(str(each))))
+    return Cluster(found, ids) if found else None
 
 
 def check_kafka(ends: Ends, options: RunOptions) -> Ends:

@@ -302,6 +302,20 @@ def test_that_offsets_are_not_committed_is_said_once_a_minute_and_in_the_end(
     assert TALLY.snapshot().uncommitted is None
 
 
+def test_a_topic_that_was_made_again_is_told_by_where_it_ends() -> None:
+    world, tp = World(1), TopicPartition(TOPIC, 0)
+    for _ in range(3):
+        world.cluster.append(tp)
+    world.begin()
+    world.read_all()
+    world.cluster.ends[tp] = 1
+    world.cluster.begins[tp] = 9  # What stands for an offset that is not there.
+    world.ends.look()
+    world.fetcher.fetch(tp, 1)
+    with pytest.raises(LostOffsets, match=f"{TOPIC}-0 at 3, but it ends at 1 now.*made again"):
+        world.poll()
+
+
 def test_what_the_group_has_committed_is_not_read_again() -> None:
     world = World(2)
     for tp in world.partitions:
