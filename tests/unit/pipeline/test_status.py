@@ -11,7 +11,7 @@ from rich.console import Console
 
 from pipeline import status
 from pipeline.status import RateMeter, Status, View
-from transforms.tally import Backlog, Counts, Tally
+from transforms.tally import Backlog, BytesRead, Counts, Tally
 
 
 class Clock:
@@ -154,3 +154,13 @@ def test_live_line_on_a_terminal_then_a_summary() -> None:
         .rstrip()
         .endswith("1 record in 0:01:01 (0.0/s): 1 categorized (World 1), 0 dead letters")
     )
+
+
+def test_the_share_of_files() -> None:
+    read = BytesRead(now=42, total=100, begun=22)
+    assert status.format_bytes_read(read, 100.0) == "42% read, 4 min left"
+    assert "42% read, 4 min left" in status.format_line(View(Counts(bytes_read=read), 100.0, 1.0))
+    assert "42% read, 4 min left" in status.render(View(Counts(bytes_read=read), 100.0, 1.0)).plain
+    assert status.format_bytes_read(BytesRead(22, 100, 22), 5.0) == "22% read"
+    assert status.format_bytes_read(BytesRead(100, 100), 5.0) == "100% read"
+    assert status.format_bytes_read(BytesRead(0, 0), 5.0) == "100% read"
