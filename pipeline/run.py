@@ -6,8 +6,8 @@ import argparse
 import contextlib
 import io
 import logging
-import shutil
 import signal
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from types import FrameType
@@ -19,6 +19,7 @@ from apache_beam.runners.runner import create_runner
 
 from models.bundle import Bundle
 from pipeline.beam_workarounds import hush_worker, merge_metrics_now_and_then
+from pipeline.connect import Ends
 from pipeline.file_runs import begin, complete, let_go
 from pipeline.graph import build
 from pipeline.options import RunOptions
@@ -94,6 +95,14 @@ def execute(
     hush_worker()
     merge_metrics_now_and_then()
     ends = begin(ends)
+    with contextlib.ExitStack() as left_behind:
+        if parsed.view_as(StandardOptions).runner in LOCAL_RUNNERS:
+            left_behind.enter_context(_temporary_folder())
+        _run(options, parsed, ends, live_status)
+
+
+def _run(options: RunOptions, parsed: PipelineOptions, ends: Ends, live_status: bool) -> None:
+    """Builds the pipeline and runs it to its end."""
     pipeline = beam.Pipeline(options=parsed)
     build(pipeline, options, ends)
     log.info(
@@ -116,9 +125,20 @@ def execute(
             complete(ends)
     finally:
         let_go(ends)
-        shutil.rmtree(pipeline.local_tempdir, ignore_errors=True)
         close_sessions()
         close_producers()
+
+
+@contextlib.contextmanager
+def _temporary_folder() -> Iterator[None]:
+    """A folder for all temporary files: Beam and its runners leave theirs behind."""
+    before = tempfile.tempdir
+    with tempfile.TemporaryDirectory(prefix="newsbeam-", ignore_cleanup_errors=True) as folder:
+        tempfile.tempdir = folder
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
 
 
 @contextlib.contextmanager
