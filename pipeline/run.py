@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import contextlib
 import io
 import logging
+import shutil
 import signal
 import tempfile
 import threading
@@ -96,8 +98,9 @@ def execute(
     merge_metrics_now_and_then()
     ends = begin(ends)
     with contextlib.ExitStack() as left_behind:
-        if parsed.view_as(StandardOptions).runner in LOCAL_RUNNERS:
-            left_behind.enter_context(_temporary_folder())
+        runner = parsed.view_as(StandardOptions).runner
+        if runner in LOCAL_RUNNERS:
+            left_behind.enter_context(_temporary_folder(at_once=runner == DEFAULT_RUNNER))
         _run(options, parsed, ends, live_status)
 
 
@@ -130,15 +133,18 @@ def _run(options: RunOptions, parsed: PipelineOptions, ends: Ends, live_status: 
 
 
 @contextlib.contextmanager
-def _temporary_folder() -> Iterator[None]:
+def _temporary_folder(*, at_once: bool) -> Iterator[None]:
     """A folder for all temporary files: Beam and its runners leave theirs behind."""
     before = tempfile.tempdir
-    with tempfile.TemporaryDirectory(prefix="newsbeam-", ignore_cleanup_errors=True) as folder:
-        tempfile.tempdir = folder
-        try:
-            yield
-        finally:
-            tempfile.tempdir = before
+    tempfile.tempdir = folder = tempfile.mkdtemp(prefix="newsbeam-")
+    # What Prism has there is removed by Beam at the exit, after that comes this.
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+        if at_once:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
