@@ -76,8 +76,9 @@ bench: $(READY) ## Measure throughput and latency (needs the AG News data beside
 chaos: $(READY) ## Kill, pause and refuse at random on real Kafka, then count (needs Java, Maven, Go)
 	$(BIN)/python -m tests.chaos $(ARGS)
 
-soak: $(READY) ## Run 200,000 records and watch rate, memory, open files and threads
+soak: $(READY) ## Run 200,000 records, and 1 GB in a file: watch rate, memory, open files and threads
 	$(BIN)/python -m benchmarks.soak $(ARGS)
+	$(BIN)/python -m benchmarks.files $(FILES_ARGS)
 
 clean: ## Remove the environment and caches
 	rm -rf $(VENV) $(TORCH_VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

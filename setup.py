@@ -56,6 +56,7 @@ setup(
         "rich>=13.7,<16",
         "tokenizers>=0.20,<1",
         "typer>=0.15,<1",
+        "zstandard>=0.22,<1",
     ],
     extras_require={
         "demo": DEMO,

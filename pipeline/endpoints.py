@@ -10,11 +10,11 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from transforms.csv_rows import delimiter_named
+from transforms.csv_rows import column_list, delimiter_named
 from transforms.errors import ConfigurationError
 from transforms.kafka.names import is_secret
 from transforms.kafka.settings import KafkaSettings
-from transforms.parse import FORMATS, column_list
+from transforms.rows import FORMATS
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*):(//)?")
 _HOST_AND_PORT = re.compile(r"[^@\s]+:([0-9]{1,5})")

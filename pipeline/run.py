@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import contextlib
 import io
 import logging
 import shutil
 import signal
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from types import FrameType
@@ -19,6 +21,7 @@ from apache_beam.runners.runner import create_runner
 
 from models.bundle import Bundle
 from pipeline.beam_workarounds import hush_worker, merge_metrics_now_and_then
+from pipeline.connect import Ends
 from pipeline.file_runs import begin, complete, let_go
 from pipeline.graph import build
 from pipeline.options import RunOptions
@@ -95,6 +98,15 @@ def execute(
     hush_worker()
     merge_metrics_now_and_then()
     ends = begin(ends)
+    with contextlib.ExitStack() as left_behind:
+        runner = parsed.view_as(StandardOptions).runner
+        if runner in LOCAL_RUNNERS:
+            left_behind.enter_context(_temporary_folder(at_once=runner == DEFAULT_RUNNER))
+        _run(options, parsed, ends, live_status)
+
+
+def _run(options: RunOptions, parsed: PipelineOptions, ends: Ends, live_status: bool) -> None:
+    """Builds the pipeline and runs it to its end."""
     pipeline = beam.Pipeline(options=parsed)
     build(pipeline, options, ends)
     log.info(
@@ -120,9 +132,23 @@ def execute(
             complete(ends)
     finally:
         let_go(ends)
-        shutil.rmtree(pipeline.local_tempdir, ignore_errors=True)
         close_sessions()
         close_producers()
+
+
+@contextlib.contextmanager
+def _temporary_folder(*, at_once: bool) -> Iterator[None]:
+    """A folder for all temporary files: Beam and its runners leave theirs behind."""
+    before = tempfile.tempdir
+    tempfile.tempdir = folder = tempfile.mkdtemp(prefix="newsbeam-")
+    # What Prism has there is removed by Beam at the exit, after that comes this.
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+        if at_once:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

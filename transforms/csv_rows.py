@@ -11,7 +11,9 @@ import csv
 import io
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+
+from transforms.errors import ConfigurationError
 
 #: A quoted field that goes on longer than this, in bytes, has lost a quote.
 MAX_ROW = 4 * 1024 * 1024
@@ -172,3 +174,20 @@ def delimiter_named(name: str) -> str:
     if len(found) != 1 or not found.isascii() or found in '"\r\n\0' or found.isalnum():
         raise ValueError(f"delimiter={name!r} is none: give one character, or tab")
     return found
+
+
+def column_list(columns: Sequence[str], option: str) -> tuple[str, ...]:
+    """The names of columns, without spaces around them.
+
+    Raises:
+        ConfigurationError: One is empty, or there twice: its values would be lost.
+    """
+    names = tuple(name.strip() for name in columns)
+    if not names or not all(names):
+        raise ConfigurationError(
+            f"{option}={','.join(columns)!r} has an empty name: name each column"
+        )
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigurationError(f"{option}={','.join(columns)!r} names {name!r} twice")
+    return names

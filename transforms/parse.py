@@ -12,7 +12,7 @@ import apache_beam as beam
 import msgspec
 
 from models.clean_up import clean_up_named
-from transforms.csv_rows import BadRow, delimiter_named, detect_delimiter, fields_of
+from transforms.csv_rows import BadRow, column_list, delimiter_named, detect_delimiter, fields_of
 from transforms.dates import moment_of
 from transforms.dead_letters import Step
 from transforms.errors import ConfigurationError
@@ -20,10 +20,10 @@ from transforms.event_time import event_timestamp, of_element
 from transforms.failures import PipelineFailure
 from transforms.fields import FieldFinder, field_names
 from transforms.records import DeadLetter, Message, NewsItem
+from transforms.rows import FORMATS
 from transforms.tally import TALLY
 
 Format = Literal["json", "text", "csv"]
-FORMATS: tuple[str, ...] = ("json", "text", "csv")
 
 #: What is classified, by default: the title, and the first of the others that an item has.
 TEXT_FIELDS = ("title", "description|body|text")
@@ -225,23 +225,6 @@ class ParseNews(Step):
 def all_dead(reason: str) -> PipelineFailure:
     """The end of a run, where `fail_fast` was asked for."""
     return PipelineFailure(f"all records are dead letters, for one reason: {reason}")
-
-
-def column_list(columns: Sequence[str], option: str) -> tuple[str, ...]:
-    """The names of columns, without spaces around them.
-
-    Raises:
-        ConfigurationError: One is empty, or there twice: its values would be lost.
-    """
-    names = tuple(name.strip() for name in columns)
-    if not names or not all(names):
-        raise ConfigurationError(
-            f"{option}={','.join(columns)!r} has an empty name: name each column"
-        )
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigurationError(f"{option}={','.join(columns)!r} names {name!r} twice")
-    return names
 
 
 def as_message(element: Any) -> Message:

@@ -14,6 +14,8 @@ from transforms.records import FilePosition, Message
 
 log = logging.getLogger("newsbeam")
 
+FORMATS: tuple[str, ...] = ("json", "text", "csv")
+
 _BOM = b"\xef\xbb\xbf"
 #: A name that is longer than this, or ends as a sentence does, is none.
 _LONGEST_NAME = 60

@@ -24,6 +24,8 @@ from transforms.failures import PipelineFailure
 _CHUNK = 4096
 #: How much of a file tells what it is.
 _HEAD = 1024
+#: How many archives in one another are unpacked.
+_DEEPEST = 3
 
 
 class DamagedArchive(Exception):
@@ -143,26 +145,24 @@ class OpenFile:
         self.path = path
         self._raw: Any = _open_raw(path)
         try:
-            self._data: Any = self._unpacked()
             with self._damage_told():
+                self._data: Any = self._unpacked()
                 _refuse(path, _peek(self._data))
         except BaseException:
             self._raw.close()
             raise
 
-    def _unpacked(self) -> io.BufferedReader:
-        head = _peek(self._raw)
-        kind = next((k for k in _BY_CONTENT if head.startswith(k.magic)), None)
-        if kind is None:
-            named = ENDINGS.get(self.path.lower().rpartition(".")[2])
-            if named is not None and any(
-                magic.startswith(head[: len(magic)]) for magic in named.magic
-            ):
-                # Nothing, or the first bytes only.
-                kind = named
-        return (
-            self._raw if kind is None else io.BufferedReader(_Unpacked(self._raw, kind.new), 65536)
-        )
+    def _unpacked(self) -> Any:
+        data = self._raw
+        head = _peek(data)
+        kind = _by_content(head) or _by_name(self.path, head)
+        # One in another happens to files that are sent through several hands.
+        for _ in range(_DEEPEST):
+            if kind is None:
+                break
+            data = io.BufferedReader(_Unpacked(data, kind.new), 65536)
+            kind = _by_content(_peek(data))
+        return data
 
     def _damage_told(self) -> _DamageTold:
         return _DamageTold(self.path)
@@ -193,6 +193,18 @@ class OpenFile:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _by_content(head: bytes) -> _Kind | None:
+    return next((kind for kind in _BY_CONTENT if head.startswith(kind.magic)), None)
+
+
+def _by_name(path: str, head: bytes) -> _Kind | None:
+    """What a name says, where the content is nothing, the first bytes only, or could be text."""
+    kind = ENDINGS.get(path.lower().rpartition(".")[2])
+    if kind is None or not any(magic.startswith(head[: len(magic)]) for magic in kind.magic):
+        return None
+    return kind
 
 
 class _DamageTold:

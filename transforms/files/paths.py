@@ -84,7 +84,8 @@ def covers(name: str, path: str) -> bool:
     if os.path.isdir(name):
         return os.path.realpath(name) == here
     folder, pattern = os.path.split(name)
-    folders = glob.glob(folder, recursive=True) if folder else ["."]
+    # With a slash behind, `**` is the folder itself, too.
+    folders = glob.glob(os.path.join(".", folder, ""), recursive=True)
     return (pattern == "**" or fnmatch.fnmatch(os.path.basename(path), pattern)) and any(
         os.path.realpath(each) == here for each in folders
     )

@@ -93,6 +93,7 @@ class Progress:
         self.run = run
         self.parts = tuple(parts)
         self.finished = False
+        self._warned = False
         self._written = 0.0
 
     def resume(self) -> Position:
@@ -146,14 +147,23 @@ class Progress:
         """Writes a position now."""
         if self.path is None:
             return
+        try:
+            self._save(self.path, position)
+        except OSError as e:
+            # The records are what counts: without it, a run that is killed begins anew.
+            if not self._warned:
+                log.warning("the progress can't be kept in %s: %s", self.path, e.strerror or e)
+            self._warned = True
+
+    def _save(self, path: str, position: Position) -> None:
         saved = _Saved(self.run, position, [part.size() for part in self.parts])
-        os.makedirs(os.path.dirname(self.path), exist_ok=True)
-        new = self.path + ".new"
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        new = path + ".new"
         with open(new, "wb") as f:
             f.write(msgspec.json.encode(saved))
             f.flush()
             os.fsync(f.fileno())
-        os.replace(new, self.path)
+        os.replace(new, path)
 
     def finish(self) -> None:
         """The run is complete: files are put in place."""

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from pipeline.connect import connect
+from pipeline.file_runs import check_files
 from pipeline.options import RunOptions
 from pipeline.preflight import check
 from pipeline.run import beam_options
@@ -112,6 +114,20 @@ def test_a_folder_of_several_formats(here: Path) -> None:
 def test_sinks_that_cannot_be_written(here: Path, name: str) -> None:
     with pytest.raises(ConfigurationError, match="can't write"):
         checked("b.jsonl", name)
+
+
+def test_where_the_progress_is_kept(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(here / "state"))
+
+    def kept(sink: str) -> Any:
+        options = RunOptions("b.jsonl", sink)
+        return check_files(connect(options), options, local=True).progress.path
+
+    assert kept("d/o.jsonl") == f"{here}/d/.o.jsonl.newsbeam-progress"
+    assert kept("kafka://localhost:9092/news").startswith(f"{here}/state/newsbeam/")
+    assert kept("kafka://localhost:9092/news") != kept("kafka://localhost:9092/others")
+    assert kept("-") is None
+    assert kept("/dev/null") is None
 
 
 def test_brackets_in_a_sink(here: Path) -> None:

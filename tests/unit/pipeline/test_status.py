@@ -12,7 +12,7 @@ from rich.console import Console
 from pipeline import status
 from pipeline.status import RateMeter, Status, View
 from pipeline.terminal import is_terminal
-from transforms.tally import Backlog, Counts, Tally
+from transforms.tally import Backlog, BytesRead, Counts, Tally
 
 
 class Clock:
@@ -217,3 +217,13 @@ def test_a_run_that_failed_does_not_say_that_it_is_done(caplog: pytest.LogCaptur
         "failed after 0:00:04, with 1 record worked out; those of them that were not written yet are "
         "not in the sink"
     ]
+
+
+def test_the_share_of_files() -> None:
+    read = BytesRead(now=42, total=100, begun=22)
+    assert status.format_bytes_read(read, 100.0) == "42% read, 4 min left"
+    assert "42% read, 4 min left" in status.format_line(View(Counts(bytes_read=read), 100.0, 1.0))
+    assert "42% read, 4 min left" in status.render(View(Counts(bytes_read=read), 100.0, 1.0)).plain
+    assert status.format_bytes_read(BytesRead(22, 100, 22), 5.0) == "22% read"
+    assert status.format_bytes_read(BytesRead(100, 100), 5.0) == "100% read"
+    assert status.format_bytes_read(BytesRead(0, 0), 5.0) == "100% read"

@@ -137,6 +137,12 @@ def test_what_is_no_text_is_refused(tmp_path: Path, data: bytes, named: str) -> 
         check(str(path))
 
 
+def test_an_archive_in_an_archive(tmp_path: Path) -> None:
+    path = tmp_path / "news.jsonl.gz.bz2"
+    path.write_bytes(bz2.compress(gzip.compress(LINES)))
+    assert read(path) == LINES
+
+
 def test_an_empty_file_is_fine(tmp_path: Path) -> None:
     path = tmp_path / "news.jsonl"
     path.touch()

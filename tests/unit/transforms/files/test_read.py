@@ -148,6 +148,16 @@ def test_it_begins_anew_where_it_cannot_go_on(tmp_path: Path, change: str) -> No
     assert [part.size() for part in again.parts] == [0, 0]
 
 
+def test_progress_that_cannot_be_kept_does_not_end_the_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    one = Progress(str(tmp_path / "file" / "progress"), "run", [])
+    for n in range(2):
+        one.save(Position(0, n))
+    assert len(caplog.records) == 1
+
+
 def test_another_file_or_option_is_another_run(files: list[str]) -> None:
     before = fingerprint(files, "options")
     assert before == fingerprint(files, "options")
