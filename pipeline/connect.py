@@ -16,6 +16,7 @@ from pipeline.endpoints import (
     KafkaEndpoint,
     Records,
     StdEndpoint,
+    format_by_name,
     parse,
 )
 from pipeline.options import RunOptions
@@ -149,8 +150,8 @@ def _records(source: Endpoint, options: RunOptions) -> Records:
     delimiter = said.delimiter or given.delimiter
     items = said.items if said.items is not None else given.items
     form = options.format or said.format
-    if form is None and isinstance(source, FileEndpoint) and not (columns or delimiter):
-        form = source.format
+    if form is None and isinstance(source, FileEndpoint):
+        form = format_by_name(source.path)
     form = form or ("csv" if columns or delimiter else "json")
     if (columns or delimiter) and form != "csv":
         raise ConfigurationError(

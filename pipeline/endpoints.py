@@ -221,9 +221,13 @@ def _file(uri: str, path: str) -> FileEndpoint:
     if not path:
         raise ConfigurationError(f"{uri!r} names no file: write file:///path, or the path")
     records = Records.of(uri, query)
-    extension = path.lower().removesuffix(".gz").rpartition(".")[2]
     is_csv = "csv" if records.columns or records.delimiter else "json"
-    return FileEndpoint(uri, path, records.format or _EXTENSIONS.get(extension, is_csv), records)
+    return FileEndpoint(uri, path, records.format or format_by_name(path) or is_csv, records)
+
+
+def format_by_name(path: str) -> str | None:
+    """What a file holds, by its extension; None where that says nothing."""
+    return _EXTENSIONS.get(path.lower().removesuffix(".gz").rpartition(".")[2])
 
 
 def _without_query(uri: str, path: str) -> tuple[str, str]:

@@ -94,8 +94,8 @@ class FirstRecords:
     def _tell_missing(self) -> None:
         if self._missing:
             log.warning(
-                "no item of the first %s has a field %s: they have %s",
-                f"{self._items:,}",
+                "no item%s has a field %s: they have %s",
+                f" of the first {FIRST:,}" if self._items >= FIRST else "",
                 _listed(sorted(self._missing)),
                 _listed(list(self._there)[:_SHOWN]) or "none",
             )

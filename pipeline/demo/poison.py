@@ -305,42 +305,11 @@ _HARMLESS = (
         why="an unknown field nested 40 levels: odd, but within reason",
     ),
     PoisonMessage(
-        "whole_number_as_float",
-        b'{"id": 123.0, "title": "Central bank raises interest rates"}',
+        "as_exports_write_it",
+        b'{"ID": 123.0, "Title": "Update", "Description": " ", "pubDate": "1712031212345", '
+        b'"BODY": "&lt;b&gt;Striker #39;s&lt;/b&gt; two goals \\\\win the <br> final"}',
         expected="categorized",
-        why="an id as spreadsheets write it: it is 123",
-    ),
-    PoisonMessage(
-        "names_in_capitals",
-        b'{"ID": "poison-capitals", "Title": "Parliament dissolved after vote"}',
-        expected="categorized",
-        why="names in another case, where only one field can be meant",
-    ),
-    PoisonMessage(
-        "blank_before_body",
-        _item(
-            "poison-blank", title="Update", description=" ", body="Striker scores twice in final"
-        ),
-        expected="categorized",
-        why="a field that is blank is absent: the next one counts",
-    ),
-    PoisonMessage(
-        "time_in_milliseconds",
-        _item("poison-millis", title="Shares fall as oil prices rise", published="1712031212345"),
-        expected="categorized",
-        why="digits that a careless parser takes for the year 1712",
-    ),
-    PoisonMessage(
-        "time_that_is_none",
-        _item("poison-time", title="Shares fall as oil prices rise", published="last Tuesday"),
-        expected="categorized",
-        why="a time that nobody can read costs the item its time only",
-    ),
-    PoisonMessage(
-        "html",
-        _item("poison-html", title="&lt;b&gt;Microsoft #39;s&lt;/b&gt; \\new <br> browser"),
-        expected="categorized",
-        why="tags, entities and backslashes: text like any other",
+        why="names in capitals, a whole number as 123.0, a blank field, digits for a time, HTML",
     ),
     PoisonMessage(
         "unreadable_key",

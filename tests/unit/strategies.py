@@ -52,6 +52,7 @@ messages = st.builds(
     source=st.none() | positions,
     follows=st.none() | st.integers(0, 2**62),
     columns=st.none() | st.lists(texts, max_size=4).map(tuple),
+    delimiter=st.none() | st.sampled_from([",", ";", "\t"]),
 )
 news_items = st.builds(
     NewsItem, message=messages, id=texts, text=texts, fields=fields, event_time=moments

@@ -61,4 +61,4 @@ def test_fields_of_a_run_of_fewer_are_told_at_its_end(caplog: pytest.LogCaptureF
     first.item({"a", "b"}, {"b": 1, "c": 2})
     first.end()
     first.end()
-    assert caplog.messages == ["no item of the first 1 has a field 'a': they have 'b', 'c'"]
+    assert caplog.messages == ["no item has a field 'a': they have 'b', 'c'"]
