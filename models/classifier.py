@@ -277,13 +277,13 @@ class TextClassifier:
 
     def _outcomes(self, texts: Sequence[str]) -> Iterator[Prediction | Exception]:
         faults: dict[int, ValueError] = {}
-        sound: list[str] = []
+        sound: dict[int, str] = {}
         for i, text in enumerate(texts):
             try:
-                sound.append(self._sound(text))
+                sound[i] = self._sound(text)
             except ValueError as e:
                 faults[i] = e
-        predictions = self._classified(sound)
+        predictions = self._classified([texts[i] for i in sound], list(sound.values()))
         for i in range(len(texts)):
             yield faults[i] if i in faults else next(predictions)
 
@@ -295,8 +295,10 @@ class TextClassifier:
         """
         return check_text(self._clean_up(check_text(text)))
 
-    def _classified(self, texts: Sequence[str]) -> Iterator[Prediction | Exception]:
-        tokenized = self._tokenizer(texts)
+    def _classified(
+        self, texts: Sequence[str], cleaned_up: Sequence[str]
+    ) -> Iterator[Prediction | Exception]:
+        tokenized = self._tokenizer(cleaned_up)
         logits = self._model.logits([w for t in tokenized for w in t.windows])
         labels, model_id = self.bundle.labels, self.bundle.model_id
         first = 0
