@@ -90,25 +90,28 @@ def begin(ends: Ends) -> Ends:
 
 
 def complete(ends: Ends) -> None:
-    """Puts files in place if the run has come to its end; otherwise says how to go on."""
+    """Puts files in place if the run has come to its end; otherwise says how to go on.
+
+    Only for a run that did not fail: after a failure part files may hold some of a bundle, and what
+    was noted before it counts.
+    """
     if ends.reading is None or ends.progress is None:
         return
-    if ends.reading.reader("files").at_end():
+    reader = ends.reading.reader("files")
+    if reader.at_end():
         ends.progress.finish()
         return
+    if reader.through is not None:
+        ends.progress.save(reader.through)
     there = f", {ends.parts[0].target} is not there yet" if ends.parts else ""
     how = "run it again to go on" if ends.progress.path else "what comes after is not read"
     log.info("ended before the end of the files%s: %s", there, how)
 
 
 def let_go(ends: Ends) -> None:
-    """Notes how far an unfinished run came, and closes its files."""
-    if ends.reading is None or ends.progress is None:
-        return
-    reader = ends.reading.reader("files")
-    if not ends.progress.finished and reader.through is not None:
-        ends.progress.save(reader.through)
-    ends.reading.close()
+    """Closes the files of a run."""
+    if ends.reading is not None:
+        ends.reading.close()
 
 
 def _check_source(source: FileEndpoint) -> tuple[str, ...]:

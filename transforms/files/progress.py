@@ -92,7 +92,6 @@ class Progress:
         self.path = path
         self.run = run
         self.parts = tuple(parts)
-        self.finished = False
         self._warned = False
         self._written = 0.0
 
@@ -169,7 +168,6 @@ class Progress:
         """The run is complete: files are put in place."""
         for part in self.parts:
             part.put_in_place()
-        self.finished = True
         if self.path is not None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,9 @@ from pipeline.connect import connect
 from pipeline.file_runs import check_files
 from pipeline.options import RunOptions
 from pipeline.preflight import check
-from pipeline.run import beam_options
+from pipeline.run import beam_options, execute
 from transforms.errors import ConfigurationError
-from transforms.files.write import to_line
+from transforms.files.write import _Append, to_line
 from transforms.records import Message, dead_letter
 
 
@@ -135,3 +136,25 @@ def test_brackets_in_a_sink(here: Path) -> None:
     # There Beam's own sink writes it, which would delete what the name matches as a pattern.
     with pytest.raises(ConfigurationError, match="pattern on this runner"):
         checked("b.jsonl", "o[1].jsonl", "--runner=FlinkRunner")
+
+
+def test_what_a_bundle_that_failed_wrote_is_not_there_twice(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "b.jsonl").write_bytes(b'{"id":"1","title":"Chelsea win at home"}\nno news\n')
+    options = RunOptions("b.jsonl", "d/o.jsonl")
+    append = _Append.__call__
+
+    def full(self: _Append, lines: list[bytes]) -> None:
+        if "dead_letters" in self._path:
+            raise OSError("no space left")
+        append(self, lines)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Append, "__call__", full)
+        with pytest.raises(Exception, match="no space left"):
+            execute(options)
+    execute(options)
+    [item] = (here / "d/o.jsonl").read_bytes().splitlines()
+    assert json.loads(item)["id"] == "1"
+    assert len((here / "d/o.dead_letters.jsonl").read_bytes().splitlines()) == 1
