@@ -58,7 +58,7 @@ def demo(
             envvar="NEWSBEAM_DEMO_RATE",
             rich_help_panel=_TRAFFIC,
         ),
-    ] = 15.0,
+    ] = 16.0,
     model: Annotated[
         str | None,
         typer.Option(

@@ -191,6 +191,11 @@ _WRONG_TYPES = (
 )
 
 _NO_TEXT = (
+    PoisonMessage(
+        "news_api_document",
+        b'{"status": "ok", "articles": [{"title": "Ministers meet in Geneva"}]}',
+        why="a document with a list of items: in a topic each has to be a record of its own",
+    ),
     PoisonMessage("empty_object", b"{}", why="neither id nor text"),
     PoisonMessage(
         "missing_text",
@@ -305,11 +310,40 @@ _HARMLESS = (
         why="an unknown field nested 40 levels: odd, but within reason",
     ),
     PoisonMessage(
-        "as_exports_write_it",
-        b'{"ID": 123.0, "Title": "Update", "Description": " ", "pubDate": "1712031212345", '
-        b'"BODY": "&lt;b&gt;Striker #39;s&lt;/b&gt; two goals \\\\win the <br> final"}',
+        "blank_description",
+        _item("poison-blank", title="Update", description=" ", body="Striker scores twice"),
         expected="categorized",
-        why="names in capitals, a whole number as 123.0, a blank field, digits for a time, HTML",
+        why="a blank field, which is absent: the body is the text",
+    ),
+    PoisonMessage(
+        "names_in_capitals",
+        _item("poison-capitals", Title="Parliament dissolved", BODY="A vote of 120 to 80"),
+        expected="categorized",
+        why="field names in upper case, as spreadsheets export them",
+    ),
+    PoisonMessage(
+        "whole_number_id",
+        b'{"id": 123.0, "title": "Striker scores twice as hosts win the cup final"}',
+        expected="categorized",
+        why="an id that was a float on its way: it is 123",
+    ),
+    PoisonMessage(
+        "time_in_milliseconds",
+        _item("poison-epoch", title="Parliament dissolved", published="1712031212345"),
+        expected="categorized",
+        why="a time in milliseconds since the epoch, as a string",
+    ),
+    PoisonMessage(
+        "time_of_a_feed",
+        _item("poison-rfc", title="Stocks fell", pubDate="Wed, 03 Apr 2024 10:00:00 GMT"),
+        expected="categorized",
+        why="the time of an RSS feed, by its name there",
+    ),
+    PoisonMessage(
+        "markup",
+        _item("poison-html", title="&lt;b&gt;Striker #39;s&lt;/b&gt; two goals \\win the <br> cup"),
+        expected="categorized",
+        why="entities, tags and written-out breaks, as feeds hold them",
     ),
     PoisonMessage(
         "unreadable_key",

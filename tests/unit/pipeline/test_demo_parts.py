@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import itertools
 
@@ -9,6 +10,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from pipeline.commands.demo import demo
 from pipeline.demo.ledger import Ledger, Totals
 from pipeline.demo.poison import POISON
 from pipeline.demo.show import Show, bar, ok, summary
@@ -42,7 +44,9 @@ def test_without_poison_there_is_news_alone() -> None:
 
 def test_default_demo_has_all_sample_news_and_all_poison() -> None:
     news = sample_news()
-    values = {m.value for m in mix(news, POISON, 300)}
+    defaults = inspect.signature(demo).parameters
+    total = round(defaults["seconds"].default * defaults["rate"].default)
+    values = {m.value for m in mix(news, POISON, total)}
     assert values >= BAD
     assert values >= {m.value for m in news}
 
