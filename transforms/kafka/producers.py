@@ -23,6 +23,7 @@ from transforms.kafka.client import SteadyClient
 from transforms.kafka.encode import Outgoing, RecordRefused, buried, made_to_fit, with_key
 from transforms.kafka.faults import (
     KafkaFailure,
+    OfNeighbour,
     Patience,
     is_refused,
     is_refused_time,
@@ -47,7 +48,7 @@ MAX_REQUEST_SIZE = 64 * 1024 * 1024
 
 def new_producer(settings: KafkaSettings, **overrides: Any) -> KafkaProducer:
     """A producer that all replicas have to acknowledge, batched a little."""
-    return settings.producer(
+    producer = settings.producer(
         acks="all",
         linger_ms=5,
         max_request_size=MAX_REQUEST_SIZE,
@@ -57,6 +58,27 @@ def new_producer(settings: KafkaSettings, **overrides: Any) -> KafkaProducer:
         kafka_client=SteadyClient,
         **overrides,
     )
+    _tell_neighbours_apart(producer)
+    return producer
+
+
+def _tell_neighbours_apart(producer: KafkaProducer) -> None:
+    """Has records that are given up for another one's sake say so.
+
+    kafka-python fails all that waits with the error of the record that was refused: each of them
+    would seem to be refused itself.
+    """
+    accumulator = producer._accumulator
+    for name in ("abort_batches", "abort_undrained_batches"):
+        abort = getattr(accumulator, name)
+        setattr(accumulator, name, lambda error, abort=abort: abort(_of_neighbour(error)))
+
+
+def _of_neighbour(error: Exception) -> Exception:
+    """The error of a record that fails since another one has, with this error."""
+    if is_refused(error) or is_refused_time(error):
+        return OfNeighbour(f"another record was refused: {said(error)}")
+    return error
 
 
 def send_all(
@@ -213,7 +235,9 @@ def deliver(records: Sequence[Outgoing]) -> list[DeadLetter]:
         waiting = [record for record in again if isinstance(record, Outgoing)]
         if not waiting:
             return letters
-        troubles = [(r.topic, e) for r, e in failed if not is_refused(e)]
+        troubles = [
+            (r.topic, e) for r, e in failed if not (is_refused(e) or isinstance(e, OfNeighbour))
+        ]
         if not troubles:
             continue
         topic, error = troubles[0]
