@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -44,6 +45,7 @@ STEP_TIMEOUT = 30.0
 DELIVERY_TIMEOUT = 150.0
 #: The largest request. Records are held to their topics' own limits, see `KafkaTopic.max_bytes`.
 MAX_REQUEST_SIZE = 64 * 1024 * 1024
+_compressing_lock = threading.Lock()
 
 
 def new_producer(settings: KafkaSettings, **overrides: Any) -> KafkaProducer:
@@ -138,11 +140,13 @@ def _compressing(producer: KafkaProducer, record: Outgoing) -> Iterator[None]:
         yield
         return
     config = producer._accumulator.config
-    config["compression_attrs"] = DefaultRecordBatchBuilder.CODEC_GZIP
-    try:
-        yield
-    finally:
-        config["compression_attrs"] = codec
+    # Threads share producers: another one's large record would end the compressing of this one.
+    with _compressing_lock:
+        config["compression_attrs"] = DefaultRecordBatchBuilder.CODEC_GZIP
+        try:
+            yield
+        finally:
+            config["compression_attrs"] = codec
 
 
 def to_try_again(record: Outgoing, error: BaseException) -> Outgoing | DeadLetter:
