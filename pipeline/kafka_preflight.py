@@ -216,4 +216,7 @@ def _with_end(source: KafkaSource) -> KafkaSource:
         ]
     finally:
         consumer.close()
-    return source.ending_at(end_of(read.settings, partitions, read.isolation_level))
+    try:
+        return source.ending_at(end_of(read.settings, partitions, read.isolation_level))
+    except KafkaError as e:  # whoever sees a topic need not have the right to read it
+        raise ConfigurationError(f"Kafka at {read.settings.servers} says: {said(e)}") from None

@@ -122,7 +122,7 @@ def _partitions(consumer: KafkaConsumer, endpoint: KafkaEndpoint) -> list[TopicP
             there = sorted(t for t in existing if not t.startswith("__"))
             likely = difflib.get_close_matches(topic, there, _NAMED, cutoff=0.3) or there[:_NAMED]
             raise ConfigurationError(
-                f"topic {topic!r} does not exist on {endpoint.servers}: "
+                f"topic {topic!r} does not exist on {endpoint.servers}, or this user may not see it: "
                 + (
                     f"of the {len(there)} there, did you mean {', '.join(likely)}?"
                     if there

@@ -111,6 +111,29 @@ def test_a_record_that_came_in_compressed(
 
 
 @DELIVERIES
+def test_what_a_broker_refuses_is_a_dead_letter_alone(
+    kafka: Topics, apache_kafka: KafkaCluster, unique: Callable[[str], str], delivery: str
+) -> None:
+    # The broker unpacks what comes, and only then finds it too large.
+    plain = kafka._replace(out=unique("plain"))
+    apache_kafka.create_topic(plain.out, 2, {"compression.type": "uncompressed"})
+    large = json.dumps({"id": "large", "title": "Stocks fell", "extra": "news " * 480_000}).encode()
+    sent = produce(
+        plain.servers,
+        plain.news,
+        [*short(20), Sent(large, b"large"), *short(1000, 20)],
+        partition=0,
+        compression_type="gzip",
+    )
+    succeeded(*plain.args("--stop_at_end", "--delivery", delivery))
+    categorized, [dead] = plain.outcomes()
+    assert len(categorized) == 1020
+    assert {got.source for got in (*categorized, dead)} == sent.keys()
+    assert dead.value == large
+    assert b"does not take it" in dict(dead.headers)["newsbeam.error"]
+
+
+@DELIVERIES
 def test_a_header_name_that_is_not_utf_8(kafka: Topics, delivery: str) -> None:
     odd = Sent(b'{"title": "Odd"}', b"odd", (("good", b"1"), (OddName("x"), b"2")))
     sent = kafka.produce([*short(3), odd, *short(3, 3)], partition=0)

@@ -21,6 +21,7 @@ from tests.integration.harness import (
     finished,
     make_topics,
     mixed,
+    refused,
     short,
     succeeded,
 )
@@ -159,7 +160,7 @@ def test_what_is_not_allowed_ends_it_with_a_clear_line(
     assert topics.count() == 0
 
 
-def test_consume_without_the_right_to_read_is_one_line(
+def test_without_the_right_to_read_there_is_one_line(
     secured_kafka: KafkaCluster, topics: Topics, tmp_path: Path
 ) -> None:
     topics.produce(short(3))
@@ -178,4 +179,7 @@ def test_consume_without_the_right_to_read_is_one_line(
     done = finished("consume", uri, "--kafka_config", file)
     assert done.code == 2
     (line,) = done.stderr.splitlines()
+    assert f"not authorized for topic {topics.news}: grant" in line
+    # Where the source ends is asked before the start, and is reading.
+    line = refused(*secured.args("--stop_at_end", "--kafka_config", file))
     assert f"not authorized for topic {topics.news}: grant" in line

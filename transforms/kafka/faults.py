@@ -55,6 +55,12 @@ class KafkaFailure(PipelineFailure):
     """Kafka refuses what was asked, and will again."""
 
 
+class OfNeighbour(KafkaError):
+    """A record was given up with another one that brokers refuse: by itself it may be taken."""
+
+    retriable = True
+
+
 class Patience:
     """Waits out one kind of trouble: back-off with jitter, and a log line now and then.
 

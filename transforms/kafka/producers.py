@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -23,6 +24,7 @@ from transforms.kafka.client import SteadyClient
 from transforms.kafka.encode import Outgoing, RecordRefused, buried, made_to_fit, with_key
 from transforms.kafka.faults import (
     KafkaFailure,
+    OfNeighbour,
     Patience,
     is_refused,
     is_refused_time,
@@ -43,11 +45,12 @@ STEP_TIMEOUT = 30.0
 DELIVERY_TIMEOUT = 150.0
 #: The largest request. Records are held to their topics' own limits, see `KafkaTopic.max_bytes`.
 MAX_REQUEST_SIZE = 64 * 1024 * 1024
+_compressing_lock = threading.Lock()
 
 
 def new_producer(settings: KafkaSettings, **overrides: Any) -> KafkaProducer:
     """A producer that all replicas have to acknowledge, batched a little."""
-    return settings.producer(
+    producer = settings.producer(
         acks="all",
         linger_ms=5,
         max_request_size=MAX_REQUEST_SIZE,
@@ -57,6 +60,27 @@ def new_producer(settings: KafkaSettings, **overrides: Any) -> KafkaProducer:
         kafka_client=SteadyClient,
         **overrides,
     )
+    _tell_neighbours_apart(producer)
+    return producer
+
+
+def _tell_neighbours_apart(producer: KafkaProducer) -> None:
+    """Has records that are given up for another one's sake say so.
+
+    kafka-python fails all that waits with the error of the record that was refused: each of them
+    would seem to be refused itself.
+    """
+    accumulator = producer._accumulator
+    for name in ("abort_batches", "abort_undrained_batches"):
+        abort = getattr(accumulator, name)
+        setattr(accumulator, name, lambda error, abort=abort: abort(_of_neighbour(error)))
+
+
+def _of_neighbour(error: Exception) -> Exception:
+    """The error of a record that fails since another one has, with this error."""
+    if is_refused(error) or is_refused_time(error):
+        return OfNeighbour(f"another record was refused: {said(error)}")
+    return error
 
 
 def send_all(
@@ -116,11 +140,13 @@ def _compressing(producer: KafkaProducer, record: Outgoing) -> Iterator[None]:
         yield
         return
     config = producer._accumulator.config
-    config["compression_attrs"] = DefaultRecordBatchBuilder.CODEC_GZIP
-    try:
-        yield
-    finally:
-        config["compression_attrs"] = codec
+    # Threads share producers: another one's large record would end the compressing of this one.
+    with _compressing_lock:
+        config["compression_attrs"] = DefaultRecordBatchBuilder.CODEC_GZIP
+        try:
+            yield
+        finally:
+            config["compression_attrs"] = codec
 
 
 def to_try_again(record: Outgoing, error: BaseException) -> Outgoing | DeadLetter:
@@ -213,7 +239,9 @@ def deliver(records: Sequence[Outgoing]) -> list[DeadLetter]:
         waiting = [record for record in again if isinstance(record, Outgoing)]
         if not waiting:
             return letters
-        troubles = [(r.topic, e) for r, e in failed if not is_refused(e)]
+        troubles = [
+            (r.topic, e) for r, e in failed if not (is_refused(e) or isinstance(e, OfNeighbour))
+        ]
         if not troubles:
             continue
         topic, error = troubles[0]

@@ -28,6 +28,7 @@ from transforms.kafka.faults import (
     Fenced,
     Hole,
     KafkaFailure,
+    OfNeighbour,
     Patience,
     is_fencing,
     is_refused,
@@ -179,7 +180,7 @@ class ShardTransactions:
                 ) from failure
             if not expired and _is_final(failure):
                 raise KafkaFailure(f"committing shard {self._shard}: {said(failure)}") from failure
-            if not is_refused(failure):
+            if not (is_refused(failure) or isinstance(failure, OfNeighbour)):
                 missing.look(failure)
                 patience.wait(failure)
             # Who was cut off must not fence the one who has gone on since.
@@ -191,7 +192,8 @@ class ShardTransactions:
 
     @staticmethod
     def _again(record: Outgoing, error: KafkaError) -> Outgoing:
-        again = to_try_again(record, _cause(error))
+        # Not its cause: an error that another record has caused says nothing of this one.
+        again = to_try_again(record, error)
         # Dead letters are of the transaction: they have a topic.
         assert isinstance(again, Outgoing)
         return again

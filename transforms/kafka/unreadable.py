@@ -60,6 +60,11 @@ class _Batch(DefaultRecordBatch):
         # Of a batch that is corrupt it could be anything: reading must go on after it.
         return max(self.base_offset, super().last_offset)
 
+    @property
+    def is_control_batch(self) -> bool:
+        # Nor is it certain then that it holds no records: those of a control batch are passed over.
+        return self._whole_fault is None and bool(super().is_control_batch)
+
     def validate_crc(self) -> bool:
         if not super().validate_crc():
             self._whole_fault = "its batch is corrupt: the checksum is wrong"

@@ -41,7 +41,9 @@ def said(error: BaseException) -> str:
         return _MADE_AGAIN
     if isinstance(error, CommitFailedError):
         return "the group has members that subscribe, and Kafka takes offsets from them only"
-    text = " ".join(str(error).split())
+    # Brokers need not say why: the name of an error has its own words.
+    bare = getattr(error, "description", "") if error.args == (None,) else ""
+    text = " ".join((bare or str(error)).split())
     text = _PARTITION.sub(r"\1-\2", text)
     text = _OFFSET.sub(r"\1", text)
     return _OBJECT.sub(r"\1", text)

@@ -75,6 +75,15 @@ def test_a_batch_that_is_corrupt_is_one_record_with_its_bytes() -> None:
     assert len(records[2].value) > 20
 
 
+def test_a_corrupt_batch_is_not_passed_over_for_a_bit_that_says_control() -> None:
+    def spoil(data: bytearray) -> None:
+        data[22] |= 0x20
+
+    records = read(batch(7, ["a", "b"], spoil=spoil) + batch(9, ["c"]))
+    assert [r.offset for r in records] == [7, 9]
+    assert "checksum" in (fault_of(records[0]) or "")
+
+
 def test_a_batch_that_nothing_unpacks_is_one_record() -> None:
     def spoil(data: bytearray) -> None:
         data[62:] = b"\x00" * (len(data) - 62)
