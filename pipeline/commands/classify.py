@@ -30,6 +30,7 @@ from pipeline.commands.model_options import (
 from pipeline.printing import fit, printable
 from pipeline.terminal import is_terminal
 from transforms.errors import ConfigurationError
+from transforms.files.archives import check_piped
 from transforms.streams import check_stdin, read_chunks, read_lines
 
 #: Width of the bar of scores, in characters.
@@ -141,7 +142,7 @@ def _stdin_lines() -> Iterator[list[Line]]:
         _note("type news, one per line; Ctrl-D ends")
     empty = number = 0
     try:
-        for chunk in read_lines(read_chunks(sys.stdin.buffer)):
+        for chunk in read_lines(check_piped(read_chunks(sys.stdin.buffer), "stdin")):
             lines = []
             for data in chunk:
                 number += 1
