@@ -62,8 +62,8 @@ def classify(
         list[str] | None,
         typer.Argument(
             metavar="TEXT",
-            help="Texts to classify. Without one, the lines of stdin are, each as it comes; empty "
-            "lines are skipped.",
+            help="Texts to classify. Without one, or for -, the lines of stdin are, each as it comes; "
+            "empty lines are skipped.",
             show_default=False,
         ),
     ] = None,
@@ -91,6 +91,8 @@ def classify(
 
     Exit code 1 if the model could not classify one of them.
     """
+    if texts == ["-"]:  # as for `run` and `consume`
+        texts = None
     if texts:
         for number, text in enumerate(texts, 1):
             if not text.strip():
