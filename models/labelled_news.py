@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import os
 import re
 import sys
@@ -16,6 +17,8 @@ from typing import IO
 AG_NEWS_CLASSES = ("World", "Sports", "Business", "Sci/Tech")
 
 _LABEL_COLUMNS = ("label", "class", "category", "class index")
+#: The likelier ones first.
+_DELIMITERS = (",", ";", "\t", "|")
 _TEXT_COLUMNS = ("text", "title", "headline", "description", "body")
 
 
@@ -60,11 +63,12 @@ def read_csv(
 
     Layouts: no header and `class,title,description` or `class,text`, as AG News is published; or a
     header with a column `label` (or `class`, `category`), and `text` or `title` and `description`.
-    A class is the name of a label, whatever its case and punctuation; or a number from 1, as in AG
-    News' files, or from 0 where a 0 occurs in the file. Where both may be (1 to 3 of four labels),
-    `other_targets` has the other reading. Where the model has the labels of AG News, in whatever
-    order, the first class is World; otherwise it is the first label. A backslash in a text stands
-    for a line break and becomes a space.
+    Semicolons, tabs and bars may stand for the commas. A class is the name of a label, whatever its
+    case and punctuation; or a number from 1, as in AG News' files, or from 0 where a 0 occurs in
+    the file. Where both may be (1 to 3 of four labels), `other_targets` has the other reading.
+    Where the model has the labels of AG News, in whatever order, the first class is World;
+    otherwise it is the first label. A backslash in a text stands for a line break and becomes a
+    space.
 
     Args:
         path: The file, in UTF-8.
@@ -81,7 +85,13 @@ def read_csv(
     csv.field_size_limit(sys.maxsize)
     try:
         with open_file(path) as file:
-            rows = list(_rows(path, csv.reader(file, strict=True)))
+            first_line = file.readline()
+            reader = csv.reader(
+                itertools.chain([first_line], file),
+                delimiter=_delimiter(first_line),
+                strict=True,
+            )
+            rows = list(_rows(path, reader))
     except OSError as e:
         raise CsvError(f"{path}: {e.strerror}; name a CSV file of labelled news") from e
     except UnicodeDecodeError as e:
@@ -100,6 +110,14 @@ def read_csv(
     return LabelledNews(
         tuple(text for _, _, text in kept), targets, first if numbers else None, other
     )
+
+
+def _delimiter(line: str) -> str:
+    """What divides a first line: texts hold the others, too, so the first that does is taken."""
+    for delimiter in _DELIMITERS:
+        if len(next(csv.reader([line], delimiter=delimiter), ())) > 1:
+            return delimiter
+    return ","
 
 
 def _targets(

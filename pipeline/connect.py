@@ -178,13 +178,18 @@ def default_dead_letters(sink: Endpoint) -> Endpoint:
         _, mark, query = sink.uri.partition("?")
         topics = ",".join(sink.topics)
         return parse(f"kafka://{sink.servers}/{topics}-dead-letters{mark}{query}")
-    if isinstance(sink, FileEndpoint):
+    # Beside a device or a pipe (`/dev/null`, the `>(…)` of a shell) is no place for a file.
+    if isinstance(sink, FileEndpoint) and not _is_device_or_pipe(sink.path):
         packed = _PACKED.search(sink.path)
         end = packed[0] if packed else ""
         stem = sink.path.removesuffix(end).removesuffix(".jsonl")
         path = f"{stem}.dead_letters.jsonl{end}"
         return FileEndpoint(path, path, "json")
     return StdEndpoint("stderr")
+
+
+def _is_device_or_pipe(path: str) -> bool:
+    return os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path))
 
 
 def _kafka_source(

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from pipeline.connect import Ends
-from pipeline.endpoints import FileEndpoint, StdEndpoint
+from pipeline.endpoints import Endpoint, FileEndpoint, StdEndpoint
 from pipeline.options import RunOptions
 from transforms.errors import ConfigurationError
 from transforms.failures import PipelineFailure
@@ -24,6 +24,7 @@ from transforms.files.paths import covers, find_and_tell, format_of, is_local, s
 from transforms.files.progress import Part, Progress, Share, fingerprint
 from transforms.files.read import Cut, FileSource
 from transforms.records import categorized_from_json, dead_letter_from_json
+from transforms.streams import regular_file
 from transforms.tally import TALLY, BytesRead
 
 log = logging.getLogger("newsbeam")
@@ -47,13 +48,16 @@ def check_files(ends: Ends, options: RunOptions, *, local: bool) -> Ends:
         if isinstance(endpoint, FileEndpoint):
             _check_file_sink(endpoint, flag, ends.bounded, local)
     _check_not_one_file(ends)
-    if not isinstance(ends.source, FileEndpoint):
-        return ends
-    files = _check_source(ends.source)
+    files = _check_source(ends.source) if isinstance(ends.source, FileEndpoint) else ()
+    _check_streams(ends, files)
     for flag, endpoint in sinks:
         if isinstance(endpoint, FileEndpoint):
-            _check_not_the_source(ends.source, files, endpoint, flag)
+            if isinstance(ends.source, FileEndpoint):
+                _check_not_the_source(ends.source, files, endpoint, flag)
+            # What comes from a topic or a pipe is appended: that, too, spoils a file of the user's.
             _check_ours(endpoint, flag)
+    if not isinstance(ends.source, FileEndpoint):
+        return ends
     # Only now: what a name may not be is a matter of names.
     for path in files:
         check_archive(path)
@@ -202,8 +206,40 @@ def _check_not_the_source(
         raise ConfigurationError(f"{flag} {sink.uri!r} is also the source: name another place")
 
 
+def _check_streams(ends: Ends, files: tuple[str, ...]) -> None:
+    """Refuses one file in two places where the shell opened it: `--source - --sink a <a`."""
+    source = _stats(ends.source, "stdin", files)
+    sink = _stats(ends.sink, "stdout")
+    dead = _stats(ends.dead_letters, "stderr")
+    for flag, end, found in (
+        ("--sink", ends.sink, sink),
+        ("--dead_letters", ends.dead_letters, dead),
+    ):
+        if _share(source, found):
+            raise ConfigurationError(f"{flag} {end.uri!r} is also the source: name another place")
+    # Both in one by `>all 2>&1` is what was asked for: as lines, they can be told apart.
+    both_streams = isinstance(ends.sink, StdEndpoint) and isinstance(ends.dead_letters, StdEndpoint)
+    if not both_streams and _share(sink, dead):
+        raise ConfigurationError(
+            f"--dead_letters {ends.dead_letters.uri!r} is also the sink: name another place"
+        )
+
+
+def _stats(end: Endpoint, stream: str, files: tuple[str, ...] = ()) -> list[os.stat_result]:
+    """What is known of the regular files that an end of the graph reads or writes."""
+    if isinstance(end, StdEndpoint):
+        found = regular_file(stream)
+        return [found] if found is not None else []
+    paths = files or (_places(end.path) if isinstance(end, FileEndpoint) else ())
+    return [os.stat(path) for path in paths if is_local(path) and os.path.isfile(path)]
+
+
+def _share(some: list[os.stat_result], others: list[os.stat_result]) -> bool:
+    return any(os.path.samestat(one, other) for one, other in itertools.product(some, others))
+
+
 def _check_ours(sink: FileEndpoint, flag: str) -> None:
-    """Refuses to write over a file that is not an output of newsbeam's."""
+    """Refuses to write to a file that is not an output of newsbeam's."""
     if not (is_local(sink.path) and os.path.isfile(sink.path) and os.path.getsize(sink.path)):
         return
     try:

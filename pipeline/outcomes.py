@@ -15,7 +15,7 @@ from kafka.errors import KafkaError
 from pipeline.endpoints import KafkaEndpoint
 from transforms.errors import ConfigurationError
 from transforms.failures import PipelineFailure
-from transforms.files.archives import OpenFile
+from transforms.files.archives import OpenFile, check_piped
 from transforms.files.paths import find_and_tell
 from transforms.kafka.unreadable import fault_of
 from transforms.kafka.words import no_broker, said, unresolved_broker
@@ -204,7 +204,9 @@ def read_stdin() -> Iterator[list[Message]]:
 
 
 def _stdin() -> Iterator[list[Message]]:
-    lines = itertools.chain.from_iterable(read_lines(read_chunks(sys.stdin.buffer)))
+    lines = itertools.chain.from_iterable(
+        read_lines(check_piped(read_chunks(sys.stdin.buffer), "stdin"))
+    )
     try:
         yield from _lines("-", lines, 1)
     except OSError as e:

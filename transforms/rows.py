@@ -52,6 +52,7 @@ def messages_of(
     if format == "csv":
         yield from _csv(lines, file, tuple(columns) if columns else None, delimiter)
         return
+    lines = _without_old_mac(lines)
     numbered: Iterable[tuple[int, bytes]] = enumerate(lines, 1)
     if format == "json":
         numbered = items_of(lines, file, items)
@@ -94,6 +95,16 @@ def _csv(
                 continue
         source = FilePosition(file, start + blank)
         yield Message(row.rstrip(b"\r\n"), source=source, columns=names, delimiter=delimiter)
+
+
+def _without_old_mac(lines: Iterator[bytes]) -> Iterator[bytes]:
+    """Parts what is one line to Python alone, and has the line ends of old Macs."""
+    first = next(lines, b"")
+    if b"\r" in first and not first.endswith(b"\n"):
+        yield from first.splitlines(keepends=True)
+    elif first:
+        yield first
+    yield from lines
 
 
 def _is_old_mac(line: bytes) -> bool:

@@ -15,6 +15,7 @@ import apache_beam as beam
 
 from transforms.errors import ConfigurationError
 from transforms.failures import PipelineFailure
+from transforms.files.archives import check_piped
 from transforms.files.write import WriteLines
 from transforms.reading import MAX_DELAY, Batch, Reader, Source
 from transforms.records import Message, Outcome
@@ -82,7 +83,9 @@ class StdinReader(Reader):
         try:
             with self._file as stdin:
                 for message in messages_of(
-                    itertools.chain.from_iterable(read_lines(read_chunks(stdin))),
+                    itertools.chain.from_iterable(
+                        read_lines(check_piped(read_chunks(stdin), "stdin"))
+                    ),
                     "-",
                     source.format,
                     source.columns,
@@ -103,6 +106,10 @@ class StdinReader(Reader):
 
     def poll(self, timeout: float, limit: int) -> Batch:
         messages: list[Message] = []
+        if self._closed and isinstance(self._error, PipelineFailure):
+            raise self._error
+        if self._closed and isinstance(self._error, ConfigurationError):
+            raise PipelineFailure(str(self._error)) from self._error
         if self._closed and self._error is not None:
             reason = " ".join(str(self._error).split()) or type(self._error).__name__
             raise PipelineFailure(
@@ -130,13 +137,24 @@ _reader_lock = threading.Lock()
 
 
 def _to_stdout(lines: Sequence[bytes]) -> None:
-    sys.stdout.buffer.write(b"".join(lines))
-    sys.stdout.buffer.flush()
+    _print("stdout", lines)
 
 
 def _to_stderr(lines: Sequence[bytes]) -> None:
-    sys.stderr.buffer.write(b"".join(lines))
-    sys.stderr.buffer.flush()
+    _print("stderr", lines)
+
+
+def _print(name: str, lines: Sequence[bytes]) -> None:
+    stream = getattr(sys, name).buffer
+    try:
+        stream.write(b"".join(lines))
+        stream.flush()
+    except BrokenPipeError:
+        raise PipelineFailure(
+            f"who reads {name} has ended, as `head` does: what comes after is not written"
+        ) from None
+    except OSError as e:
+        raise PipelineFailure(f"{name} can't be written any further: {e.strerror or e}") from e
 
 
 class WriteToStdout(beam.PTransform):

@@ -53,6 +53,22 @@ def check_output(name: str) -> None:
         raise ConfigurationError(f"{name} is closed: send it to a file, a pipe or /dev/null")
 
 
+def regular_file(name: str) -> os.stat_result | None:
+    """The file that a standard stream was sent to or comes from; None where it is none.
+
+    Args:
+        name: `stdin`, `stdout` or `stderr`.
+    """
+    stream = getattr(sys, name)
+    if stream is None or name in CLOSED:
+        return None
+    try:
+        found = os.fstat(stream.buffer.fileno())
+    except (AttributeError, ValueError, OSError):
+        return None
+    return found if stat.S_ISREG(found.st_mode) else None
+
+
 def read_chunks(stream: Any) -> Iterator[bytes]:
     """What comes from a binary stream, as soon as something does, to its end.
 

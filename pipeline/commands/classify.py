@@ -30,6 +30,7 @@ from pipeline.commands.model_options import (
 from pipeline.printing import fit, printable
 from pipeline.terminal import is_terminal
 from transforms.errors import ConfigurationError
+from transforms.files.archives import check_piped
 from transforms.streams import check_stdin, read_chunks, read_lines
 
 #: Width of the bar of scores, in characters.
@@ -61,8 +62,8 @@ def classify(
         list[str] | None,
         typer.Argument(
             metavar="TEXT",
-            help="Texts to classify. Without one, the lines of stdin are, each as it comes; empty "
-            "lines are skipped.",
+            help="Texts to classify. Without one, or for -, the lines of stdin are, each as it comes; "
+            "empty lines are skipped.",
             show_default=False,
         ),
     ] = None,
@@ -90,6 +91,8 @@ def classify(
 
     Exit code 1 if the model could not classify one of them.
     """
+    if texts == ["-"]:  # as for `run` and `consume`
+        texts = None
     if texts:
         for number, text in enumerate(texts, 1):
             if not text.strip():
@@ -141,7 +144,7 @@ def _stdin_lines() -> Iterator[list[Line]]:
         _note("type news, one per line; Ctrl-D ends")
     empty = number = 0
     try:
-        for chunk in read_lines(read_chunks(sys.stdin.buffer)):
+        for chunk in read_lines(check_piped(read_chunks(sys.stdin.buffer), "stdin")):
             lines = []
             for data in chunk:
                 number += 1

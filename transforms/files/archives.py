@@ -66,6 +66,9 @@ ENDINGS = {
     "zst": _ZSTD, "zstd": _ZSTD, "deflate": _DEFLATE, "zlib": _DEFLATE, "zz": _DEFLATE,
 }  # fmt: skip
 
+#: Programs that unpack what comes through a pipe.
+_UNPACKERS = {"gzip": "gzip", "bzip2": "bzip2", "xz": "xz", "lzma": "xz", "zstd": "zstd"}
+
 _TO_LINES = "convert it to JSON lines or CSV"
 _UNPACK = "unpack it, and give the files in it"
 #: What is no text, where in the file that stands, and what to do.
@@ -220,6 +223,24 @@ class _DamageTold:
             raise PipelineFailure(
                 f"{self._path} is damaged: {error}; get it again, or leave it out"
             ) from error
+
+
+def check_piped(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
+    """Hands on what comes through a pipe, if it begins as text does.
+
+    Raises:
+        ConfigurationError: It does not; says what it is and what to do.
+    """
+    for number, data in enumerate(chunks):
+        if not number:
+            head = data[:_HEAD]
+            _refuse(name, head)
+            if kind := _by_content(head):
+                raise ConfigurationError(
+                    f"{name} is compressed with {kind.name}: unpack it on the way, as in "
+                    f"`{_UNPACKERS[kind.name]} -dc FILE | newsbeam …`"
+                )
+        yield data
 
 
 def _open_raw(path: str) -> Any:

@@ -56,7 +56,15 @@ def find(name: str) -> Found:
         return _sift(folder, (folder + entry for entry in os.listdir(name)))
     if os.path.exists(name):
         return Found((name,))
-    return _sift(name, glob.glob(name, recursive=True, include_hidden=True))
+    return _sift(name, glob.glob(_pattern(name), recursive=True, include_hidden=True))
+
+
+def _pattern(name: str) -> str:
+    """A pattern in which folders that exist by their very names are those, whatever their brackets."""
+    folder, rest = "", name
+    while (cut := rest.find("/")) >= 0 and os.path.isdir(folder + rest[: cut + 1]):
+        folder, rest = folder + rest[: cut + 1], rest[cut + 1 :]
+    return glob.escape(folder) + rest
 
 
 def find_and_tell(name: str) -> tuple[str, ...]:
@@ -83,7 +91,7 @@ def covers(name: str, path: str) -> bool:
     here = os.path.realpath(os.path.dirname(path) or ".")
     if os.path.isdir(name):
         return os.path.realpath(name) == here
-    folder, pattern = os.path.split(name)
+    folder, pattern = os.path.split(_pattern(name))
     # With a slash behind, `**` is the folder itself, too.
     folders = glob.glob(os.path.join(".", folder, ""), recursive=True)
     return (pattern == "**" or fnmatch.fnmatch(os.path.basename(path), pattern)) and any(

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 import apache_beam as beam
 import zstandard
 
+from transforms.failures import PipelineFailure
 from transforms.records import DeadLetter, Outcome, categorized_to_json, dead_letter_to_json
 
 #: How what is appended is compressed: archives of several streams one after the other are whole.
@@ -100,12 +101,14 @@ class _Append:
                     left = left[f.write(left) :]
                 if regular:
                     os.fsync(f.fileno())
-            except OSError:
+            except OSError as e:
                 # A line that was cut off would spoil the next one.
                 if regular:
                     with contextlib.suppress(OSError):
                         f.truncate(end)
-                raise
+                raise PipelineFailure(
+                    f"{self._name} can't be written any further: {e.strerror or e}"
+                ) from e
 
 
 class AppendToFile(beam.PTransform):

@@ -28,6 +28,10 @@ def read(tmp_path: Path, text: str, labels: tuple[str, ...] = AG_NEWS_CLASSES) -
         ("Class Index,Title,Description\n4,T,D\n", ("T D",), (3,)),
         ("\ufefflabel,text\n1,x\n", ("x",), (0,)),
         ("Business,x\n", ("x",), (2,)),
+        ("label;text\nSports;x, y\n", ("x, y",), (1,)),
+        ("label\ttext\n2\tx, y; z\n", ("x, y; z",), (1,)),
+        ("class|title|description\n2|T|D\n", ("T D",), (1,)),
+        ("Sports,x; y; z\n", ("x; y; z",), (1,)),
         ('1,"a\\b","two\nlines"\n\n2,c,\n', ("a b two\nlines", "c "), (0, 1)),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import subprocess
@@ -64,6 +65,20 @@ def test_lines_of_stdin() -> None:
         "newsbeam: 2 empty lines skipped",
     ]
     assert result.return_value == 0
+
+
+def test_a_dash_is_stdin() -> None:
+    result = run("-", "--json", stdin=SPORTS.encode())
+    assert json.loads(result.stdout)["text"] == SPORTS
+
+
+@pytest.mark.parametrize(
+    "data", [gzip.compress(SPORTS.encode()), SPORTS.encode("utf-16")], ids=["gzip", "utf-16"]
+)
+def test_what_is_no_text_is_refused(data: bytes) -> None:
+    result = run(stdin=data)
+    assert isinstance(result.exception, ConfigurationError)
+    assert str(result.exception).startswith("stdin is ")
 
 
 def test_nothing_on_stdin() -> None:

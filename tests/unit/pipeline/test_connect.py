@@ -58,6 +58,12 @@ def test_dead_letters_go_to_a_file_beside_the_sinks(sink: str, path: str) -> Non
     assert getattr(default_dead_letters(parse(sink)), "path", None) == path
 
 
+def test_dead_letters_of_devices_and_pipes_go_to_stderr(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for sink in ("/dev/null", str(tmp_path / "pipe"), f"file://{tmp_path}/pipe"):
+        assert default_dead_letters(parse(sink)) == StdEndpoint("stderr")
+
+
 def test_dead_letters_of_stdout_go_to_stderr() -> None:
     assert default_dead_letters(StdEndpoint()) == StdEndpoint("stderr")
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import bz2
 import json
 import os
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -84,6 +86,45 @@ def test_a_file_that_is_not_ours_is_not_written_over(here: Path, content: bytes)
     with pytest.raises(ConfigurationError, match="no output of newsbeam"):
         checked("b.jsonl", "new.jsonl", dead_letters="o.jsonl")
     assert (here / "o.jsonl").read_bytes() == content
+
+
+def test_what_is_appended_spoils_no_file_either(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "o.jsonl").write_bytes(b"my notes\n")
+    read, write = os.pipe()
+    with open(read, "rb") as reader, open(write, "wb"):
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=reader))
+        with pytest.raises(ConfigurationError, match="no output of newsbeam"):
+            checked("-", "o.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("stream", "source", "sink", "dead_letters", "also"),
+    [
+        ("stdin", "-", "b.jsonl", "d/dead.jsonl", "--sink 'b.jsonl' is also the source"),
+        ("stdin", "-", "d/o.jsonl", "hard.jsonl", "--dead_letters 'hard.jsonl' is also the source"),
+        ("stdout", "b.jsonl", "-", "d/dead.jsonl", "--sink '-' is also the source"),
+        ("stdout", "*.jsonl", "-", "d/dead.jsonl", "--sink '-' is also the source"),
+        ("stderr", "b.jsonl", "d/o.jsonl", "-", "--dead_letters '-' is also the source"),
+        ("stdout", "d/a.jsonl", "-", "b.jsonl", "--dead_letters 'b.jsonl' is also the sink"),
+        ("stderr", "d/a.jsonl", "b.jsonl", "-", "--dead_letters '-' is also the sink"),
+    ],
+)
+def test_files_that_the_shell_opened(
+    here: Path,
+    stream: str,
+    source: str,
+    sink: str,
+    dead_letters: str,
+    also: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (here / "d" / "a.jsonl").write_bytes(b"{}\n")
+    with open("b.jsonl", "r+b") as opened:
+        monkeypatch.setattr(sys, stream, SimpleNamespace(buffer=opened))
+        with pytest.raises(ConfigurationError, match=also):
+            checked(source, sink, dead_letters=dead_letters)
 
 
 def test_an_earlier_output_may_be_written_over(here: Path) -> None:

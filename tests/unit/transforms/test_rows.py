@@ -34,7 +34,8 @@ def positions(messages: list[Message]) -> list[int]:
 @pytest.mark.parametrize("format", ["json", "text"])
 @given(st.binary().filter(lambda data: b"[" not in data and b"{" not in data))
 def test_every_line_that_is_not_blank_is_a_message(format: str, data: bytes) -> None:
-    lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    text = data.removeprefix(b"\xef\xbb\xbf")
+    lines = text.split(b"\n" if b"\n" in text else b"\r")
     messages = cut(data, format)
     assert [m.value for m in messages] == [line.rstrip(b"\r") for line in lines if line.strip()]
     assert positions(messages) == [n for n, line in enumerate(lines, 1) if line.strip()]
@@ -174,6 +175,14 @@ def test_a_quote_that_never_closes_ends_at_the_largest_row(monkeypatch: pytest.M
 def test_a_field_may_be_as_long_as_it_likes() -> None:
     text = "word " * 100_000
     assert titles(f'id,title\n1,{text}\n2,"{text}"\n'.encode()) == [text, text]
+
+
+@pytest.mark.parametrize("format", ["json", "text"])
+def test_lines_of_old_macs(format: str) -> None:
+    messages = cut(b'{"id":1}\r{"id":2}\r\r{"id":3}', format)
+    assert [m.value for m in messages] == [b'{"id":1}', b'{"id":2}', b'{"id":3}']
+    # One that other line ends part may hold anything.
+    assert [m.value for m in cut(b"{}\r \n{}\r\n", format)] == [b"{}\r ", b"{}"]
 
 
 def test_line_ends_of_old_macs() -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
 import apache_beam as beam
 import pytest
+import zstandard
 
 from tests.unit.running import local_pipeline
 from transforms import stdio, streams
@@ -142,6 +147,59 @@ def test_what_goes_wrong_in_its_thread_ends_the_run(
     with pytest.raises(PipelineFailure, match=r"stdin can't be read any further .*record 2"):
         reader.poll(60, 10)
     assert first_failure() is not None
+    forget_failures()
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (gzip.compress(b"a\n"), "stdin is compressed with gzip: .* `gzip -dc "),
+        (bz2.compress(b"a\n"), "stdin is compressed with bzip2: "),
+        (lzma.compress(b"a\n"), "stdin is compressed with xz: "),
+        (zstandard.compress(b"a\n"), "stdin is compressed with zstd: "),
+        (
+            '{"title":"Müller scores"}\n'.encode("utf-16"),
+            "stdin is UTF-16: convert it with `iconv ",
+        ),
+        (b"PK\x03\x04 and more", "stdin is a zip archive"),
+    ],
+)
+def test_what_is_no_text_is_said(
+    data: bytes, said: str, stdin: io.BufferedWriter, read_stdin: ReadStdin
+) -> None:
+    forget_failures()
+    reader = read_stdin(StdinSource("json"))
+    stdin.write(data)
+    stdin.close()
+    assert not reader.poll(60, 10).messages
+    with pytest.raises(PipelineFailure, match=f"^{said}"):
+        reader.poll(60, 10)
+    assert re.match(said, str(first_failure()))
+    forget_failures()
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (BrokenPipeError(32, "Broken pipe"), "who reads stdout has ended"),
+        (
+            OSError(28, "No space left on device"),
+            "stdout can't be written any further: No space left",
+        ),
+    ],
+)
+def test_what_nobody_takes_ends_the_run_with_a_line(
+    error: OSError, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken(io.BytesIO):
+        def flush(self) -> None:
+            raise error
+
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=Broken()))
+    forget_failures()
+    with pytest.raises(PipelineFailure, match=said):
+        stdio._to_stdout([b"{}\n"])
+    monkeypatch.undo()
     forget_failures()
 
 

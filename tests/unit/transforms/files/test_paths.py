@@ -118,3 +118,20 @@ def test_one_file_by_several_names(here: Path) -> None:
 )
 def test_endings(name: str, format: str, delimiter: str | None) -> None:
     assert (format_of(name), delimiter_of(name)) == (format, delimiter)
+
+
+@pytest.mark.parametrize("begin", ["", "./", "{here}/"])
+def test_brackets_of_a_folder_before_a_pattern(
+    begin: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    begin = begin.format(here=tmp_path)
+    for folder in ("d[1]", "d1", "e2"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.jsonl").write_bytes(b"{}\n")
+    assert find(f"{begin}d[1]/*.jsonl").files == (f"{begin}d[1]/a.jsonl",)
+    assert find(f"{begin}d[1]/**").files == (f"{begin}d[1]/a.jsonl",)
+    assert find(f"{begin}e[12]/*.jsonl").files == (f"{begin}e2/a.jsonl",)
+    assert covers(f"{begin}d[1]/*.jsonl", "d[1]/new.jsonl")
+    assert not covers(f"{begin}d[1]/*.jsonl", "d1/new.jsonl")
+    assert covers(f"{begin}e[12]/*.jsonl", "e2/new.jsonl")

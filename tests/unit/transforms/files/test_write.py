@@ -13,6 +13,7 @@ from hypothesis import given
 
 from tests.unit import strategies
 from tests.unit.running import local_pipeline
+from transforms.failures import PipelineFailure, forget_failures
 from transforms.files.read import ReadFromFiles
 from transforms.files.write import AppendToFile, WriteToFile, _Append, to_line
 from transforms.records import (
@@ -114,16 +115,20 @@ def test_a_file_that_cannot_be_written_fails_the_bundle(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_no_half_line(tmp_path: Path) -> None:
+    forget_failures()
     path = tmp_path / "out.jsonl"
     append = _Append(str(path))
     append([b"x" * 99 + b"\n"])
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (150, hard))
     try:
-        with pytest.raises(OSError, match="File too large"):
+        with pytest.raises(
+            PipelineFailure, match=r"out.jsonl can't be written any further: File too large"
+        ):
             append([b"y" * 99 + b"\n"])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert path.read_bytes() == b"x" * 99 + b"\n"
     append([b"z\n"])
     assert path.read_bytes().endswith(b"x\nz\n")
+    forget_failures()
