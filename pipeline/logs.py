@@ -12,10 +12,15 @@ LEVELS = ("debug", "info", "warning", "error")
 
 
 class NoTraceback(logging.Filter):
-    """Keeps back the tracebacks of a runner: the command line tells what made a pipeline fail."""
+    """Keeps back the tracebacks of a runner: the command line tells what made a pipeline fail.
+
+    And what Prism tells of itself, which Beam hands on whatever the level of its logger.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return not record.exc_info and "Traceback (most recent" not in record.getMessage()
+        if record.exc_info or record.name == "PrismRunner":
+            return False
+        return "Traceback (most recent" not in record.getMessage()
 
 
 def set_up(level: str) -> None:
@@ -38,8 +43,7 @@ def set_up(level: str) -> None:
     if number == logging.DEBUG:
         logging.getLogger().setLevel(logging.INFO)
     else:
-        for name in ("kafka", "PrismRunner"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
+        logging.getLogger("kafka").setLevel(logging.CRITICAL)
         for handler in logging.getLogger().handlers:
             handler.addFilter(NoTraceback())
         if not sys.warnoptions:  # nobody asked for Python's own warnings: they are for programmers

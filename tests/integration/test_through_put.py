@@ -25,13 +25,13 @@ ONCE = ("--delivery", "at_least_once", "--stop_at_end")
 
 
 def test_news_and_poison_come_out_once_each_and_whole(embedded: Topics) -> None:
-    messages = mixed(300)
+    messages = mixed(320)
     assert {p.value for p in POISON} <= {m.value for m in messages}
     sent = embedded.produce(messages)
     done = succeeded(*embedded.args(*ONCE))
     assert_each_once(sent, embedded)
     ((total, categorized),) = SUMMARY.findall(done.stderr)
-    assert (int(total), int(categorized)) == (300, sum(not m.dead for m in messages))
+    assert (int(total), int(categorized)) == (320, sum(not m.dead for m in messages))
     assert "delivery at least once: as asked" in done.stderr
 
 
