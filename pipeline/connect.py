@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 
 import apache_beam as beam
@@ -24,7 +23,7 @@ from transforms.dead_letters import SplitOutcomes
 from transforms.errors import ConfigurationError
 from transforms.files.progress import Part, Progress
 from transforms.files.read import FileSource, ReadFromFiles
-from transforms.files.write import AppendToFile, WriteToFile
+from transforms.files.write import AppendToFile, WriteToFile, compressed_ending
 from transforms.kafka.encode import KafkaTopic
 from transforms.kafka.read import KafkaSource, ReadFromKafka
 from transforms.kafka.write import WriteDeadLettersToKafka, WriteToKafka
@@ -32,8 +31,6 @@ from transforms.reading import ReadUnbounded
 from transforms.records import Outcome
 from transforms.stdio import StdinSource, WriteToStdout
 
-#: Endings of sinks that are compressed.
-_PACKED = re.compile(r"\.(gz|bz2|xz|zst)$", re.IGNORECASE)
 EXACTLY_ONCE, AT_LEAST_ONCE = "exactly_once", "at_least_once"
 
 
@@ -180,8 +177,7 @@ def default_dead_letters(sink: Endpoint) -> Endpoint:
         return parse(f"kafka://{sink.servers}/{topics}-dead-letters{mark}{query}")
     # Beside a device or a pipe (`/dev/null`, the `>(…)` of a shell) is no place for a file.
     if isinstance(sink, FileEndpoint) and not _is_device_or_pipe(sink.path):
-        packed = _PACKED.search(sink.path)
-        end = packed[0] if packed else ""
+        end = compressed_ending(sink.path)
         stem = sink.path.removesuffix(end).removesuffix(".jsonl")
         path = f"{stem}.dead_letters.jsonl{end}"
         return FileEndpoint(path, path, "json")

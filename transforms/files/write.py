@@ -32,6 +32,12 @@ def compressed(path: str, data: bytes) -> bytes:
     return compress(data) if compress else data
 
 
+def compressed_ending(path: str) -> str:
+    """The end of a name that says that its file is compressed: `.gz`, say, or nothing."""
+    _, dot, ending = path.rpartition(".")
+    return dot + ending if dot and ending.lower() in _COMPRESS else ""
+
+
 def to_line(outcome: Outcome) -> bytes:
     """The JSON line of an outcome, without its end; key and headers of its message included."""
     if isinstance(outcome, DeadLetter):

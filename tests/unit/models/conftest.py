@@ -19,7 +19,8 @@ import numpy as np
 import pytest
 from huggingface_hub import constants
 
-from models.bundle import DEFAULT_BUNDLE, Bundle
+from models import fetch
+from models.bundle import DEFAULT_BUNDLE, Bundle, BundleError
 from models.classifier import TextClassifier
 
 from .stand_ins import Hub
@@ -263,3 +264,25 @@ def default_bundle() -> Bundle:
 def classifier() -> TextClassifier:
     """The default model, loaded once."""
     return TextClassifier.load()
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache, and nothing remembered."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("NEWSBEAM_CACHE", str(folder))
+    monkeypatch.setattr(fetch, "_found", {})
+    return folder
+
+
+def message_of(check: Callable[[], Any]) -> str:
+    with pytest.raises(BundleError) as caught:
+        check()
+    message = str(caught.value)
+    assert "\n" not in message
+    assert ";" in message  # what is wrong; what to do
+    return message
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir())

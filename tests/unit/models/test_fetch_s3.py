@@ -3,43 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.options.value_provider import RuntimeValueProvider
 
-from models import fetch
-from models.bundle import Bundle, BundleError, resolve
+from models.bundle import Bundle, resolve
 from models.classifier import TextClassifier
 
-from .conftest import MakeBundle
+from .conftest import MakeBundle, message_of, names
 from .stand_ins import S3
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache, and nothing remembered."""
-    folder = tmp_path / "cache"
-    monkeypatch.setenv("NEWSBEAM_CACHE", str(folder))
-    monkeypatch.setattr(fetch, "_found", {})
-    return folder
-
-
-def message_of(check: Callable[[], Any]) -> str:
-    with pytest.raises(BundleError) as caught:
-        check()
-    message = str(caught.value)
-    assert "\n" not in message
-    assert ";" in message  # what is wrong; what to do
-    return message
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(p.name for p in folder.iterdir())
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 # ---- S3 ------------------------------------------------------------------------------------------

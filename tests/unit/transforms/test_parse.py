@@ -16,33 +16,12 @@ from models.clean_up import CLEAN_UPS
 from pipeline.demo.poison import POISON, PoisonMessage
 from tests.unit import strategies
 from tests.unit.running import local_pipeline
+from tests.unit.transforms.parsing import HERE, news, parse, refused
 from transforms.errors import ConfigurationError
 from transforms.failures import PipelineFailure, forget_failures
 from transforms.parse import FORMATS, ParseNews
-from transforms.records import DeadLetter, KafkaPosition, Message, NewsItem
+from transforms.records import DeadLetter, Message, NewsItem
 from transforms.tally import TALLY
-
-HERE = KafkaPosition("news", 2, 40)
-
-
-def parse(element: Any, **settings: Any) -> NewsItem | DeadLetter:
-    """What one element becomes; that it is one thing is asserted by the way."""
-    [found] = ParseNews(**settings).process(element)
-    assert isinstance(found, NewsItem | DeadLetter)
-    return found
-
-
-def news(element: Any, **settings: Any) -> NewsItem:
-    found = parse(element, **settings)
-    assert isinstance(found, NewsItem), found
-    return found
-
-
-def refused(element: Any, **settings: Any) -> str:
-    found = parse(element, **settings)
-    assert isinstance(found, DeadLetter), found
-    assert found.stage == "ParseNews"
-    return found.error
 
 
 def item(**fields: Any) -> Message:

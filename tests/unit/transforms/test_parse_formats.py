@@ -2,35 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from transforms.parse import ParseNews
-from transforms.records import DeadLetter, KafkaPosition, Message, NewsItem
-
-HERE = KafkaPosition("news", 2, 40)
-
-
-def parse(element: Any, **settings: Any) -> NewsItem | DeadLetter:
-    """What one element becomes; that it is one thing is asserted by the way."""
-    [found] = ParseNews(**settings).process(element)
-    assert isinstance(found, NewsItem | DeadLetter)
-    return found
-
-
-def news(element: Any, **settings: Any) -> NewsItem:
-    found = parse(element, **settings)
-    assert isinstance(found, NewsItem), found
-    return found
-
-
-def refused(element: Any, **settings: Any) -> str:
-    found = parse(element, **settings)
-    assert isinstance(found, DeadLetter), found
-    assert found.stage == "ParseNews"
-    return found.error
-
+from tests.unit.transforms.parsing import HERE, news, refused
+from transforms.records import Message
 
 # ---- other formats ---------------------------------------------------------------------------------
 
