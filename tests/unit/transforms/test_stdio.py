@@ -163,6 +163,7 @@ def test_what_goes_wrong_in_its_thread_ends_the_run(
         ),
         (b"PK\x03\x04 and more", "stdin is a zip archive"),
     ],
+    ids=["gzip", "bzip2", "xz", "zstd", "utf-16", "zip"],
 )
 def test_what_is_no_text_is_said(
     data: bytes, said: str, stdin: io.BufferedWriter, read_stdin: ReadStdin
