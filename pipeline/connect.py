@@ -15,12 +15,12 @@ from pipeline.endpoints import (
     KafkaEndpoint,
     Records,
     StdEndpoint,
-    format_by_name,
     parse,
 )
 from pipeline.options import RunOptions
 from transforms.dead_letters import SplitOutcomes
 from transforms.errors import ConfigurationError
+from transforms.files.paths import format_by_name
 from transforms.files.progress import Part, Progress
 from transforms.files.read import FileSource, ReadFromFiles
 from transforms.files.write import AppendToFile, WriteToFile, compressed_ending

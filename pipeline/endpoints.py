@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from transforms.csv_rows import column_list, delimiter_named
 from transforms.errors import ConfigurationError
+from transforms.files.paths import format_by_name
 from transforms.kafka.names import is_secret
 from transforms.kafka.settings import KafkaSettings
 from transforms.rows import FORMATS
@@ -19,7 +20,6 @@ from transforms.rows import FORMATS
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*):(//)?")
 _HOST_AND_PORT = re.compile(r"[^@\s]+:([0-9]{1,5})")
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
-_EXTENSIONS = {"jsonl": "json", "json": "json", "ndjson": "json", "csv": "csv", "txt": "text"}
 #: What the query of a source says of its records.
 _RECORDS_QUERY = {"format", "columns", "delimiter", "items"}
 #: What the query of a topic says to us; anything else in it is a Kafka client setting.
@@ -223,11 +223,6 @@ def _file(uri: str, path: str) -> FileEndpoint:
     records = Records.of(uri, query)
     is_csv = "csv" if records.columns or records.delimiter else "json"
     return FileEndpoint(uri, path, records.format or format_by_name(path) or is_csv, records)
-
-
-def format_by_name(path: str) -> str | None:
-    """What a file holds, by its extension; None where that says nothing."""
-    return _EXTENSIONS.get(path.lower().removesuffix(".gz").rpartition(".")[2])
 
 
 def _without_query(uri: str, path: str) -> tuple[str, str]:

@@ -21,7 +21,10 @@ _NO_NEWS = (
     "_metadata", "_common_metadata", "_delta_log", "thumbs.db", "desktop.ini",
     "beam-temp-*",
 )  # fmt: skip
-_FORMATS = {"csv": "csv", "tsv": "csv", "tab": "csv", "txt": "text"}
+_FORMATS = {
+    "jsonl": "json", "json": "json", "ndjson": "json",
+    "csv": "csv", "tsv": "csv", "tab": "csv", "txt": "text",
+}  # fmt: skip
 #: File systems that take names in any case for one file.
 _ANY_CASE = sys.platform in {"darwin", "win32"}
 
@@ -113,8 +116,13 @@ def same_file(one: str, other: str) -> bool:
 
 
 def format_of(name: str) -> str:
-    """What a file holds, by its name without endings of archives: `json`, `csv` or `text`."""
-    return _FORMATS.get(_ending(name), "json")
+    """What a file holds, by its name: `json`, `csv` or `text`; JSON where that says nothing."""
+    return format_by_name(name) or "json"
+
+
+def format_by_name(name: str) -> str | None:
+    """What a name without the endings of archives says of what a file holds; None if it doesn't."""
+    return _FORMATS.get(_ending(name))
 
 
 def delimiter_of(name: str) -> str | None:
