@@ -42,6 +42,7 @@ class Option:
         min: The lowest number.
         max: The highest number.
         panel: Where `--help` lists it; None is where its class is listed.
+        repeated: Whether it may be given again for more, rather than with commas.
     """
 
     help: str
@@ -50,6 +51,7 @@ class Option:
     min: float | None = None
     max: float | None = None
     panel: str | None = None
+    repeated: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,12 @@ from apache_beam.options.pipeline_options import (
     StandardOptions,
 )
 
-from pipeline.connect import Ends, connect
-from pipeline.file_runs import check_files
-from pipeline.kafka_preflight import check_kafka, clusters_of
+from models.bundle import Bundle
+from pipeline.connect import connect
+from pipeline.ends.end import Ends
+from pipeline.ends.files.checks import check_files
 from pipeline.options import RunOptions
+from pipeline.routes import check_routes
 from transforms.errors import ConfigurationError
 
 #: Runners that work in the process of the command line.
@@ -26,14 +28,16 @@ def check(options: RunOptions, beam_options: PipelineOptions) -> Ends:
 
     Raises:
         ConfigurationError: Something can't work; the message names the value and the fix.
+        BundleError: The model can't be used.
     """
     _check_runner(beam_options)
     runner = beam_options.view_as(StandardOptions).runner
-    local = runner in LOCAL_RUNNERS
-    clusters = clusters_of(connect(options, in_one_process=local))
-    ends = connect(options, in_one_process=local, clusters=clusters)
-    ends = check_files(ends, options, local=local)
-    return check_kafka(ends, options)
+    ends = connect(options, runner=runner, local=runner in LOCAL_RUNNERS, ask=True)
+    if options.ends.route:
+        check_routes(options.ends, Bundle.load(options.model.model).labels)
+    ends = check_files(ends)
+    source = ends.source.checked()
+    return ends.replacing(source, [sink.checked() for sink in ends.written])
 
 
 def _check_runner(beam_options: PipelineOptions) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -24,15 +24,8 @@ from models.labelled_news import CsvError, read_csv
 from models.long_text import MAX_WINDOWS
 from models.onnx import ModelError
 from models.plot import PlotError, check_plot
-from pipeline.commands.model_options import (
-    LongText,
-    LongTextOption,
-    MaxLength,
-    Model,
-    Temperature,
-    TextCleanUp,
-    load_classifier,
-)
+from pipeline.commands.model_options import CLASSIFIER_SETTINGS, load_classifier
+from pipeline.flags import with_flags
 from pipeline.terminal import is_terminal, output
 from transforms.errors import ConfigurationError
 from transforms.failures import PipelineFailure
@@ -40,6 +33,10 @@ from transforms.files.archives import open_text
 from transforms.files.paths import find_and_tell
 
 
+@with_flags(
+    *CLASSIFIER_SETTINGS,
+    only={"model", "max_length", "long_text", "temperature", "text_clean_up"},
+)
 def evaluate(
     csv: Annotated[
         Path,
@@ -77,11 +74,6 @@ def evaluate(
             rich_help_panel="Data",
         ),
     ] = None,
-    model: Model = None,
-    max_length: MaxLength = 512,
-    long_text: LongTextOption = LongText.TRUNCATE,
-    temperature: Temperature = None,
-    text_clean_up: TextCleanUp = "disabled",
     calibrate: Annotated[
         bool,
         typer.Option(
@@ -123,23 +115,18 @@ def evaluate(
             rich_help_panel="Output",
         ),
     ] = None,
+    **given: Any,
 ) -> int:
     """Evaluate a model on labelled news: accuracy, loss, calibration, speed.
 
     Precision, recall and F1 are macro averages: the plain mean over the labels.
     """
-    if calibrate and long_text is not LongText.TRUNCATE:
+    if calibrate and given["long_text"] != "truncate":
         raise ConfigurationError(
-            f"--long_text {long_text.value}: a temperature is fitted to texts of one row; leave it "
+            f"--long_text {given['long_text']}: a temperature is fitted to texts of one row; leave it "
             "out with --calibrate"
         )
-    classifier = load_classifier(
-        model,
-        max_length,
-        temperature=temperature,
-        long_text=long_text,
-        text_clean_up=text_clean_up,
-    )
+    classifier = load_classifier(given)
     try:
         if plot is not None:
             check_plot(plot)
