@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StdEnd(End):
-    """stdin, stdout, or, with the URI `stderr`, stderr."""
+    """stdin, stdout, or stderr, for dead letters."""
 
     uri: str = "-"
 
@@ -79,13 +79,18 @@ class StdFrom(SourceEnd):
 
 @dataclass(frozen=True)
 class StdTo(SinkEnd):
-    """stdout, or stderr."""
+    """stdout, or for dead letters stderr."""
+
+    @property
+    def stream(self) -> str:
+        """Which of the two it is."""
+        return "stderr" if self.role is Role.DEAD_LETTERS else "stdout"
 
     def write(self, share: Share) -> beam.PTransform:
         from transforms.stdio import StdoutSink
         from transforms.writing import WriteOutcomes
 
-        return WriteOutcomes(StdoutSink(stderr=self.end.uri == "stderr"), share)
+        return WriteOutcomes(StdoutSink(stderr=self.stream == "stderr"), share)
 
 
 def read_stdin() -> Iterator[list[Message]]:

@@ -178,7 +178,7 @@ def _check_streams(ends: Ends, files: tuple[str, ...]) -> None:
     """Refuses one file in two places where the shell opened it: `--source - --sink a <a`."""
     source = _stats(ends.source.end, "stdin", files)
     found = [
-        (sink, _stats(sink.end, "stderr" if sink.end.uri == "stderr" else "stdout"))
+        (sink, _stats(sink.end, sink.stream if isinstance(sink, StdTo) else ""))
         for sink in ends.written
     ]
     for sink, stats in found:

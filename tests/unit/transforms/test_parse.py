@@ -20,8 +20,8 @@ from tests.unit.transforms.parsing import HERE, news, parse, refused
 from transforms.errors import ConfigurationError
 from transforms.failures import PipelineFailure, forget_failures
 from transforms.parse import ParseNews
-from transforms.rows import FORMATS
 from transforms.records import DeadLetter, Message, NewsItem
+from transforms.rows import FORMATS
 from transforms.tally import TALLY
 
 
