@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from models.bundle import BundleError
 from models.classifier import TextClassifier
+from models.errors import BundleError
 from transforms.errors import ConfigurationError
 
 

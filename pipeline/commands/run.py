@@ -308,7 +308,7 @@ def run(
         kafka_config=kafka_config,
         create_topics=create_topics,
     )
-    from models.bundle import BundleError
+    from models.errors import BundleError
     from pipeline.run import execute
     from transforms.failures import first_failure
 
