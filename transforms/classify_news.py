@@ -14,6 +14,7 @@ from models.bundle import Bundle
 from models.model_settings import MAX_LENGTH
 from models.scores import ScoreSettings
 from models.settings import merged
+from models.verify import verify
 from transforms.classify import Categorize, OnnxTextClassifier
 from transforms.dead_letters import SplitOutcomes
 from transforms.errors import ConfigurationError
@@ -72,7 +73,7 @@ class ClassifyNews(beam.PTransform):
     ) -> None:
         super().__init__()
         self._bundle = Bundle.load(model)
-        self._bundle.verify()
+        verify(self._bundle)
         of_news, of_scores = _apart(given)
         self._parse = ParseNews(news, **of_news)
         try:

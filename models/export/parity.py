@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from models.bundle import Bundle, BundleError
+from models.bundle import Bundle
+from models.errors import BundleError
 from models.export.checkpoint import Checkpoint
 from models.onnx import OnnxModel
 from models.tokenize import MAX_LENGTH, TextTokenizer

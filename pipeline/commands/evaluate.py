@@ -18,12 +18,13 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from models.errors import ModelError
 from models.evaluate import BATCH_SIZE, Evaluation
 from models.evaluate import evaluate as evaluate_news
 from models.labelled_news import CsvError, read_csv
 from models.long_text import MAX_WINDOWS
-from models.onnx import ModelError
 from models.plot import PlotError, check_plot
+from models.plot import plot as draw
 from pipeline.commands.model_options import CLASSIFIER_SETTINGS, load_classifier
 from pipeline.flags import with_flags
 from pipeline.terminal import is_terminal, output
@@ -143,7 +144,7 @@ def evaluate(
                 calibrate=calibrate,
             )
         if plot is not None:
-            evaluation.plot(plot)
+            draw(evaluation, plot)
     except (CsvError, PlotError, PipelineFailure) as e:
         raise ConfigurationError(str(e)) from e
     except ModelError as e:

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from models.bundle import BundleError
 from models.classifier import TextClassifier
+from models.errors import BundleError
 from models.model_settings import ModelSettings
 from models.scores import ScoreSettings
 from pipeline.flags import taken

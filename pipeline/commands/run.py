@@ -57,7 +57,7 @@ def run(
     from transforms.errors import ConfigurationError
 
     options = RunOptions(**given)
-    from models.bundle import BundleError
+    from models.errors import BundleError
     from pipeline.run import execute
     from transforms.failures import first_failure
 
