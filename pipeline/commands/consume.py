@@ -18,7 +18,7 @@ from pipeline.ends.end import Peek
 from pipeline.flags import with_flags
 from pipeline.outcomes import UnreadableRecord, outcome_of
 from pipeline.printing import fit, headline, moment, preview, printable, reason
-from pipeline.terminal import is_terminal
+from pipeline.terminal import table_width
 from transforms.errors import ConfigurationError
 from transforms.records import (
     CategorizedItem,
@@ -28,8 +28,6 @@ from transforms.records import (
     dead_letter_to_json,
 )
 
-#: Width of a table that goes into a file or a pipe, in characters.
-PIPED_WIDTH = 160
 #: Unreadable records reported one by one; the rest are counted.
 REPORTED = 10
 
@@ -116,7 +114,7 @@ def consume(
     Records of another kind are named on stderr, and skipped.
     """
     messages = _messages(uri, given, start, follow)
-    write = _write_json if format is Format.JSON else TableWriter(_width())
+    write = _write_json if format is Format.JSON else TableWriter(table_width())
     wanted = {name.casefold() for name in category or ()}
     # News may hold characters that the terminal's encoding lacks.
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
@@ -184,11 +182,6 @@ def _write_json(message: Message, outcome: Outcome) -> None:
     carried = isinstance(outcome, DeadLetter) and bool(message.headers)
     line = dead_letter_to_json(outcome) if carried else message.value or b""  # type: ignore[arg-type]
     sys.stdout.buffer.write(line + b"\n")
-
-
-def _width() -> int:
-    console = Console()
-    return console.width if is_terminal(console) else PIPED_WIDTH
 
 
 class TableWriter:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from models.settings import SettingsSet
 from pipeline.ends.end import End, Peek, Role, Run, SinkEnd, SourceEnd
 from pipeline.ends.files.query import file_query, without_query
+from pipeline.ends.letters import Letters, Taking
 from pipeline.ends.records import Records
 from transforms.errors import ConfigurationError
 from transforms.files.paths import format_by_name
@@ -86,6 +87,11 @@ class FileEnd(End):
                 f"--follow can't wait for more of {self.uri!r}: give a kafka:// URI"
             )
         return read_files(self.path)
+
+    def letters(self, how: Taking, options: SettingsSet) -> Letters:
+        from pipeline.ends.files.replay import FileLetters
+
+        return FileLetters(self.path, how)
 
 
 def _is_device_or_pipe(path: str) -> bool:
