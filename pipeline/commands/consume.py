@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.text import Text
 
 from models.settings import SettingsSet
-from pipeline.ends import KIND_OPTIONS, parse
 from pipeline.ends.end import Peek
+from pipeline.ends.kinds import KIND_OPTIONS, parse
 from pipeline.flags import with_flags
 from pipeline.outcomes import UnreadableRecord, outcome_of
 from pipeline.printing import fit, headline, moment, preview, printable, reason

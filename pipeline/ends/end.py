@@ -46,12 +46,14 @@ class Run:
         runner: The name of the runner.
         local: Whether it works in the process of the command line.
         news: What the messages of the source are.
+        checkpoint: Seconds between checkpoints, where the runner makes any at a known pace.
     """
 
     options: SettingsSet
     runner: str
     local: bool
     news: NewsSettings
+    checkpoint: float | None = None
 
     @property
     def ends(self) -> EndSettings:
@@ -195,6 +197,10 @@ class SourceEnd(abc.ABC):
             ConfigurationError: It can't be read.
         """
         return self
+
+    def reads(self, end: End) -> bool:
+        """Whether it reads what is written to an end, as far as is known by now."""
+        return self.end.is_same_place(end)
 
     @abc.abstractmethod
     def read(self) -> beam.PTransform:

@@ -40,7 +40,7 @@ class KafkaOptions:
         str | None,
         Option(
             "Properties file with Kafka client settings (TLS, SASL); the environment variables "
-            "NEWSBEAM_KAFKA_<SETTING> are stronger. Default: none, plain text.",
+            "`NEWSBEAM_KAFKA_<SETTING>` are stronger. Default: none, plain text.",
             metavar="FILE",
         ),
     ] = None

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.ends import parse
 from pipeline.ends.files.end import FileEnd
 from pipeline.ends.kafka.end import KafkaEnd
+from pipeline.ends.kinds import parse
 from pipeline.ends.records import Records
 from pipeline.ends.std import StdEnd
 from tests.unit.strategies import topic_names
