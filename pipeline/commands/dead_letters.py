@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.text import Text
 
 from models.settings import SettingsSet
-from pipeline.ends import KIND_OPTIONS, parse
 from pipeline.ends.end import Peek
+from pipeline.ends.kinds import KIND_OPTIONS, parse
 from pipeline.flags import taken, with_flags
 from pipeline.printing import printable
 from pipeline.replay.found import Found

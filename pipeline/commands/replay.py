@@ -14,8 +14,8 @@ from rich.live import Live
 from rich.text import Text
 
 from models.settings import SettingsSet
-from pipeline.ends import KIND_OPTIONS, parse, recognized
 from pipeline.ends.end import End
+from pipeline.ends.kinds import KIND_OPTIONS, parse, recognized
 from pipeline.ends.letters import Letters, Publisher, Taking
 from pipeline.flags import taken, with_flags
 from pipeline.replay.replay import Counts, Replay
@@ -95,7 +95,8 @@ def replay(
 
     Bytes, key, headers and time are as they were; the header `newsbeam.attempt` says how often a message
     has failed. Ends with what is there at the start. Messages that were cut when they became dead
-    letters are left out.
+    letters are left out. A topic's retention counts from a message's own time: what is older than that
+    may be deleted before it is read.
 
     **It goes on where the last replay ended**, also after a kill: a consumer group
     (`newsbeam-replay-TOPIC`, or `?group=`) remembers it for topics, a file in

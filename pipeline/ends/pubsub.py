@@ -19,10 +19,10 @@ from transforms.records import Message
 
 if TYPE_CHECKING:
     import apache_beam as beam
-
     from transforms.pubsub.client import PubSubSettings
     from transforms.pubsub.encode import PubSubTopic
     from transforms.pubsub.read import PubSubSource
+
     from transforms.writing import Share
 
 log = logging.getLogger("newsbeam")

@@ -1,11 +1,12 @@
 """Files that dead letters are taken from: how far each was is kept in a file of the user's state.
 
-Beside each file's name stands how many of its lines were taken, and a hash of the last one: a file that
-has grown since goes on after it, one that was made anew begins anew.
+It holds the last line that was taken, and a hash of what stood there: a file that has grown since goes
+on after it, one that was made anew begins anew.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -46,71 +47,77 @@ class FileLetters(Letters):
     """
 
     def __init__(self, pattern: str, how: Taking) -> None:
-        self._pattern, self._how = pattern, how
+        self._how = how
         self._paths = files_of(pattern)
-        self._path = _state_of(pattern)
-        self._taken: dict[str, Taken] = {} if how.from_start else self._saved()
-        self.memory = self._path
-
-    def _saved(self) -> dict[str, Taken]:
-        try:
-            with open(self._path, "rb") as f:
-                return msgspec.json.decode(f.read(), type=dict[str, Taken])
-        except FileNotFoundError:
-            return {}
-        except (OSError, msgspec.MsgspecError) as e:
-            # Beginning anew would replay all of it once more.
-            raise PipelineFailure(
-                f"{self._path}, which says how far {self._pattern} was replayed, can't be read: {e}; "
-                "mend it, or remove it to begin anew"
-            ) from None
+        self.memory = os.path.dirname(_state_of(""))
 
     def batches(self) -> Iterator[Sequence[Message]]:
         if self._how.from_start and not self._how.look_only:
-            self._save()
+            for path in self._paths:
+                _forget(path)
         for path in self._paths:
-            start = self._start_of(path)
+            start = 0 if self._how.from_start else _line_taken(path)
             for batch in read_file(path):
                 yield [message for message in batch if _source(message).line > start]
 
-    def _start_of(self, path: str) -> int:
-        """The line after which to go on in a file."""
-        taken = self._taken.get(_key(path))
-        if taken is None:
-            return 0
-        for batch in read_file(path):
-            for message in batch:
-                if _source(message).line == taken.line and _digest(message) == taken.digest:
-                    return taken.line
-        log.warning("%s is another file than the one replayed last: it is read anew", path)
-        return 0
-
     def taken(self, seen: Sequence[Message]) -> None:
-        last = {_source(message).file: message for message in seen}
-        for path, message in last.items():
-            self._taken[_key(path)] = Taken(_source(message).line, _digest(message))
-        self._save()
-
-    def _save(self) -> None:
-        try:
-            os.makedirs(os.path.dirname(self._path), exist_ok=True)
-            new = self._path + ".new"
-            with open(new, "wb") as f:
-                f.write(msgspec.json.encode(self._taken))
-                f.flush()
-                os.fsync(f.fileno())
-            os.replace(new, self._path)
-        except OSError as e:
-            raise PipelineFailure(
-                f"can't keep in {self._path} how far {self._pattern} was replayed: {e.strerror or e}; "
-                "set XDG_STATE_HOME to a folder that can be written to"
-            ) from None
+        for path, message in {_source(message).file: message for message in seen}.items():
+            _save(path, Taken(_source(message).line, _digest(message)))
 
 
-def _state_of(pattern: str) -> str:
-    """The file that remembers how far files were taken."""
+def _line_taken(path: str) -> int:
+    """The last line of a file that was taken; 0 where none was."""
+    taken = _saved(path)
+    if taken is None:
+        return 0
+    for batch in read_file(path):
+        for message in batch:
+            if _source(message).line == taken.line and _digest(message) == taken.digest:
+                return taken.line
+    log.warning("%s is another file than the one replayed last: it is read anew", path)
+    return 0
+
+
+def _saved(path: str) -> Taken | None:
+    state = _state_of(path)
+    try:
+        with open(state, "rb") as f:
+            return msgspec.json.decode(f.read(), type=Taken)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError) as e:
+        # Beginning anew would replay all of it once more.
+        raise PipelineFailure(
+            f"{state}, which says how far {path} was replayed, can't be read: {e}; mend it, or give "
+            "--from_start"
+        ) from None
+
+
+def _save(path: str, taken: Taken) -> None:
+    state = _state_of(path)
+    try:
+        os.makedirs(os.path.dirname(state), exist_ok=True)
+        with open(state + ".new", "wb") as f:
+            f.write(msgspec.json.encode(taken))
+            f.flush()
+            os.fsync(f.fileno())
+        os.replace(state + ".new", state)
+    except OSError as e:
+        raise PipelineFailure(
+            f"can't keep in {state} how far {path} was replayed: {e.strerror or e}; set XDG_STATE_HOME "
+            "to a folder that can be written to"
+        ) from None
+
+
+def _forget(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(_state_of(path))
+
+
+def _state_of(path: str) -> str:
+    """What remembers how far a file was taken."""
     state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-    name = hashlib.sha256(_key(pattern).encode()).hexdigest()[:32]
+    name = hashlib.sha256(_key(path).encode()).hexdigest()[:32]
     return os.path.join(state, "newsbeam", f"replay-{name}.json")
 
 
