@@ -26,7 +26,7 @@ _UUID = re.compile(
     r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", re.IGNORECASE
 )
 _HEX = re.compile(r"\b(?:0x)?(?=[0-9a-f]*[0-9])[0-9a-f]{8,}\b", re.IGNORECASE)
-_NUMBER = re.compile(r"(?<![A-Za-z_])[0-9][0-9,.]*(?<![,.])")
+_NUMBER = re.compile(r"(?<![A-Za-z_])(?<!UTF-)[0-9][0-9,.]*(?<![,.])")
 
 
 def normalized(error: str) -> str:

@@ -9,12 +9,14 @@ from rich.text import Text
 
 from pipeline.printing import MAX_CHARACTERS, fit, moment, preview, printable
 from pipeline.replay.found import Found
-from pipeline.replay.reasons import Group, Groups
+from pipeline.replay.reasons import Groups
 from transforms.records import HEADER_PREFIX
 
 #: How much of a value is shown, in characters, and in bytes where it is no text.
 SHOWN_TEXT, SHOWN_BYTES = 8_000, 512
 _PER_LINE = 16
+#: From this width on a table says when a reason was first seen, too.
+_WIDE = 120
 
 
 def table(groups: Groups, width: int, *, samples: bool = True) -> Iterator[Text]:
@@ -26,34 +28,30 @@ def table(groups: Groups, width: int, *, samples: bool = True) -> Iterator[Text]
         samples: Whether samples are shown.
     """
     ordered = groups.ordered()
-    counts = max([6, *(len(f"{group.count:,}") for group in ordered)])
+    counts = max([5, *(len(f"{group.count:,}") for group in ordered)])
     stage = min(max([5, *(len(group.reason.stage) for group in ordered)]), 18)
-    # The number, two times, and what is between all columns.
-    room = max(20, width - 3 - counts - stage - 2 * 19 - 5 * 2)
-    widths = (3, counts, stage, 19, 19, room)
-    names = ("#".rjust(3), "count".rjust(counts), "stage", "first", "last", "error")
-    yield _row([(name, w, "bold") for name, w in zip(names, widths, strict=True)])
+    heading = [("#".rjust(2), 2), ("count".rjust(counts), counts), ("stage", stage)]
+    heading += [("first", 19)] * (width >= _WIDE) + [("last", 19)]
+    room = width - sum(w for _, w in heading) - len(heading) * 2
+    yield _row([(name, w, "bold") for name, w in [*heading, ("error", max(10, room))]])
     for number, group in enumerate(ordered, 1):
-        cells = _cells(number, group, counts)
-        yield _row([(text, w, style) for (text, style), w in zip(cells, widths, strict=True)])
+        reason = printable(f"{group.reason.error_type}: {group.reason.error}".strip(": "))
+        first = [(moment(group.first), 19, "dim")] * (width >= _WIDE)
+        yield _row(
+            [
+                (f"{number}".rjust(2), 2, "dim"),
+                (f"{group.count:,}".rjust(counts), counts, "bold"),
+                (printable(group.reason.stage), stage, "bold yellow"),
+                *first,
+                (moment(group.last), 19, "dim"),
+                (reason, max(10, room), "red"),
+            ]
+        )
         if samples:
             yield _sample(group.newest, width)
     if groups.others:
-        yield _row([("", 3, ""), (f"{groups.others:,}".rjust(counts), counts, "bold")]).append(
-            "  of reasons that came after these", "dim"
-        )
-
-
-def _cells(number: int, group: Group, counts: int) -> list[tuple[str, str]]:
-    reason = group.reason
-    return [
-        (f"{number}".rjust(3), "dim"),
-        (f"{group.count:,}".rjust(counts), "bold"),
-        (printable(reason.stage), "bold yellow"),
-        (moment(group.first), "dim"),
-        (moment(group.last), "dim"),
-        (printable(f"{reason.error_type}: {reason.error}".strip(": ")), "red"),
-    ]
+        more = f"{groups.others:,} more".rjust(counts + 9)
+        yield Text(fit(f"{more}, of reasons that came after these", width).rstrip(), "dim")
 
 
 def _row(cells: list[tuple[str, int, str]]) -> Text:
@@ -64,7 +62,7 @@ def _row(cells: list[tuple[str, int, str]]) -> Text:
 
 def _sample(found: Found, width: int) -> Text:
     place = printable(found.source or str(found.record.source or ""))
-    sample = f"     {place}  {preview(found.letter.message.value)}"
+    sample = f"    {place}  {preview(found.letter.message.value)}"
     return Text(fit(sample, width).rstrip(), "dim")
 
 

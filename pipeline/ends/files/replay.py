@@ -7,6 +7,7 @@ on after it, one that was made anew begins anew.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import logging
 import os
@@ -15,7 +16,8 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from pipeline.ends.files.peek import files_of, read_file
-from pipeline.ends.letters import Letters, Taking
+from pipeline.ends.letters import Letters, Publisher, Taking
+from transforms.errors import ConfigurationError
 from transforms.failures import PipelineFailure
 from transforms.files.paths import is_local
 from transforms.records import FilePosition, Message
@@ -51,6 +53,15 @@ class FileLetters(Letters):
         self._paths = files_of(pattern)
         self.memory = os.path.dirname(_state_of(""))
 
+    def into(self, to: Publisher) -> str:
+        try:
+            os.makedirs(self.memory, exist_ok=True)
+        except OSError as e:
+            raise _not_kept(self.memory, e) from None
+        if not os.access(self.memory, os.W_OK):
+            raise _not_kept(self.memory, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+        return super().into(to)
+
     def batches(self) -> Iterator[Sequence[Message]]:
         if self._how.from_start and not self._how.look_only:
             for path in self._paths:
@@ -83,7 +94,7 @@ def _saved(path: str) -> Taken | None:
     try:
         with open(state, "rb") as f:
             return msgspec.json.decode(f.read(), type=Taken)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, msgspec.MsgspecError) as e:
         # Beginning anew would replay all of it once more.
@@ -96,17 +107,20 @@ def _saved(path: str) -> Taken | None:
 def _save(path: str, taken: Taken) -> None:
     state = _state_of(path)
     try:
-        os.makedirs(os.path.dirname(state), exist_ok=True)
         with open(state + ".new", "wb") as f:
             f.write(msgspec.json.encode(taken))
             f.flush()
             os.fsync(f.fileno())
         os.replace(state + ".new", state)
     except OSError as e:
-        raise PipelineFailure(
-            f"can't keep in {state} how far {path} was replayed: {e.strerror or e}; set XDG_STATE_HOME "
-            "to a folder that can be written to"
-        ) from None
+        raise PipelineFailure(str(_not_kept(state, e))) from None
+
+
+def _not_kept(where: str, error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        f"can't keep in {where} how far files were replayed: {error.strerror or error}; set "
+        "XDG_STATE_HOME to a folder that can be written to"
+    )
 
 
 def _forget(path: str) -> None:
