@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import enum
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from models.settings import SettingsSet
 from pipeline.ends.end import End
 from pipeline.ends.kinds import KIND_OPTIONS, parse, recognized
 from pipeline.ends.letters import Letters, Publisher, Taking
+from pipeline.ends.settings import AT_LEAST_ONCE, EXACTLY_ONCE
 from pipeline.flags import taken, with_flags
 from pipeline.replay.replay import Counts, Replay
 from pipeline.replay.show import table
@@ -27,6 +29,15 @@ from transforms.errors import ConfigurationError
 from transforms.failures import PipelineFailure
 
 _FLAGS = {"kafka_config", "create_topics"}
+
+
+class Delivered(enum.StrEnum):
+    """What holds when something fails."""
+
+    EXACTLY_ONCE = EXACTLY_ONCE
+    AT_LEAST_ONCE = AT_LEAST_ONCE
+
+
 #: How often a terminal's line is drawn, in seconds.
 _REDRAW = 0.25
 
@@ -79,6 +90,18 @@ def replay(
             rich_help_panel="Which dead letters",
         ),
     ] = False,
+    delivery: Annotated[
+        Delivered | None,
+        typer.Option(
+            "--delivery",
+            metavar="MODE",
+            help="What holds when something fails. exactly_once needs FROM and TO in one Kafka "
+            "cluster. at_least_once: nothing is lost, but after a kill some may come twice. Default: "
+            "exactly once where it can be.",
+            envvar="NEWSBEAM_REPLAY_DELIVERY",
+            rich_help_panel="Delivery",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -120,6 +143,13 @@ def replay(
                 return _show(Replay(letters, None, sieve, limit), letters, to)
             publisher = target.publisher(options)
             opened.callback(publisher.close)
+            holds = letters.into(publisher, transactions=delivery is not Delivered.AT_LEAST_ONCE)
+            if delivery is Delivered.EXACTLY_ONCE and not holds.once:
+                raise ConfigurationError(
+                    "--delivery exactly_once needs FROM and TO in one Kafka cluster, with the same "
+                    "client settings: give topics of one, or drop it"
+                )
+            print(f"newsbeam: {from_} -> {to}, {holds}", file=sys.stderr)
             return _replay(letters, publisher, sieve, limit, (from_, to))
     except PipelineFailure as e:
         print(f"newsbeam: {e}", file=sys.stderr)
@@ -147,7 +177,6 @@ def _replay(
     from pipeline.run import drained_by_signals
     from transforms.reading import draining, undrain
 
-    print(f"newsbeam: {uris[0]} -> {uris[1]}, {letters.into(to)}", file=sys.stderr)
     undrain()
     with drained_by_signals(), _progress(letters) as watch:
         work = Replay(letters, to, sieve, limit, draining, watch)

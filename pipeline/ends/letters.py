@@ -25,6 +25,21 @@ class Taking(NamedTuple):
     look_only: bool = False
 
 
+class Delivery(NamedTuple):
+    """What holds when something fails.
+
+    Attributes:
+        once: Whether each message is written exactly once; otherwise at least once.
+        why: What makes it so, or what comes of it.
+    """
+
+    once: bool
+    why: str
+
+    def __str__(self) -> str:
+        return f"{'exactly' if self.once else 'at least'} once: {self.why}"
+
+
 class Publisher(abc.ABC):
     """Writes messages as they are to an end."""
 
@@ -54,13 +69,20 @@ class Letters(abc.ABC):
     #: What becomes of those that were read and left out.
     left: str = "are not looked at again, unless with --from_start"
 
-    def into(self, to: Publisher) -> str:
+    def into(self, to: Publisher, *, transactions: bool = True) -> Delivery:
         """Says where they go.
+
+        Args:
+            to: Where.
+            transactions: Whether what is written and what is noted may be one transaction.
 
         Returns:
             What holds when something fails.
+
+        Raises:
+            ConfigurationError: There is no room for what has to be noted.
         """
-        return "at least once: after a kill the last batch may be there twice"
+        return Delivery(False, "after a kill the last batch may be there twice")
 
     @abc.abstractmethod
     def batches(self) -> Iterator[Sequence[Message]]:

@@ -15,8 +15,8 @@ from typing import NamedTuple
 from pipeline.replay.found import Found
 from transforms.records import DeadLetter
 
-#: Groups that are told apart.
-MAX_GROUPS = 200
+#: Groups that are told apart; of each one message is held, whole.
+MAX_GROUPS = 100
 #: A longer reason says no more.
 MAX_REASON = 300
 #: Names of fields, types and topics are short; values may be anything.

@@ -31,7 +31,7 @@ class Counts:
         columns: The columns of CSV rows that were replayed; a row does not say them itself.
         interrupted: Whether somebody ended it before it was through.
         at_limit: Whether it ended at its limit.
-        groups: The reasons of those that were replayed.
+        groups: The reasons of those that would be replayed, where nothing is written.
     """
 
     letters: int = 0
@@ -97,7 +97,8 @@ class Replay:
                     again = [found.again() for found in sent]
                     self._letters.hand_over(seen, again, self._to)
                 counts.replayed += len(sent)
-                counts.groups.add_all(sent)
+                if self._to is None:
+                    counts.groups.add_all(sent)
                 counts.columns |= {c for f in sent if (c := f.letter.message.columns) is not None}
                 self._watch(counts)
                 if self._is_full():

@@ -106,12 +106,12 @@ def _time(milliseconds: int) -> str:
 
 def _shown(data: bytes | None) -> str:
     """Bytes as text, or in hexadecimal digits."""
-    if data is None:
-        return "(null)"
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return f"0x{data[:MAX_CHARACTERS].hex()}"
+    if not data:
+        return "(null)" if data is None else "(empty)"
+    text = data.decode(errors="replace")
+    if "\N{REPLACEMENT CHARACTER}" not in text and text.isprintable():
+        return text
+    return f"0x{data[:MAX_CHARACTERS].hex()}"
 
 
 def _size(value: bytes | None) -> str:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from signal import SIGKILL
+from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
@@ -131,28 +131,78 @@ def test_after_the_fix_what_failed_is_categorized(kafka: Topics) -> None:
 
 
 def test_a_kill_in_the_middle_loses_and_doubles_nothing(kafka: Topics, tmp_path: Path) -> None:
-    sent = letters(20_000)
+    sent = letters(10_000)
     produce(kafka.servers, kafka.dead, sent)
     killed_in_the_middle(kafka, replay_args(kafka), tmp_path)
     succeeded(*replay_args(kafka))
     got = read_topic(kafka.servers, kafka.news)
-    assert as_they_were(got) == Counter(news(20_000))
+    assert as_they_were(got) == Counter(news(10_000))
 
 
 def test_to_another_cluster_a_kill_loses_nothing(
     kafka: Topics, embedded: Topics, tmp_path: Path
 ) -> None:
-    produce(kafka.servers, kafka.dead, letters(20_000))
+    produce(kafka.servers, kafka.dead, letters(10_000))
     there = embedded._replace(dead=kafka.dead)
     at = f"kafka://{kafka.servers}/{kafka.dead}", f"kafka://{there.servers}/{there.news}"
     killed_in_the_middle(there, ["replay", *at], tmp_path)
     done = succeeded("replay", *at)
     assert "at least once" in done.stderr
     got = as_they_were(read_topic(there.servers, there.news))
-    assert got.keys() == {*news(20_000)}
-    doubled = got.total() - 20_000
+    assert got.keys() == {*news(10_000)}
+    doubled = got.total() - 10_000
     # What was published when it was killed, and not committed yet.
     assert 0 <= doubled <= 500
+
+
+def test_at_least_once_by_choice_loses_nothing(kafka: Topics, tmp_path: Path) -> None:
+    produce(kafka.servers, kafka.dead, letters(10_000))
+    args = replay_args(kafka, "--delivery", "at_least_once")
+    killed_in_the_middle(kafka, args, tmp_path)
+    succeeded(*args)
+    got = as_they_were(replayed(kafka))
+    assert got.keys() == {*news(10_000)}
+    assert 0 <= got.total() - 10_000 <= 500
+
+
+def test_one_that_is_told_to_stop_says_how_to_go_on(kafka: Topics, tmp_path: Path) -> None:
+    produce(kafka.servers, kafka.dead, letters(10_000))
+    with running(replay_args(kafka), tmp_path) as process:
+        process.wait_for(lambda: written(kafka) > 0, "first replayed messages", interval=0)
+        process.signal(SIGTERM)
+        done = process.wait()
+    assert done.code == 0
+    assert "interrupted: run it again to go on" in done.stderr
+    assert 0 < written(kafka) < 10_000
+    succeeded(*replay_args(kafka))
+    assert as_they_were(replayed(kafka)) == Counter(news(10_000))
+
+
+def test_a_second_one_takes_over(kafka: Topics, tmp_path: Path) -> None:
+    produce(kafka.servers, kafka.dead, letters(10_000))
+    with running(replay_args(kafka), tmp_path) as first:
+        first.wait_for(lambda: written(kafka) > 0, "first replayed messages", interval=0)
+        first.signal(SIGSTOP)
+        succeeded(*replay_args(kafka))
+        first.signal(SIGCONT)
+        done = first.wait()
+    assert done.code == 3, done.stderr
+    assert "another instance" in done.stderr
+    assert as_they_were(replayed(kafka)) == Counter(news(10_000))
+
+
+def test_brokers_without_transactions_need_another_delivery(embedded: Topics) -> None:
+    produce(embedded.servers, embedded.dead, letters(1_000))
+    done = finished(*replay_args(embedded))
+    assert done.code == 1
+    assert "brokers without transactions need --delivery at_least_once" in done.stderr
+    args = replay_args(embedded, "--delivery", "at_least_once")
+    assert "replayed 1,000 of 1,000" in succeeded(*args).stderr
+    assert "nothing to replay" in succeeded(*args).stderr
+    assert as_they_were(replayed(embedded)) == Counter(news(1_000))
+    wish = ("--delivery", "exactly_once")
+    why = refused(*replay_args(embedded)[:1], "-", replay_args(embedded)[2], *wish)
+    assert "--delivery exactly_once needs FROM and TO in one Kafka cluster" in why
 
 
 def test_filters_limit_and_from_start(kafka: Topics) -> None:
@@ -221,18 +271,17 @@ def test_dead_letters_are_shown_by_reason(kafka: Topics) -> None:
 
 def killed_in_the_middle(topics: Topics, args: Sequence[str], folder: Path) -> None:
     """Runs until some was written, then kills."""
-    partitions = [TopicPartition(topics.news, p) for p in range(4)]
-    with (
-        closing(
-            KafkaConsumer(bootstrap_servers=topics.servers, isolation_level="read_committed")
-        ) as consumer,
-        running(args, folder) as process,
-    ):
-        process.wait_for(
-            lambda: sum(consumer.end_offsets(partitions).values()) > 2_000,
-            "first replayed messages",
-            interval=0,
-        )
+    with running(args, folder) as process:
+        process.wait_for(lambda: written(topics) > 0, "first replayed messages", interval=0)
         process.signal(SIGKILL)
         process.wait()
-    assert 0 < len(read_topic(topics.servers, topics.news)) < 20_000
+    assert 0 < written(topics) < 10_000
+
+
+def written(topics: Topics) -> int:
+    """How much is in the news by now, markers of transactions included."""
+    with closing(
+        KafkaConsumer(bootstrap_servers=topics.servers, isolation_level="read_committed")
+    ) as consumer:
+        partitions = [TopicPartition(topics.news, p) for p in range(4)]
+        return sum(consumer.end_offsets(partitions).values())

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from pipeline.ends.files.peek import files_of, read_file
-from pipeline.ends.letters import Letters, Publisher, Taking
+from pipeline.ends.letters import Delivery, Letters, Publisher, Taking
 from transforms.errors import ConfigurationError
 from transforms.failures import PipelineFailure
 from transforms.files.paths import is_local
@@ -53,7 +53,7 @@ class FileLetters(Letters):
         self._paths = files_of(pattern)
         self.memory = os.path.dirname(_state_of(""))
 
-    def into(self, to: Publisher) -> str:
+    def into(self, to: Publisher, *, transactions: bool = True) -> Delivery:
         try:
             os.makedirs(self.memory, exist_ok=True)
         except OSError as e:

@@ -21,7 +21,7 @@ from pipeline.ends.kafka.checks import (
 )
 from pipeline.ends.kafka.clusters import Cluster, Unknown, same_cluster
 from pipeline.ends.kafka.peek import poll
-from pipeline.ends.letters import Letters, Publisher, Taking
+from pipeline.ends.letters import Delivery, Letters, Publisher, Taking
 from transforms.kafka.client import close_consumer
 from transforms.kafka.encode import KafkaTopic, Outgoing
 from transforms.kafka.faults import KafkaFailure, persistently
@@ -114,17 +114,18 @@ class KafkaLetters(Letters):
         self.memory = f"group {group!r}"
         self.left = f"are left in {', '.join(topics)}: give --from_start, or another ?group=NAME"
 
-    def into(self, to: Publisher) -> str:
-        if not isinstance(to, KafkaPublisher):
-            return super().into(to)
-        ours, theirs = self._read.settings, to.topic.settings
-        if not same_cluster(ours.servers, self._cluster, theirs.servers, to.cluster):
-            return super().into(to)
-        if _without_servers(ours) != _without_servers(theirs):
+    def into(self, to: Publisher, *, transactions: bool = True) -> Delivery:
+        if not (transactions and isinstance(to, KafkaPublisher) and self._is_of_one_cluster(to)):
             return super().into(to)
         (shard,) = self._read.shards()
         self._transactions = ShardTransactions(self._read, shard, self._offsets)
-        return "exactly once: messages and offsets are written in one transaction"
+        return Delivery(True, "messages and offsets are written in one transaction")
+
+    def _is_of_one_cluster(self, to: KafkaPublisher) -> bool:
+        """Whether one producer, of our settings, can write to that topic and commit our offsets."""
+        ours, theirs = self._read.settings, to.topic.settings
+        same = same_cluster(ours.servers, self._cluster, theirs.servers, to.cluster)
+        return same and _without_servers(ours) == _without_servers(theirs)
 
     def batches(self) -> Iterator[Sequence[Message]]:
         if self._transactions is not None:
