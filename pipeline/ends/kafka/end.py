@@ -175,6 +175,8 @@ class KafkaFrom(SourceEnd):
     end: KafkaEnd
     source: KafkaSource
 
+    ONCE: ClassVar[str] = "source, sink and dead letters are one Kafka cluster"
+
     def checked(self) -> KafkaFrom:
         from pipeline.ends.kafka.checks import check_source
 
@@ -228,7 +230,9 @@ class KafkaFrom(SourceEnd):
     def delivering(self, exactly_once: bool) -> KafkaFrom:
         return dataclasses.replace(self, source=self.source.delivering(exactly_once))
 
-    def write(self, shares: Sequence[tuple[Share, SinkEnd]]) -> beam.PTransform:
+    def write(self, shares: Sequence[tuple[Share, SinkEnd]]) -> beam.PTransform | None:
+        if not self.source.subscription.exactly_once:
+            return None
         from transforms.kafka.write import WriteInTransactions
 
         topics = [(share, sink.topic) for share, sink in shares if isinstance(sink, KafkaTo)]
