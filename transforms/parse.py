@@ -6,24 +6,25 @@ import datetime
 import json
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import apache_beam as beam
 import msgspec
 
 from models.clean_up import clean_up_named
-from transforms.csv_rows import BadRow, column_list, delimiter_named, detect_delimiter, fields_of
+from transforms.csv_rows import column_list, delimiter_named
 from transforms.dates import moment_of
 from transforms.dead_letters import Step
 from transforms.errors import ConfigurationError
 from transforms.event_time import event_timestamp, of_element
 from transforms.failures import PipelineFailure
 from transforms.fields import FieldFinder, field_names
+from transforms.formats.decoder import NotNews, json_type
+from transforms.formats.named import decoder_named
+from transforms.items import Item, item_of
 from transforms.records import DeadLetter, Message, NewsItem
-from transforms.rows import FORMATS
+from transforms.schema_registry.settings import SchemaRegistry
 from transforms.tally import TALLY
-
-Format = Literal["json", "text", "csv"]
 
 #: What is classified, by default: the title, and the first of the others that an item has.
 TEXT_FIELDS = ("title", "description|body|text")
@@ -37,30 +38,22 @@ _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _EARLIEST, _LATEST = -62_135_596_800_000_000, 253_402_300_799_999_999
 
 
-class NotNews(ValueError):
-    """The message is no news item; says why."""
-
-
 class UnreadableRecord(ValueError):
     """The source could not read the record whole; says where it stands, and why."""
-
-
-#: Fields of an item are written again with its result. Encoding them here once, deeper than any sink
-#: will, shows that they can be: a few levels below Python's recursion limit they could be read, but
-#: not written under a deeper stack.
-_NESTING_MARGIN = 100
-_encoder = msgspec.json.Encoder()
 
 
 class ParseNews(Step):
     """Parses messages into news items.
 
     Args:
-        format: What a message's bytes are: a `json` object, plain `text`, or a `csv` row (whose
-            column names come with the message).
+        format: What a message's bytes are: a `json` object, plain `text`, a `csv` row (whose column
+            names come with the message), or `avro` or `protobuf` of a schema registry. Where an
+            object has none of the text fields, the envelopes of Kafka Connect and Debezium are
+            opened.
         text_fields: The fields that make the text, joined by a space; `a|b` is the first of them
             that holds more than spaces. At least one must. A name in other upper and lower case is
-            found, too, where only one field has it.
+            found, too, where only one field has it. A name with dots that no field has is a path:
+            `payload.title`, `items.0.title`.
         id_field: The field that holds the id.
         time_field: The field that holds the time of publication, or `a|b`; where it is missing, or
             can't be read, the message's own time counts. See `moment_of`.
@@ -70,6 +63,7 @@ class ParseNews(Step):
             each column.
         fail_fast: End the pipeline when the first thousand records are all dead letters for one
             reason.
+        schema_registry: Where the schemas of `avro` and `protobuf` are, and of framed `json`.
 
     Raises:
         ConfigurationError: A setting is none of its choices.
@@ -85,19 +79,16 @@ class ParseNews(Step):
         columns: Sequence[str] | None = None,
         delimiter: str | None = None,
         fail_fast: bool = False,
+        schema_registry: SchemaRegistry | None = None,
     ) -> None:
         super().__init__()
-        if format not in FORMATS:
-            raise ConfigurationError(
-                f"format={format!r} is unknown: give one of {', '.join(FORMATS)}"
-            )
-        self._format = format
         try:
             self._clean_up = clean_up_named(text_clean_up)
-            self._delimiter = None if delimiter is None else delimiter_named(delimiter)
+            mark = None if delimiter is None else delimiter_named(delimiter)
         except ValueError as e:
             raise ConfigurationError(str(e)) from None
-        self._columns = None if columns is None else column_list(columns, "columns")
+        names = None if columns is None else column_list(columns, "columns")
+        self._decoder = decoder_named(format, names, mark, schema_registry)
         if isinstance(text_fields, str):
             text_fields = text_fields.split(",")
         if not text_fields:
@@ -127,59 +118,35 @@ class ParseNews(Step):
             raise UnreadableRecord(f"{message.source} can't be read: {message.fault}")
         if not message.value:
             raise NotNews("the message is empty")
-        fields = self._fields(message)
+        item = item_of(self._decoder.decode(message), self._finder)
         if self._asked:
-            TALLY.first.item(self._asked, fields)
-        text = self._clean_up(self._text(fields))
+            there = item.fields.all
+            TALLY.first.item(self._asked, there, lambda name: item.has(self._finder, name))
+        text = self._clean_up(self._text(item))
         if not text.strip():
             raise NotNews("the text is empty")
         return NewsItem(
             message=message,
-            id=self._id(fields, message),
+            id=self._id(item, message),
             text=text,
-            fields=fields,
-            event_time=self._event_time(fields, message),
+            fields=item.fields.all,
+            event_time=self._event_time(item, message),
         )
 
-    def _fields(self, message: Message) -> dict[str, Any]:
-        assert message.value is not None
-        if self._format == "text":
-            return {"text": _utf8(message.value)}
-        if self._format == "csv":
-            return self._csv_row(message)
-        try:
-            fields = msgspec.json.decode(message.value)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as e:
-            _utf8(message.value)
-            raise NotNews(f"not valid JSON: {e}") from None
-        except RecursionError:
-            raise NotNews("the JSON is nested too deeply") from None
-        if not isinstance(fields, dict):
-            raise NotNews(f"a JSON {_json_type(fields)}, not an object")
-        nested: Any = fields
-        for _ in range(_NESTING_MARGIN):
-            nested = (nested,)
-        try:
-            _encoder.encode(nested)
-        except RecursionError:
-            raise NotNews("the JSON is nested too deeply") from None
-        return fields
-
-    def _text(self, fields: dict[str, Any]) -> str:
-        texts = self._finder.texts(fields)
-        if texts is None:
-            there = ", ".join(repr(name) for name in list(fields)[:6])
+    def _text(self, item: Item) -> str:
+        if item.texts is None:
+            there = ", ".join(repr(name) for name in list(item.fields.all)[:6])
             raise NotNews(
                 f"no text: the item has none of the fields {self._finder.wanted()}"
                 + (f"; it has {there}" if there else "")
             )
-        for name, value in texts:
+        for name, value in item.texts:
             if not isinstance(value, str):
-                raise NotNews(f"field {name!r} is a JSON {_json_type(value)}, not a string")
-        return " ".join(value for _, value in texts)
+                raise NotNews(f"field {name!r} is a JSON {json_type(value)}, not a string")
+        return " ".join(value for _, value in item.texts)
 
-    def _id(self, fields: dict[str, Any], message: Message) -> str:
-        name, value = self._finder.id(fields)
+    def _id(self, item: Item, message: Message) -> str:
+        name, value = item.id(self._finder)
         if isinstance(value, str):
             return value
         if isinstance(value, int) and not isinstance(value, bool):
@@ -188,12 +155,12 @@ class ParseNews(Step):
         if isinstance(value, float) and math.isfinite(value):
             return str(int(value)) if value.is_integer() else repr(value)
         if value is not None:
-            raise NotNews(f"field {name!r} is a JSON {_json_type(value)}, not a string or a number")
+            raise NotNews(f"field {name!r} is a JSON {json_type(value)}, not a string or a number")
         # The same after a restart, where the source has places; elements made in memory have none.
         return str(message.source or "")
 
-    def _event_time(self, fields: dict[str, Any], message: Message) -> datetime.datetime:
-        value = self._finder.time(fields)
+    def _event_time(self, item: Item, message: Message) -> datetime.datetime:
+        value = item.time(self._finder)
         if value is not None:
             moment = moment_of(value)
             if moment is not None:
@@ -203,23 +170,6 @@ class ParseNews(Step):
         # Python has no times before the year 1, nor after 9999.
         micros = min(max(event_timestamp(message).micros, _EARLIEST), _LATEST)
         return _EPOCH + datetime.timedelta(microseconds=micros)
-
-    def _csv_row(self, message: Message) -> dict[str, Any]:
-        assert message.value is not None
-        columns = message.columns or self._columns
-        if not columns:
-            raise NotNews("a CSV row without column names: give columns")
-        row = _utf8(message.value)
-        delimiter = message.delimiter or self._delimiter
-        if delimiter is None:
-            delimiter = detect_delimiter(row, len(columns))
-        try:
-            found = fields_of(row, delimiter)
-        except BadRow as e:
-            raise NotNews(str(e)) from None
-        if len(found) != len(columns):
-            raise NotNews(f"{len(found)} CSV columns, not {len(columns)} as its header has")
-        return dict(zip(columns, found, strict=True))
 
 
 def all_dead(reason: str) -> PipelineFailure:
@@ -253,19 +203,3 @@ def _json_of(element: dict[Any, Any]) -> bytes:
     except (TypeError, ValueError, msgspec.MsgspecError):
         # A lone surrogate stays one, as an escape; an object shows its repr, but is no string.
         return json.dumps(element, default=lambda o: {"repr": repr(o)}, skipkeys=True).encode()
-
-
-def _utf8(value: bytes) -> str:
-    try:
-        return value.decode()
-    except UnicodeDecodeError as e:
-        raise NotNews(f"not UTF-8: byte 0x{value[e.start]:02x} at {e.start}") from None
-
-
-def _json_type(value: Any) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "boolean"
-    names = {dict: "object", list: "array", str: "string", int: "number", float: "number"}
-    return names.get(type(value), type(value).__name__)
