@@ -29,6 +29,7 @@ _CHANGES = {
     "c": "an insert", "u": "an update", "r": "a read", "d": "a delete", "t": "a truncation",
     "m": "a message",
 }  # fmt: skip
+_GONE = {"d", "t"}
 
 
 class Deleted(NotNews):
@@ -75,12 +76,11 @@ def opened(message: dict[str, Any]) -> Envelope | None:
     if message.keys() == {"schema", "payload"}:
         payload, schema = message["payload"], message["schema"]
         if payload is None:
-            why = Deleted("a tombstone (Kafka Connect): its payload is null")
-            return Envelope(tuple(layers), why)
+            tombstone = Deleted("a tombstone (Kafka Connect): its payload is null")
+            return Envelope(tuple(layers), tombstone)
         if not isinstance(payload, dict):
-            kind = json_type(payload)
-            why = NotNews(f"the payload of its envelope (Kafka Connect) is a {kind}, not an object")
-            return Envelope(tuple(layers), why)
+            why = f"the payload of its envelope (Kafka Connect) is a {json_type(payload)}, not an object"
+            return Envelope(tuple(layers), NotNews(why))
         layers.append(Layer(Fields(payload), schema))
     change, schema = layers[-1].fields.all, layers[-1].schema
     if not _is_change(change):
@@ -88,9 +88,9 @@ def opened(message: dict[str, Any]) -> Envelope | None:
     after = _row(change.get("after"))
     if after is None:
         op = change["op"]
-        said = _CHANGES.get(op, "a change")
-        kind = Deleted if op in {"d", "t"} else NotNews
-        return Envelope(tuple(layers), kind(f"{said} (Debezium, op={op}): it has no row after it"))
+        why = f"{_CHANGES.get(op, 'a change')} (Debezium, op={op}): it has no row after it"
+        gone = op in _GONE
+        return Envelope(tuple(layers), Deleted(why) if gone else NotNews(why))
     layers.append(Layer(Fields(after), None if schema is None else _field_of(schema, "after")))
     return Envelope(tuple(layers))
 

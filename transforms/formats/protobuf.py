@@ -156,8 +156,10 @@ def _import(
         raise NotNews(f"it imports {name!r}, and does not refer to it")
     try:
         known: FileDescriptor = importlib.import_module(module).DESCRIPTOR
-    except ImportError:
-        raise NotNews(f"it imports {name!r}, which is not installed here") from None
+    except (ImportError, AttributeError):
+        raise NotNews(
+            f"it imports {name!r}: on workers, pip install 'confluent-kafka[schemaregistry,protobuf]'"
+        ) from None
     for other in known.dependencies:
         if other.name not in there:
             _import(pool, other.name, None, client, there)

@@ -134,6 +134,8 @@ class RegistryClient:
                 params=params,
                 json=body,
                 timeout=TIMEOUT,
+                # Said here, since requests has REQUESTS_CA_BUNDLE go before what its session says.
+                verify=self._registry.ca,
                 allow_redirects=method == "GET",
             )
         except (requests.exceptions.SSLError, requests.exceptions.ConnectionError) as e:
@@ -162,8 +164,6 @@ class RegistryClient:
             session = self._sessions.session = requests.Session()
             session.headers.update({"Accept": f"{_JSON}, application/json", "Content-Type": _JSON})
             session.auth = _Login(self._registry)
-            if self._registry.ca is not None:
-                session.verify = self._registry.ca
             session.cert = self._registry.certificate
         return session
 
