@@ -55,11 +55,18 @@ class AvroReader(NamedTuple):
         Raises:
             Exception: It is no value of this schema.
         """
+        stream = io.BytesIO(payload)
         try:
-            return self.read(io.BytesIO(payload), self.schema, None)
+            value = self.read(stream, self.schema, None)
         except (OverflowError, ValueError):
             # A time before the year 1 or after 9999 costs an item its time, not its category.
-            return self.read(io.BytesIO(payload), self.without_times, None)
+            stream.seek(0)
+            value = self.read(stream, self.without_times, None)
+        except EOFError:
+            raise NotNews("it ends early") from None
+        if left := len(payload) - stream.tell():
+            raise NotNews(f"{left} bytes are left over")
+        return value
 
 
 class AvroDecoder(Decoder):
@@ -80,12 +87,11 @@ class AvroDecoder(Decoder):
             raise NotNews(f"not framed as Avro of a schema registry is: {message.value[:8]!r}")  # type: ignore[index]
         reader = self._schemas.get(frame.schema)
         try:
-            return made_json(reader.decode(frame.payload))
-        except NotNews:
-            raise
+            value = reader.decode(frame.payload)
         except Exception as e:
             why = str(e) or type(e).__name__
             raise NotNews(f"not valid Avro of {frame.schema}: {why}") from None
+        return made_json(value)
 
 
 def avro_reader(client: RegistryClient, ref: SchemaRef, schema: RegisteredSchema) -> AvroReader:

@@ -185,6 +185,8 @@ def test_deep_nesting_costs_one_dead_letter_and_not_the_process(
         (b"\x00\x00\x00", "not framed as Avro"),
         (frame_of_id(1), "not valid Avro of schema id 1: "),
         (frame_of_id(1) + b"\x02\xfe", "not valid Avro of schema id 1: "),
+        (frame_of_id(1) + b"\x02\x04a", "not valid Avro of schema id 1: it ends early"),
+        (frame_of_id(1) + b"\0" * 5, "not valid Avro of schema id 1: 2 bytes are left over"),
         (frame_of_id(1) + b"\x02\x04\xff\xff\x00", "not valid Avro of schema id 1: "),
         (
             frame_of_id(99),
