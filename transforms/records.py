@@ -17,9 +17,6 @@ import msgspec
 #: Headers of ours on a Kafka record start with this; they are never passed on from a source.
 HEADER_PREFIX = "newsbeam."
 
-#: In this header Confluent's serializers name the schema of a value, where they don't do so before it.
-VALUE_SCHEMA_HEADER = "__value_schema_id"
-
 Headers = tuple[tuple[str, bytes | None], ...]
 
 
@@ -98,11 +95,6 @@ class Message(Record, frozen=True):
     def user_headers(self) -> Headers:
         """The headers without those that newsbeam adds to dead letters."""
         return tuple(h for h in self.headers if not h[0].startswith(HEADER_PREFIX))
-
-    @property
-    def item_headers(self) -> Headers:
-        """The headers that go on with an item: those too that say how the value was encoded don't."""
-        return tuple(h for h in self.user_headers if h[0] != VALUE_SCHEMA_HEADER)
 
 
 class NewsItem(Record, frozen=True):
@@ -288,7 +280,7 @@ def categorized_to_json(item: CategorizedItem, *, envelope: bool = False) -> byt
             source=item.source,
             fields=item.fields,
             key=message.key if message else None,
-            headers=message.item_headers if message else (),
+            headers=message.user_headers if message else (),
         )
     )
 

@@ -17,12 +17,12 @@ from tests.unit.running import local_pipeline
 from tests.unit.transforms.formats import peers
 from transforms.avro_items import AvroItems, AvroItemsReader
 from transforms.classify import Categorize, OnnxTextClassifier
-from transforms.formats.framing import frame_of_id
+from transforms.formats.framing import VALUE_SCHEMA_HEADER, frame_of_id
 from transforms.kafka.encode import KafkaTopic
 from transforms.kafka.settings import KafkaSettings
 from transforms.kafka.write import WriteToKafka
 from transforms.parse import ParseNews
-from transforms.records import VALUE_SCHEMA_HEADER, Message, dead_letter_from_headers
+from transforms.records import Message, dead_letter_from_headers
 from transforms.schema_registry.settings import SchemaRegistry
 from transforms.tokenize import TokenizeNews
 

@@ -51,6 +51,10 @@ class SchemaRegistryServer:
         #: Whether what is registered is compatible with what was.
         self.compatible: Callable[[str, Stored], bool] = lambda subject, schema: True
         self.read_only = False
+        #: Whether it fails to compile Protobuf that refers to other files, if asked for by id.
+        self.as_karapace = False
+        #: Whether it compiles no Protobuf, and shows it as it was registered.
+        self.as_apicurio = False
         self.types = ["JSON", "PROTOBUF", "AVRO"]
         self._schemas: list[Stored] = []
         self._subjects: dict[str, list[int]] = {}
@@ -145,10 +149,19 @@ class SchemaRegistryServer:
             case "GET", ["schemas", "types"]:
                 return self.types
             case "GET", ["schemas", "ids", id]:
-                return self._shown(self._known(int(id)), query)
+                known = self._known(int(id))
+                if self.as_karapace and query and self._schemas[known - 1].references:
+                    raise Refused(500, 500, "Internal server error")
+                return self._shown(known, query)
+            case "GET", ["schemas", "ids", id, "versions"]:
+                return [
+                    {"subject": subject, "version": ids.index(int(id)) + 1}
+                    for subject, ids in self._subjects.items()
+                    if int(id) in ids
+                ]
             case "GET", ["schemas", "guids", guid]:
-                known = [n for n in range(1, len(self._schemas) + 1) if guid_of(n) == guid]
-                return self._shown(self._known(known[0] if known else 0), query)
+                ids = [n for n in range(1, len(self._schemas) + 1) if guid_of(n) == guid]
+                return self._shown(self._known(ids[0] if ids else 0), query)
             case "GET", ["subjects", subject, "versions", version]:
                 return self._shown(self._version(subject, version), query, subject)
             case "POST", ["subjects", subject, "versions"]:
@@ -201,7 +214,8 @@ class SchemaRegistryServer:
             ]
         if subject is not None:
             shown |= {"subject": subject, "version": self._subjects[subject].index(id) + 1}
-        if schema.type == "PROTOBUF" and query.get("format") != "serialized":
+        compiles = query.get("format") == "serialized" or self.as_apicurio
+        if schema.type == "PROTOBUF" and not compiles:
             # The real one shows source text, of which clients can make nothing without a compiler.
             shown["schema"] = (
                 f'// {_file(schema.text).name or "a file"} in source\nsyntax = "proto3";'

@@ -11,7 +11,10 @@ import uuid
 from typing import NamedTuple
 
 from transforms.formats.decoder import NotNews
-from transforms.records import VALUE_SCHEMA_HEADER, Message
+from transforms.records import Headers, Message
+
+#: In this header the schema of a value is named, where that is not done before it.
+VALUE_SCHEMA_HEADER = "__value_schema_id"
 
 _WITH_ID, _WITH_GUID = 0, 1
 _ID_BYTES, _GUID_BYTES = 4, 16
@@ -82,6 +85,11 @@ def framed(message: Message) -> Frame | None:
 def frame_of_id(schema_id: int) -> bytes:
     """What stands before a value that was written with a schema."""
     return bytes([_WITH_ID]) + schema_id.to_bytes(_ID_BYTES, "big")
+
+
+def item_headers(message: Message) -> Headers:
+    """The headers that go on with an item: not the one that says how its message was encoded."""
+    return tuple(h for h in message.user_headers if h[0] != VALUE_SCHEMA_HEADER)
 
 
 def _ref(data: bytes) -> tuple[SchemaRef, bytes] | None:

@@ -9,21 +9,28 @@ from typing import Any
 from google.protobuf import descriptor_pb2, json_format
 from google.protobuf.descriptor import Descriptor, FileDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import DecodeError
 from google.protobuf.message import Message as ProtobufMessage
 from google.protobuf.message_factory import GetMessageClass
 
 from transforms.formats.decoder import Decoder, NotNews
 from transforms.formats.framing import SchemaRef, framed
 from transforms.formats.plain import made_json
+from transforms.formats.proto_source import compiled, compiler_is_there
 from transforms.records import Message
-from transforms.schema_registry.client import Reference, RegisteredSchema, RegistryClient
-from transforms.schema_registry.schemas import Schemas
+from transforms.schema_registry.client import (
+    Reference,
+    RegisteredSchema,
+    RegistryClient,
+    RegistryUnreachable,
+)
+from transforms.schema_registry.schemas import RegistryFailure, Schemas
 from transforms.schema_registry.settings import SchemaRegistry
 
 #: How a registry is asked for a schema such as protoc compiles it, a FileDescriptorProto.
 _SERIALIZED = "serialized"
 #: The name of the file of a schema itself.
-_FILE = "schema of a message"
+_FILE = "schema_of_a_message.proto"
 #: Where the modules of files are that come with compilers and libraries.
 _MODULES = {
     "google/": "google.",
@@ -108,14 +115,29 @@ def protobuf_file(client: RegistryClient, ref: SchemaRef, schema: RegisteredSche
 
     Raises:
         NotNews: It can't be.
+        RegistryFailure: The registry gives source, and nothing is there to compile it.
     """
-    compiled = client.schema(ref, _SERIALIZED)
+    found = _by_id(client, ref)
     pool = DescriptorPool()
     try:
-        _add(pool, _FILE, compiled, client, set())
+        if _compiled(found.text) is None:
+            _add_source(pool, found, client)
+        else:
+            _add(pool, _FILE, found, client, set())
         return ProtobufFile(pool.FindFileByName(_FILE), pool)
     except (TypeError, KeyError) as e:
         raise NotNews(f"its Protobuf can't be put together: {e}") from None
+
+
+def _by_id(client: RegistryClient, ref: SchemaRef) -> RegisteredSchema:
+    try:
+        return client.schema(ref, _SERIALIZED)
+    except RegistryUnreachable:
+        # Karapace fails (500) where a schema refers to others, but gives it by subject and version:
+        # Aiven-Open/karapace#1263.
+        if ref.id is None or not (places := client.places(ref)):
+            raise
+        return client.version(places[0], _SERIALIZED)
 
 
 def _add(
@@ -128,6 +150,8 @@ def _add(
     """Adds a file to a pool, after those that it imports."""
     there.add(name)
     file = _compiled(schema.text)
+    if file is None:
+        raise NotNews(f"the registry gives {name!r} as source, and what imports it compiled")
     file.name = name
     references = {r.name: r for r in schema.references}
     for imported in file.dependency:
@@ -166,10 +190,28 @@ def _import(
     pool.AddSerializedFile(known.serialized_pb)
 
 
-def _compiled(text: str) -> descriptor_pb2.FileDescriptorProto:
+def _compiled(text: str) -> descriptor_pb2.FileDescriptorProto | None:
+    """A file from what a registry gives of it, if that is compiled."""
     try:
         return descriptor_pb2.FileDescriptorProto.FromString(base64.b64decode(text, validate=True))
-    except Exception:
-        raise NotNews(
-            "its registry does not compile Protobuf (?format=serialized, of Confluent 5.5 and later)"
-        ) from None
+    except (ValueError, DecodeError):
+        return None
+
+
+def _add_source(pool: DescriptorPool, schema: RegisteredSchema, client: RegistryClient) -> None:
+    """Adds a file, and those that it imports, from their source."""
+    if not compiler_is_there():
+        raise RegistryFailure(
+            "the schema registry gives Protobuf as source, and does not compile it "
+            "(?format=serialized): pip install 'grpcio-tools<1.81' here and on workers"
+        )
+    sources = {_FILE: schema.text}
+    schemas = [schema]
+    for each in schemas:
+        for reference in each.references:
+            if reference.name not in sources:
+                imported = client.version(reference)
+                sources[reference.name] = imported.text
+                schemas.append(imported)
+    for file in compiled(_FILE, sources):
+        pool.Add(file)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from kafka import KafkaProducer
 from kafka.record.default_records import DefaultRecordBatchBuilder
 
+from transforms.formats.framing import item_headers
 from transforms.item_encoders import JSON_ITEMS, ItemEncoder
 from transforms.kafka.settings import KafkaSettings
 from transforms.records import (
@@ -183,7 +184,7 @@ def _categorized(
     if message is None:
         return Outgoing(topic, value, None, (), None, None, origin)
     return Outgoing(
-        topic, value, message.key, message.item_headers, message.timestamp, message, origin
+        topic, value, message.key, item_headers(message), message.timestamp, message, origin
     )
 
 

@@ -94,6 +94,14 @@ class RegistryClient:
         path = f"subjects/{quote(reference.subject, safe='')}/versions/{reference.version}"
         return _schema(self._ask("GET", path, params={"format": format} if format else None))
 
+    def places(self, ref: SchemaRef) -> list[Reference]:
+        """Where a schema is registered: its subjects and versions."""
+        found = self._ask("GET", f"schemas/ids/{ref.id}/versions")
+        try:
+            return [Reference("", place["subject"], place["version"]) for place in found]
+        except (KeyError, TypeError):
+            raise RegistryUnreachable(f"{self._registry} gives no versions: {found!r}") from None
+
     def find(self, subject: str, schema: str) -> int:
         """The id of an Avro schema under a subject."""
         return self._id_of(f"subjects/{quote(subject, safe='')}", schema)

@@ -12,7 +12,10 @@ from google.protobuf import descriptor_pb2
 from tests.servers.schema_registry import SchemaRegistryServer
 from tests.unit.transforms.formats import peers
 from tests.unit.transforms.parsing import news, refused
+from transforms.failures import PipelineFailure, forget_failures
+from transforms.formats import protobuf
 from transforms.formats.framing import frame_of_id
+from transforms.parse import ParseNews
 from transforms.records import Message
 from transforms.schema_registry.settings import SchemaRegistry
 
@@ -79,6 +82,13 @@ def test_schemas_are_asked_for_once(schema_registry: SchemaRegistryServer) -> No
     ]
 
 
+def test_karapace_s_way(schema_registry: SchemaRegistryServer) -> None:
+    serialize = peers.protobuf(schema_registry.url, CLASSES["News"])
+    message = peers.message(serialize, item())
+    schema_registry.as_karapace = True
+    assert news(message, **settings(schema_registry)).text == "Oil rises"
+
+
 def _file(**fields: Any) -> str:
     made = descriptor_pb2.FileDescriptorProto(name="f.proto", **fields)
     return base64.b64encode(made.SerializeToString()).decode()
@@ -116,8 +126,61 @@ def test_what_is_none(schema_registry: SchemaRegistryServer, value: bytes, reaso
     assert reason in refused(Message(value), **settings(schema_registry))
 
 
-def test_a_registry_that_does_not_compile(schema_registry: SchemaRegistryServer) -> None:
-    schema = b'{"schemaType": "PROTOBUF", "schema": "syntax = \\"proto3\\"; message A {}"}'
-    schema_registry.answers_instead = 200, schema
-    found = refused(frame_of_id(1) + b"\x00", **settings(schema_registry))
-    assert "its registry does not compile Protobuf (?format=serialized" in found
+# ---- registries that do not compile ----------------------------------------------------------------
+
+PEOPLE = 'syntax = "proto3"; package press; message Author { string name = 1; }'
+SOURCE = """
+syntax = "proto3";
+package press;
+import "press/people.proto";
+import "google/protobuf/timestamp.proto";
+message Other { message Inner { string title = 1; } }
+message News { string id = 1; string title = 2; google.protobuf.Timestamp published = 4;
+    Author author = 5; }
+"""
+
+
+def test_source_that_nothing_here_compiles(
+    schema_registry: SchemaRegistryServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protobuf, "compiler_is_there", lambda: False)
+    schema_registry.as_apicurio = True
+    schema_registry.add("news", PEOPLE, "PROTOBUF")
+    step = ParseNews(**settings(schema_registry))
+    with pytest.raises(PipelineFailure, match=r"gives Protobuf as source.* pip install 'grpcio-to"):
+        list(step.process(Message(frame_of_id(1) + b"\0")))
+    forget_failures()
+
+
+def test_source(schema_registry: SchemaRegistryServer) -> None:
+    pytest.importorskip("grpc_tools", reason="grpcio-tools is not installed")
+    schema_registry.as_apicurio = True
+    schema_registry.add("people", PEOPLE, "PROTOBUF")
+    reference = ("press/people.proto", "people", 1)
+    news_id = schema_registry.add("news", SOURCE, "PROTOBUF", [reference])
+    made = CLASSES["News"](id="7", title="Oil rises")
+    made.published.FromDatetime(NOON)
+    made.author.name = "N"
+    value = frame_of_id(news_id) + b"\x02\x02" + made.SerializeToString()
+    found = news(value, **settings(schema_registry))
+    assert (found.id, found.text, found.event_time) == ("7", "Oil rises", NOON)
+    assert found.fields["author"] == {"name": "N"}
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "reason"),
+    [
+        ("message {", "other.proto", "protoc can't compile it: /schema_of_a_message.proto:1:"),
+        (SOURCE, "other.proto", "protoc can't compile it: "),
+        (SOURCE, "../up.proto", "it imports '../up.proto', which is no name of a file"),
+        (SOURCE, "/etc/up.proto", "it imports '/etc/up.proto', which is no name of a file"),
+    ],
+)
+def test_source_that_is_none(
+    schema_registry: SchemaRegistryServer, source: str, name: str, reason: str
+) -> None:
+    pytest.importorskip("grpc_tools", reason="grpcio-tools is not installed")
+    schema_registry.as_apicurio = True
+    schema_registry.add("other", PEOPLE, "PROTOBUF")
+    id = schema_registry.add("news", source, "PROTOBUF", [(name, "other", 1)])
+    assert reason in refused(frame_of_id(id) + b"\0", **settings(schema_registry))
