@@ -20,6 +20,7 @@ from transforms.event_time import event_timestamp, of_element
 from transforms.failures import PipelineFailure
 from transforms.fields import FieldFinder, field_names
 from transforms.formats.decoder import NotNews, json_type
+from transforms.formats.envelopes import Deleted
 from transforms.formats.named import decoder_named
 from transforms.items import Item, item_of
 from transforms.records import DeadLetter, Message, NewsItem
@@ -116,6 +117,8 @@ class ParseNews(Step):
         message = as_message(record)
         if message.fault is not None:
             raise UnreadableRecord(f"{message.source} can't be read: {message.fault}")
+        if message.value is None:
+            raise Deleted("a tombstone: the message has no value")
         if not message.value:
             raise NotNews("the message is empty")
         item = item_of(self._decoder.decode(message), self._finder)

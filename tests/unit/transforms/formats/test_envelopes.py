@@ -126,6 +126,14 @@ def test_an_envelope_without_an_item(message: dict[str, Any], error_type: str, e
     assert (found.error_type, found.error) == (error_type, error)
 
 
+@pytest.mark.parametrize("format", ["json", "text", "csv"])
+def test_a_tombstone_is_a_delete_and_an_empty_message_none(format: str) -> None:
+    for value, error_type in ((None, "Deleted"), (b"", "NotNews")):
+        found = parse(Message(value), format=format)
+        assert isinstance(found, DeadLetter)
+        assert found.error_type == error_type
+
+
 @pytest.mark.parametrize(
     "message",
     [
