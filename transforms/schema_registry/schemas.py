@@ -25,6 +25,8 @@ T = TypeVar("T")
 
 #: Seconds after which a registry is asked again for what it did not know: it may be a replica.
 UNKNOWN_FOR = 30.0
+#: So many schemas that can't be used are kept in mind: any bytes may seem to name one.
+MOST_UNKNOWN = 10_000
 
 #: Makes of a schema what decodes its messages; may ask for what it refers to.
 Parse = Callable[[RegistryClient, SchemaRef, RegisteredSchema], T]
@@ -88,6 +90,8 @@ class Schemas(Generic[T]):
             try:
                 found = kept.good[ref] = self._patiently(ref)
             except NotNews as e:
+                if len(kept.bad) >= MOST_UNKNOWN:
+                    kept.bad.clear()
                 kept.bad[ref] = self._clock() + UNKNOWN_FOR, e
                 raise
         return found
