@@ -135,7 +135,7 @@ class End(abc.ABC):
 
     def news(self, news: NewsSettings) -> NewsSettings:
         """What its messages are, as a source: as its URI says, then as the options say."""
-        return self.records.over(news)
+        return self.records.of_lines(news)
 
     def is_same_place(self, other: End) -> bool:
         """Whether what is written to one can be read from the other."""
