@@ -88,7 +88,7 @@ def _delivery(wanted: str | None, source: SourceEnd, written: Sequence[SinkEnd])
         return wanted, "as asked"
     if obstacle is not None:
         return AT_LEAST_ONCE, obstacle.why
-    return EXACTLY_ONCE, "source, sink and dead letters are one Kafka cluster"
+    return EXACTLY_ONCE, source.ONCE
 
 
 def check_loops(source: SourceEnd, written: Sequence[SinkEnd]) -> None:
@@ -119,9 +119,8 @@ class WriteResults(beam.PTransform):
     def expand(self, outcomes: beam.PCollection[Outcome]) -> None:
         ends = self._ends
         shares: list[tuple[Share, SinkEnd]] = [*ends.sinks, (LETTERS, ends.dead_letters)]
-        if ends.delivery == EXACTLY_ONCE:
-            # One step writes all, in one transaction.
-            _ = outcomes | "Write in transactions" >> ends.source.write(shares)
+        if (write := ends.source.write(shares)) is not None:
+            _ = outcomes | "Write in transactions" >> write
             return
         # One step after the other: what a sink does not take is a dead letter in the same bundle.
         for share, sink in shares:

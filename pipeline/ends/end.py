@@ -136,7 +136,7 @@ class End(abc.ABC):
 
     def news(self, news: NewsSettings) -> NewsSettings:
         """What its messages are, as a source: as its URI says, then as the options say."""
-        return self.records.over(news)
+        return self.records.of_lines(news)
 
     def is_same_place(self, other: End) -> bool:
         """Whether what is written to one can be read from the other."""
@@ -185,6 +185,9 @@ class SourceEnd(abc.ABC):
     end: End
     run: Run
 
+    #: Why it is read exactly once where nothing stands in the way, for the log.
+    ONCE: ClassVar[str] = ""
+
     @property
     def bounded(self) -> bool:
         """Whether it is read as a bounded collection."""
@@ -209,7 +212,7 @@ class SourceEnd(abc.ABC):
     def obstacle(self, sinks: Sequence[SinkEnd]) -> Obstacle | None:
         """What keeps outputs to these sinks from being written exactly once; None if nothing does."""
         return Obstacle(
-            "source, sink and dead letters are not one Kafka cluster",
+            "source, sink and dead letters are not one Kafka cluster; what comes twice has the same id",
             "needs source, sink and dead letters in one Kafka cluster: give topics of one cluster, or "
             "--delivery at_least_once",
         )
@@ -218,9 +221,12 @@ class SourceEnd(abc.ABC):
         """The same, for sinks that commit what was read, or for those that don't."""
         return self
 
-    def write(self, shares: Sequence[tuple[Share, SinkEnd]]) -> beam.PTransform:
-        """The transform that writes outcomes exactly once, to sinks where nothing stands in the way."""
-        raise NotImplementedError
+    def write(self, shares: Sequence[tuple[Share, SinkEnd]]) -> beam.PTransform | None:
+        """The transform that writes all outcomes in one step, where exactly once wants that.
+
+        None: each sink writes its own.
+        """
+        return None
 
     def begin(self) -> None:  # noqa: B027 - few need it
         """Called when the run begins."""
