@@ -40,6 +40,18 @@ class Delivery(NamedTuple):
         return f"{'exactly' if self.once else 'at least'} once: {self.why}"
 
 
+class Resent(NamedTuple):
+    """A dead letter that is replayed.
+
+    Attributes:
+        record: As it was read.
+        message: As it is written.
+    """
+
+    record: Message
+    message: Message
+
+
 class Publisher(abc.ABC):
     """Writes messages as they are to an end."""
 
@@ -92,24 +104,24 @@ class Letters(abc.ABC):
             PipelineFailure: They can't be read.
         """
 
-    def hand_over(self, seen: Sequence[Message], sent: Sequence[Message], to: Publisher) -> None:
+    def hand_over(self, seen: Sequence[Message], sent: Sequence[Resent], to: Publisher) -> None:
         """Publishes messages, then takes note of what was seen.
 
         Args:
             seen: What was read since the last time, in its order.
-            sent: What is to be published of it, as it is to be.
+            sent: What is replayed of it.
             to: Where to.
 
         Raises:
             PipelineFailure: It can't be written, or not noted.
         """
         if sent:
-            to.publish(sent)
-        self.taken(seen)
+            to.publish([each.message for each in sent])
+        self.taken(seen, sent)
 
     @abc.abstractmethod
-    def taken(self, seen: Sequence[Message]) -> None:
-        """Takes note that these are dealt with."""
+    def taken(self, seen: Sequence[Message], sent: Sequence[Resent]) -> None:
+        """Takes note that what was seen is dealt with, and what was sent is written."""
 
     def close(self) -> None:  # noqa: B027 - few need it
         """Closes what was opened."""

@@ -12,7 +12,7 @@ from models.settings import SettingsSet
 from pipeline.ends.end import End, Peek, Role, Run, SinkEnd, SourceEnd
 from pipeline.ends.files.peek import lines_of
 from pipeline.ends.files.query import file_query
-from pipeline.ends.letters import Delivery, Letters, Publisher, Taking
+from pipeline.ends.letters import Delivery, Letters, Publisher, Resent, Taking
 from pipeline.ends.records import Records
 from transforms.errors import ConfigurationError
 from transforms.files.archives import check_piped
@@ -106,7 +106,7 @@ class PipedLetters(Letters):
     def into(self, to: Publisher, *, transactions: bool = True) -> Delivery:
         return Delivery(False, "whoever pipes them in begins anew after a kill")
 
-    def taken(self, seen: Sequence[Message]) -> None:
+    def taken(self, seen: Sequence[Message], sent: Sequence[Resent]) -> None:
         """There is nothing to note."""
 
 

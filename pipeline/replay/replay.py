@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from pipeline.ends.letters import Letters, Publisher
+from pipeline.ends.letters import Letters, Publisher, Resent
 from pipeline.replay.found import Found, NoDeadLetter, found_in
 from pipeline.replay.reasons import Groups
 from pipeline.replay.which import Sieve
@@ -94,7 +94,7 @@ class Replay:
                     if (found := self._chosen(record)) is not None:
                         sent.append(found)
                 if seen and self._to is not None:
-                    again = [found.again() for found in sent]
+                    again = [Resent(found.record, found.again()) for found in sent]
                     self._letters.hand_over(seen, again, self._to)
                 counts.replayed += len(sent)
                 if self._to is None:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from pipeline.ends.files.peek import files_of, read_file
-from pipeline.ends.letters import Delivery, Letters, Publisher, Taking
+from pipeline.ends.letters import Delivery, Letters, Publisher, Resent, Taking
 from transforms.errors import ConfigurationError
 from transforms.failures import PipelineFailure
 from transforms.files.paths import is_local
@@ -71,7 +71,7 @@ class FileLetters(Letters):
             for batch in read_file(path):
                 yield [message for message in batch if _source(message).line > start]
 
-    def taken(self, seen: Sequence[Message]) -> None:
+    def taken(self, seen: Sequence[Message], sent: Sequence[Resent]) -> None:
         for path, message in {_source(message).file: message for message in seen}.items():
             _save(path, Taken(_source(message).line, _digest(message)))
 

@@ -21,7 +21,7 @@ from pipeline.ends.kafka.checks import (
 )
 from pipeline.ends.kafka.clusters import Cluster, Unknown, same_cluster
 from pipeline.ends.kafka.peek import poll
-from pipeline.ends.letters import Delivery, Letters, Publisher, Taking
+from pipeline.ends.letters import Delivery, Letters, Publisher, Resent, Taking
 from transforms.kafka.client import close_consumer
 from transforms.kafka.encode import KafkaTopic, Outgoing
 from transforms.kafka.faults import KafkaFailure, persistently
@@ -195,14 +195,14 @@ class KafkaLetters(Letters):
             if (place := _place(message))[1] < self._ends[place[0]]
         ]
 
-    def hand_over(self, seen: Sequence[Message], sent: Sequence[Message], to: Publisher) -> None:
+    def hand_over(self, seen: Sequence[Message], sent: Sequence[Resent], to: Publisher) -> None:
         if self._transactions is None:
             super().hand_over(seen, sent, to)
             return
         assert isinstance(to, KafkaPublisher)
-        self._transactions.commit_up_to(_after(seen), [to.record(message) for message in sent])
+        self._transactions.commit_up_to(_after(seen), [to.record(each.message) for each in sent])
 
-    def taken(self, seen: Sequence[Message]) -> None:
+    def taken(self, seen: Sequence[Message], sent: Sequence[Resent]) -> None:
         self._commit(_after(seen))
 
     def _commit(self, at: Positions) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from pipeline.ends.letters import Letters, Publisher
+from pipeline.ends.letters import Letters, Publisher, Resent
 from pipeline.replay.found import Found, found_in
 from transforms.records import (
     DeadLetter,
@@ -65,7 +65,7 @@ class InMemory(Letters):
         finally:
             self.closed = True
 
-    def taken(self, seen: Sequence[Message]) -> None:
+    def taken(self, seen: Sequence[Message], sent: Sequence[Resent]) -> None:
         self.noted += seen
 
 
