@@ -16,11 +16,12 @@ import apache_beam as beam
 from transforms.errors import ConfigurationError
 from transforms.failures import PipelineFailure
 from transforms.files.archives import check_piped
-from transforms.files.write import WriteLines
+from transforms.files.write import LineWriter
 from transforms.reading import MAX_DELAY, Batch, Reader, Source
 from transforms.records import Message, Outcome
 from transforms.rows import messages_of
 from transforms.streams import check_output, check_stdin, read_chunks, read_lines
+from transforms.writing import ALL, Sink, WriteOutcomes, Writer
 
 #: Messages read ahead of the pipeline.
 READ_AHEAD = 5000
@@ -157,6 +158,24 @@ def _print(name: str, lines: Sequence[bytes]) -> None:
         raise PipelineFailure(f"{name} can't be written any further: {e.strerror or e}") from e
 
 
+class StdSink(Sink):
+    """stdout, or stderr, which gets JSON lines bundle by bundle.
+
+    Args:
+        stderr: Write to stderr instead.
+
+    Raises:
+        ConfigurationError: It is closed.
+    """
+
+    def __init__(self, stderr: bool = False) -> None:
+        check_output("stderr" if stderr else "stdout")
+        self._write = _to_stderr if stderr else _to_stdout
+
+    def writer(self) -> Writer:
+        return LineWriter(self._write)
+
+
 class WriteToStdout(beam.PTransform):
     """Writes outcomes as JSON lines to stdout, bundle by bundle.
 
@@ -169,8 +188,7 @@ class WriteToStdout(beam.PTransform):
 
     def __init__(self, stderr: bool = False) -> None:
         super().__init__()
-        check_output("stderr" if stderr else "stdout")
-        self._write = _to_stderr if stderr else _to_stdout
+        self._sink = StdSink(stderr)
 
-    def expand(self, outcomes: beam.PCollection[Outcome]) -> beam.PCollection[None]:
-        return outcomes | "Print" >> beam.ParDo(WriteLines(self._write))
+    def expand(self, outcomes: beam.PCollection[Outcome]) -> beam.PCollection[Outcome]:
+        return outcomes | "Print" >> WriteOutcomes(self._sink, ALL)

@@ -9,13 +9,14 @@ import lzma
 import os
 import stat
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import apache_beam as beam
 import zstandard
 
 from transforms.failures import PipelineFailure
 from transforms.records import DeadLetter, Outcome, categorized_to_json, dead_letter_to_json
+from transforms.writing import ALL, Sink, WriteOutcomes, Writer
 
 #: How what is appended is compressed: archives of several streams one after the other are whole.
 _COMPRESS: dict[str, Callable[[bytes], bytes]] = {
@@ -67,23 +68,29 @@ class WriteToFile(beam.PTransform):
         )
 
 
-class WriteLines(beam.DoFn):
-    """Hands a bundle's lines to a writer when the bundle is complete."""
+class LineWriter(Writer):
+    """Hands a bundle's lines on when the bundle is complete.
+
+    Args:
+        write: Writes lines; they are written when it returns.
+    """
 
     def __init__(self, write: Callable[[Sequence[bytes]], None]) -> None:
-        super().__init__()
         self._write = write
+        self.forget()
 
-    def start_bundle(self) -> None:
+    def add(self, outcome: Outcome) -> None:
+        self._lines.append(to_line(outcome) + b"\n")
+
+    def flush(self) -> Iterable[DeadLetter]:
+        lines = self._lines
+        self.forget()
+        if lines:
+            self._write(lines)
+        return ()
+
+    def forget(self) -> None:
         self._lines: list[bytes] = []
-
-    def process(self, element: Outcome) -> None:
-        self._lines.append(to_line(element) + b"\n")
-
-    def finish_bundle(self) -> None:
-        if self._lines:
-            self._write(self._lines)
-            self._lines = []
 
 
 _append_lock = threading.Lock()
@@ -117,8 +124,8 @@ class _Append:
                 ) from e
 
 
-class AppendToFile(beam.PTransform):
-    """Appends a stream of outcomes to a local file of JSON lines, bundle by bundle.
+class FileSink(Sink):
+    """A local file of JSON lines, which bundles are appended to.
 
     Args:
         path: The file, on the machine of the worker.
@@ -127,8 +134,23 @@ class AppendToFile(beam.PTransform):
     """
 
     def __init__(self, path: str, name: str | None = None) -> None:
-        super().__init__()
         self._append = _Append(path, name)
 
-    def expand(self, outcomes: beam.PCollection[Outcome]) -> beam.PCollection[None]:
-        return outcomes | "Append" >> beam.ParDo(WriteLines(self._append))
+    def writer(self) -> Writer:
+        return LineWriter(self._append)
+
+
+class AppendToFile(beam.PTransform):
+    """Appends a stream of outcomes to a local file of JSON lines, bundle by bundle.
+
+    Args:
+        path: The file, on the machine of the worker.
+        name: The name that says whether it is compressed, where that is another.
+    """
+
+    def __init__(self, path: str, name: str | None = None) -> None:
+        super().__init__()
+        self._sink = FileSink(path, name)
+
+    def expand(self, outcomes: beam.PCollection[Outcome]) -> beam.PCollection[Outcome]:
+        return outcomes | "Append" >> WriteOutcomes(self._sink, ALL)
