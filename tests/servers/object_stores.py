@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import sys
 import urllib.error
@@ -60,10 +61,14 @@ class S3Server:
         return name
 
     def objects(self, bucket: str) -> dict[str, bytes]:
+        """The objects of a bucket; those that are deleted meanwhile are left out."""
         client = self.client()
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
-        keys = [found["Key"] for page in pages for found in page.get("Contents", ())]
-        return {k: client.get_object(Bucket=bucket, Key=k)["Body"].read() for k in keys}
+        objects = {}
+        for key in [found["Key"] for page in pages for found in page.get("Contents", ())]:
+            with contextlib.suppress(client.exceptions.NoSuchKey):
+                objects[key] = client.get_object(Bucket=bucket, Key=key)["Body"].read()
+        return objects
 
     def __enter__(self) -> S3Server:
         _start(self.process, f"{self.endpoint}/moto-api/")
@@ -122,7 +127,14 @@ class GcsServer:
         return name
 
     def objects(self, bucket: str) -> dict[str, bytes]:
-        return {blob.name: blob.download_as_bytes() for blob in self.client().list_blobs(bucket)}
+        """The objects of a bucket; those that are deleted meanwhile are left out."""
+        from google.api_core.exceptions import NotFound
+
+        objects = {}
+        for blob in self.client().list_blobs(bucket):
+            with contextlib.suppress(NotFound):
+                objects[blob.name] = blob.download_as_bytes()
+        return objects
 
     def __enter__(self) -> GcsServer:
         _start(self.process, self.endpoint)

@@ -115,11 +115,13 @@ class Folder:
                 if kept is not None:
                     self._make_files(kept)
                 if closing:
+                    self._complete_others(last=True)
                     self._place.leave()
                     return
                 if time.monotonic() - looked >= TEND:
                     looked = time.monotonic()
-                    self._tend()
+                    self._place.tend()
+                    self._complete_others()
         except Exception as e:
             log.debug("files of %s", self._options.name, exc_info=True)
             with self._state:
@@ -149,9 +151,8 @@ class Folder:
         kept, self._open = self._open, None
         return kept
 
-    def _tend(self) -> None:
-        self._place.tend()
-        for kept in self._place.left_behind():
+    def _complete_others(self, *, last: bool = False) -> None:
+        for kept in self._place.left_behind(last=last):
             log.info("%s: completing what a run before has left", self._options.name)
             self._make_files(kept)
 

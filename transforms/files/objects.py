@@ -12,7 +12,9 @@ bundles, under different names: doubles, but no loss. The clock is the store's.
 from __future__ import annotations
 
 import io
+import logging
 import tempfile
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO, TypeVar
@@ -22,10 +24,14 @@ from transforms.files.places import HIDDEN, Kept, Place, new_name
 from transforms.files.stores import Found, store_of
 from transforms.kafka.faults import Patience
 
+log = logging.getLogger("newsbeam.files")
 T = TypeVar("T")
 
-#: After how long without a sign of life a process counts as gone, in seconds.
-GONE = 180.0
+#: After how long without a sign of life a process counts as gone, in seconds: four times what passes
+#: between two.
+GONE = 120.0
+#: How long to wait between two looks at whether others live, in seconds.
+WAIT = 5.0
 #: What begins the names of signs of life, of bundles, and of marks that they have become files.
 _ALIVE, _PART, _DONE = "alive-", "part-", "done-"
 
@@ -35,17 +41,15 @@ class ObjectPlace(Place):
 
     Args:
         path: `gs://bucket/folder` or `s3://bucket/folder`.
-        gone: After how long without a sign of life a process counts as gone, in seconds.
     """
 
-    def __init__(self, path: str, gone: float = GONE) -> None:
+    def __init__(self, path: str) -> None:
         self._path = path.rstrip("/")
         self._store, key = store_of(path)
         self._base = f"{key.strip('/')}/" if key.strip("/") else ""
         self._hidden = f"{self._base}{HIDDEN}/"
-        self._gone = gone
         self._process = uuid.uuid4().hex[:10]
-        self._alive = f"{self._hidden}{_ALIVE}{self._process}"
+        self._sign = f"{self._hidden}{_ALIVE}"
         self._begun = 0
 
     def adopt(self, ending: str) -> Kept | None:
@@ -60,26 +64,52 @@ class ObjectPlace(Place):
         return _ObjectKept(self, f"{self._hidden}{name}.{ending}/")
 
     def tend(self) -> None:
-        self.do(lambda: self._store.put(self._alive, io.BytesIO()))
+        self.do(lambda: self._store.put(self._sign + self._process, io.BytesIO()))
 
-    def left_behind(self) -> Iterator[Kept]:
-        found = self.list(self._hidden)
-        sign = self._hidden + _ALIVE
-        alive = {f.key.removeprefix(sign): f.updated for f in found if f.key.startswith(sign)}
-        now = alive.get(self._process)
-        if now is None:
-            return
-        gone = {process for process, at in alive.items() if now - at > self._gone}
-        folders = {f.key[: f.key.rindex("/") + 1] for f in found if f.key.count("/") > self._depth}
-        for folder in sorted(folders):
-            process = folder[len(self._hidden) :].split("-")[1]
-            if process != self._process and (process in gone or process not in alive):
-                yield _ObjectKept(self, folder, self.list(folder))
-        self.delete([sign + process for process in sorted(gone)])
+    def left_behind(self, *, last: bool = False) -> Iterator[Kept]:
+        signs: dict[str, float] = {}
+        while True:
+            found = self.list(self._hidden)
+            alive = self._signs(found)
+            now = alive.get(self._process)
+            if now is None:
+                return
+            gone = {process for process, at in alive.items() if now - at > GONE}
+            journals = self._journals(found)
+            for prefix, process in journals.items():
+                if process in gone or process not in alive:
+                    yield _ObjectKept(self, prefix, self.list(prefix))
+            self.delete([self._sign + process for process in sorted(gone)])
+            # Who lives will say so while we wait; of the others we know in the end.
+            in_doubt = {*journals.values()} & {
+                p for p in alive if alive[p] == signs.get(p, alive[p])
+            }
+            if not last or not in_doubt - gone:
+                return
+            if not signs:
+                log.info(
+                    "%s: others left bundles there: waiting up to %.0f s to see whether they live",
+                    self._path,
+                    GONE,
+                )
+            signs = {**alive, **signs}
+            time.sleep(WAIT)
+            self.tend()
 
-    @property
-    def _depth(self) -> int:
-        return self._hidden.count("/")
+    def _signs(self, found: Sequence[Found]) -> dict[str, float]:
+        """When each process last said that it lives."""
+        sign = self._sign
+        return {f.key.removeprefix(sign): f.updated for f in found if f.key.startswith(sign)}
+
+    def _journals(self, found: Sequence[Found]) -> dict[str, str]:
+        """What the names of the objects of others' journals begin with, and whose each is."""
+        names = (f.key.removeprefix(self._hidden).partition("/") for f in found)
+        journals = {name: name.split("-")[1] for name, slash, _ in names if slash}
+        return {
+            f"{self._hidden}{name}/": process
+            for name, process in sorted(journals.items())
+            if process != self._process
+        }
 
     def put(self, path: str, write: Callable[[IO[bytes]], None]) -> None:
         with tempfile.TemporaryFile() as file:
@@ -88,7 +118,7 @@ class ObjectPlace(Place):
 
     def leave(self) -> None:
         if self._begun:
-            self.delete([self._alive])
+            self.delete([self._sign + self._process])
 
     def put_object(self, key: str, body: IO[bytes]) -> None:
         """Makes an object, however long that takes."""

@@ -1,4 +1,4 @@
-"""Outcomes in Parquet: the columns, made of the record classes; written, and read back.
+"""Outcomes in Parquet: the columns, made of the record classes, and how they are written.
 
 An item's columns are its fields, then key and headers of its message; a dead letter's are its message's
 fields, the original bytes as `value`, and why it is one. Of the types:
@@ -22,12 +22,11 @@ from typing import IO, Any
 
 import msgspec
 
-from transforms.files.partitions import ITEMS, LETTERS
+from transforms.files.partitions import ITEMS
 from transforms.records import (
     CategorizedItem,
     DeadLetter,
     Message,
-    Outcome,
     SourcePosition,
     categorized_from_json,
     dead_letter_from_json,
@@ -37,9 +36,10 @@ from transforms.records import (
 ROW_GROUP = 20_000
 
 #: The columns of a message that its item has, and those that its dead letter has.
-_OF_ITEMS = ("key", "headers")
-_OF_LETTERS = ("value", "key", "headers", "timestamp", "source", "columns", "delimiter")
-_JSON = "fields"
+OF_ITEMS = ("key", "headers")
+OF_LETTERS = ("value", "key", "headers", "timestamp", "source", "columns", "delimiter")
+#: The column that is JSON text.
+JSON = "fields"
 
 
 @functools.cache
@@ -47,9 +47,7 @@ def schema_of(kind: str) -> Any:
     """The `pyarrow.Schema` of files with items (`news`), or with dead letters (`dead-letters`)."""
     import pyarrow as pa
 
-    record, of_message = (
-        (CategorizedItem, _OF_ITEMS) if kind == ITEMS else (DeadLetter, _OF_LETTERS)
-    )
+    record, of_message = (CategorizedItem, OF_ITEMS) if kind == ITEMS else (DeadLetter, OF_LETTERS)
     of_record, message = typing.get_type_hints(record), typing.get_type_hints(Message)
     columns = {name: of_record[name] for name in record.__struct_fields__ if name != "message"}
     columns |= {name: message[name] for name in of_message}
@@ -129,14 +127,14 @@ def _item_row(line: bytes) -> dict[str, Any]:
     row = {name: getattr(item, name) for name in item.__struct_fields__ if name != "message"}
     row["scores"] = list(item.scores.items())
     row["source"] = _source_row(item.source)
-    row[_JSON] = msgspec.json.encode(item.fields).decode()
-    return row | _message_row(item.message or Message(None), _OF_ITEMS)
+    row[JSON] = msgspec.json.encode(item.fields).decode()
+    return row | _message_row(item.message or Message(None), OF_ITEMS)
 
 
 def _letter_row(line: bytes) -> dict[str, Any]:
     letter = dead_letter_from_json(line)
     row = {name: getattr(letter, name) for name in letter.__struct_fields__ if name != "message"}
-    return row | _message_row(letter.message, _OF_LETTERS)
+    return row | _message_row(letter.message, OF_LETTERS)
 
 
 def _message_row(message: Message, names: tuple[str, ...]) -> dict[str, Any]:
@@ -149,68 +147,3 @@ def _message_row(message: Message, names: tuple[str, ...]) -> dict[str, Any]:
 
 def _source_row(source: SourcePosition | None) -> Any:
     return None if source is None else msgspec.to_builtins(source)
-
-
-def read_rows(file: IO[bytes]) -> Iterator[Outcome]:
-    """Reads outcomes back from a Parquet file that `write_rows` wrote.
-
-    Raises:
-        ValueError: It has other columns.
-    """
-    import pyarrow.parquet as pq
-
-    found = pq.ParquetFile(file)
-    names = {*found.schema_arrow.names}
-    read = next(
-        (
-            read
-            for kind, read in ((ITEMS, _item_of), (LETTERS, _letter_of))
-            # Columns that came later may be missing.
-            if {*_NEEDED[kind]} <= names
-        ),
-        None,
-    )
-    if read is None:
-        raise ValueError(f"its columns are not those of newsbeam: {', '.join(sorted(names))[:200]}")
-    for batch in found.iter_batches(ROW_GROUP):
-        for row in batch.to_pylist():
-            yield read(row)
-
-
-#: The columns that tell what a file holds.
-_NEEDED = {ITEMS: ("id", "category", "scores"), LETTERS: ("value", "stage", "error_type")}
-
-
-def _item_of(row: dict[str, Any]) -> CategorizedItem:
-    message = _message_of(row, _OF_ITEMS)
-    row = {name: row.get(name) for name in CategorizedItem.__struct_fields__ if name != "message"}
-    row["scores"] = dict(row["scores"])
-    row["labels"] = tuple(row["labels"])
-    row["source"] = _position(row["source"])
-    row[_JSON] = msgspec.json.decode(row[_JSON])
-    if message.key is None and not message.headers:
-        return CategorizedItem(**row)
-    message = msgspec.structs.replace(message, source=row["source"])
-    return CategorizedItem(**row, message=message)
-
-
-def _letter_of(row: dict[str, Any]) -> DeadLetter:
-    message = _message_of(row, _OF_LETTERS)
-    row = {name: row.get(name) for name in DeadLetter.__struct_fields__ if name != "message"}
-    return DeadLetter(message, **row)
-
-
-def _message_of(row: dict[str, Any], names: tuple[str, ...]) -> Message:
-    parts: dict[str, Any] = {name: row.get(name) for name in names}
-    parts["headers"] = tuple((h["key"], h["value"]) for h in parts["headers"] or ())
-    if parts.get("columns") is not None:
-        parts["columns"] = tuple(parts["columns"])
-    if "source" in parts:
-        parts["source"] = _position(parts["source"])
-    return Message(**{"value": None, **parts})
-
-
-def _position(row: dict[str, Any] | None) -> SourcePosition | None:
-    if row is None:
-        return None
-    return msgspec.convert({k: v for k, v in row.items() if v is not None}, SourcePosition)

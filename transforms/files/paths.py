@@ -24,6 +24,7 @@ _NO_NEWS = (
 _FORMATS = {
     "jsonl": "json", "json": "json", "ndjson": "json",
     "csv": "csv", "tsv": "csv", "tab": "csv", "txt": "text",
+    "parquet": "json",
 }  # fmt: skip
 #: File systems that take names in any case for one file.
 _ANY_CASE = sys.platform in {"darwin", "win32"}

@@ -61,8 +61,12 @@ class Place(abc.ABC):
         """A new journal for files of an ending."""
 
     @abc.abstractmethod
-    def left_behind(self) -> Iterator[Kept]:
-        """The journals of runs that are no more."""
+    def left_behind(self, *, last: bool = False) -> Iterator[Kept]:
+        """The journals of runs that are no more.
+
+        Args:
+            last: Wait until that is known of each.
+        """
 
     @abc.abstractmethod
     def put(self, path: str, write: Callable[[IO[bytes]], None]) -> None:
@@ -108,7 +112,7 @@ class LocalPlace(Place):
         make_folder(self._hidden)
         return _LocalKept.create(self._hidden, new_name(uuid.uuid4().hex[:10]), ending)
 
-    def left_behind(self) -> Iterator[Kept]:
+    def left_behind(self, *, last: bool = False) -> Iterator[Kept]:
         yield from self._unlocked(".sealed")
         yield from self._unlocked(".open")
 
