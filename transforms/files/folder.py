@@ -79,6 +79,7 @@ class Folder:
                 self._open.append(data)
             except Exception as e:  # each file system has errors of its own
                 raise self._failure(e) from e
+            # Its thread waits for as long as it knew then.
             self._state.notify()
 
     def close(self) -> None:
@@ -98,10 +99,10 @@ class Folder:
             raise self._failure(self._error) from self._error
 
     def _failure(self, error: Exception) -> PipelineFailure:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        return PipelineFailure(
-            f"{self._options.name} can't be written any further: {reason or type(error).__name__}"
-        )
+        reason = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, OSError) and error.strerror:
+            reason = error.strerror + (f" ({error.filename})" if error.filename else "")
+        return PipelineFailure(f"{self._options.name} can't be written any further: {reason}")
 
     def _work(self) -> None:
         """Makes files when it is time to, until the folder is closed."""
@@ -109,11 +110,12 @@ class Folder:
         try:
             while True:
                 with self._state:
-                    self._state.wait_for(self._is_time, self._patience(looked))
+                    if not self._is_time():
+                        self._state.wait(self._patience(looked))
                     closing = self._closing
-                    kept = self._take() if closing or self._is_time() else None
+                    kept = self._take() if self._is_time() else None
                 if kept is not None:
-                    self._make_files(kept)
+                    make_files(self._place, kept)
                 if closing:
                     self._complete_others(last=True)
                     self._place.leave()
@@ -154,25 +156,28 @@ class Folder:
     def _complete_others(self, *, last: bool = False) -> None:
         for kept in self._place.left_behind(last=last):
             log.info("%s: completing what a run before has left", self._options.name)
-            self._make_files(kept)
+            make_files(self._place, kept)
 
-    def _make_files(self, kept: Kept) -> None:
-        try:
-            kept.seal()
-            for group in kept.journal.groups:
-                self._make_file(kept, group)
-            kept.remove()
-        except BaseException:
-            kept.let_go()
-            raise
 
-    def _make_file(self, kept: Kept, group: Group) -> None:
-        journal = kept.journal
-        name = f"{group.kind}-{kept.name}.{journal.ending}"
-        self._place.put(
-            f"{group.folder}/{name}" if group.folder else name,
-            lambda file: write_file(file, journal.ending, group.kind, journal.lines(group)),
-        )
+def make_files(place: Place, kept: Kept) -> None:
+    """Makes files of a journal, and removes it: after a kill in the middle, the same ones again."""
+    try:
+        kept.seal()
+        for group in kept.journal.groups:
+            _make_file(place, kept, group)
+        kept.remove()
+    except BaseException:
+        kept.let_go()
+        raise
+
+
+def _make_file(place: Place, kept: Kept, group: Group) -> None:
+    journal = kept.journal
+    name = f"{group.kind}-{kept.name}.{journal.ending}"
+    place.put(
+        f"{group.folder}/{name}" if group.folder else name,
+        lambda file: write_file(file, journal.ending, group.kind, journal.lines(group)),
+    )
 
 
 _folders: PerProcess[FolderOptions, Folder] = PerProcess()

@@ -28,7 +28,7 @@ _BYTES = {
     "kb": 1000, "mb": 1000**2, "gb": 1000**3,
     "kib": 1024, "mib": 1024**2, "gib": 1024**3,
 }  # fmt: skip
-_AMOUNT = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)([a-z]+)", re.IGNORECASE)
+_AMOUNT = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)([a-z]+)", re.IGNORECASE)
 _SHORTEST, _LONGEST = 1.0, 86400.0
 _SMALLEST, _LARGEST = 1000, 4 * 1000**3
 

@@ -14,6 +14,7 @@ import hashlib
 import os
 import struct
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, NamedTuple
 
@@ -103,22 +104,15 @@ class Journal:
         self.ending = ending
         self._file = file
         self._chunks: dict[Group, list[_Chunk]] = {}
-        self.size = 0
+        self._sizes: Counter[Group] = Counter()
+        #: Its bytes in all, and the bytes of lines of the group that has most.
+        self.size = self.largest = 0
         self._take_over()
 
     @property
     def groups(self) -> Sequence[Group]:
         """The groups that it has outcomes of."""
         return list(self._chunks)
-
-    def size_of(self, group: Group) -> int:
-        """How many bytes of lines it has of a group."""
-        return sum(chunk.length for chunk in self._chunks[group])
-
-    @property
-    def largest(self) -> int:
-        """The bytes of lines of the group that has most."""
-        return max(map(self.size_of, self._chunks), default=0)
 
     def append(self, data: bytes) -> None:
         """Appends a frame; makes nothing durable.
@@ -158,6 +152,8 @@ class Journal:
         for entry in table:
             group = Group(entry.kind, entry.folder)
             self._chunks.setdefault(group, []).append(_Chunk(at, entry.length, entry.identities))
+            self._sizes[group] += entry.length
+            self.largest = max(self.largest, self._sizes[group])
             at += entry.length
         self.size += length
 

@@ -51,6 +51,7 @@ class ObjectPlace(Place):
         self._process = uuid.uuid4().hex[:10]
         self._sign = f"{self._hidden}{_ALIVE}"
         self._begun = 0
+        self._tended = 0.0
 
     def adopt(self, ending: str) -> Kept | None:
         # Whose they are is known after a while only.
@@ -65,6 +66,7 @@ class ObjectPlace(Place):
 
     def tend(self) -> None:
         self.do(lambda: self._store.put(self._sign + self._process, io.BytesIO()))
+        self._tended = time.monotonic()
 
     def left_behind(self, *, last: bool = False) -> Iterator[Kept]:
         signs: dict[str, float] = {}
@@ -112,6 +114,9 @@ class ObjectPlace(Place):
         }
 
     def put(self, path: str, write: Callable[[IO[bytes]], None]) -> None:
+        # Many large files take long, and others must not take this process for gone.
+        if time.monotonic() - self._tended > GONE / 4:
+            self.tend()
         with tempfile.TemporaryFile() as file:
             write(file)
             self.put_object(self._base + path, file)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import datetime
 import functools
-import itertools
 import types
 import typing
 from collections.abc import Iterable, Iterator
@@ -32,8 +31,8 @@ from transforms.records import (
     dead_letter_from_json,
 )
 
-#: Rows of a row group: as many as readers unpack at once.
-ROW_GROUP = 20_000
+#: Rows of a row group, which readers and this writer have in memory; and its bytes, as JSON.
+ROW_GROUP, _ROW_GROUP_BYTES = 20_000, 16 * 1000**2
 
 #: The columns of a message that its item has, and those that its dead letter has.
 OF_ITEMS = ("key", "headers")
@@ -117,8 +116,15 @@ def write_rows(file: IO[bytes], kind: str, lines: Iterable[bytes]) -> None:
 
 
 def _batches(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
-    left = iter(lines)
-    while batch := list(itertools.islice(left, ROW_GROUP)):
+    batch: list[bytes] = []
+    size = 0
+    for line in lines:
+        batch.append(line)
+        size += len(line)
+        if len(batch) >= ROW_GROUP or size >= _ROW_GROUP_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
         yield batch
 
 

@@ -6,8 +6,9 @@ import fnmatch
 import glob
 import logging
 import os
+import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from transforms.files.archives import ENDINGS as ARCHIVE_ENDINGS
@@ -26,6 +27,8 @@ _FORMATS = {
     "csv": "csv", "tsv": "csv", "tab": "csv", "txt": "text",
     "parquet": "json",
 }  # fmt: skip
+#: How Hive names the folders of a partition.
+_HIVE = re.compile(r"\w+=")
 #: File systems that take names in any case for one file.
 _ANY_CASE = sys.platform in {"darwin", "win32"}
 
@@ -50,6 +53,8 @@ def is_local(name: str) -> bool:
 def find(name: str) -> Found:
     """Finds the files of a source: the file of that very name, those of a folder, or of a pattern.
 
+    Of a folder's own folders only those are looked into that Hive names: `category=Sports`.
+
     Args:
         name: A path or glob pattern (`**` for folders at any depth).
     """
@@ -57,10 +62,18 @@ def find(name: str) -> Found:
         return _find_remote(name)
     if os.path.isdir(name):
         folder = name.rstrip("/") + "/"
-        return _sift(folder, (folder + entry for entry in os.listdir(name)))
+        return _sift(folder, _entries(folder))
     if os.path.exists(name):
         return Found((name,))
     return _sift(name, glob.glob(_pattern(name), recursive=True, include_hidden=True))
+
+
+def _entries(folder: str) -> Iterator[str]:
+    for entry in os.listdir(folder):
+        if _HIVE.match(entry) and os.path.isdir(folder + entry):
+            yield from _entries(f"{folder}{entry}/")
+        else:
+            yield folder + entry
 
 
 def _pattern(name: str) -> str:
@@ -94,7 +107,9 @@ def covers(name: str, path: str) -> bool:
         return False
     here = os.path.realpath(os.path.dirname(path) or ".")
     if os.path.isdir(name):
-        return os.path.realpath(name) == here
+        top = os.path.realpath(name)
+        below = os.path.relpath(here, top).split(os.sep)
+        return here == top or all(map(_HIVE.match, below))
     folder, pattern = os.path.split(_pattern(name))
     # With a slash behind, `**` is the folder itself, too.
     folders = glob.glob(os.path.join(".", folder, ""), recursive=True)
@@ -143,7 +158,11 @@ def _find_remote(name: str) -> Found:
 
     [match] = FileSystems.match([name])
     if not match.metadata_list:
-        [match] = FileSystems.match([name.rstrip("/") + "/*"])
+        folder = name.rstrip("/") + "/"
+        [match] = FileSystems.match([folder + "**"])
+        paths = [metadata.path for metadata in match.metadata_list]
+        below = {path: path.removeprefix(folder).split("/")[:-1] for path in paths}
+        return _sift(folder, (path for path in paths if all(map(_HIVE.match, below[path]))))
     return _sift(name, (metadata.path for metadata in match.metadata_list))
 
 

@@ -195,6 +195,11 @@ def _store(scheme: str, bucket: str) -> ObjectStore:
         ) from None
 
 
+def forget() -> None:
+    """Forgets the clients of this process: the next use makes new ones."""
+    _store.cache_clear()
+
+
 def _beam_options() -> Any:
     """The options that Beam's file systems have here: of the pipeline, or none."""
     from apache_beam.io.filesystems import FileSystems
