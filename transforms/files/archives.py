@@ -20,6 +20,7 @@ import zstandard
 from transforms.errors import ConfigurationError
 from transforms.failures import PipelineFailure
 from transforms.files.parquet_lines import MAGIC, ParquetLines
+from transforms.files.remote import file_systems
 
 #: Compressed bytes unpacked at once: few, since they may become thirty thousand times as many.
 _CHUNK = 4096
@@ -275,11 +276,9 @@ def check_piped(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
 def _open_raw(path: str) -> Any:
     if "://" not in path:
         return open(path, "rb", buffering=65536)
-    # Not needed for what is here, and slow.
     from apache_beam.io.filesystem import CompressionTypes
-    from apache_beam.io.filesystems import FileSystems
 
-    file = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    file = file_systems().open(path, compression_type=CompressionTypes.UNCOMPRESSED)
     return file if hasattr(file, "peek") else io.BufferedReader(file)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from transforms.files.archives import ENDINGS as ARCHIVE_ENDINGS
+from transforms.files.remote import file_systems
 
 log = logging.getLogger("newsbeam")
 
@@ -154,12 +155,11 @@ def _ending(name: str) -> str:
 
 
 def _find_remote(name: str) -> Found:
-    from apache_beam.io.filesystems import FileSystems
-
-    [match] = FileSystems.match([name])
+    systems = file_systems()
+    [match] = systems.match([name])
     if not match.metadata_list:
         folder = name.rstrip("/") + "/"
-        [match] = FileSystems.match([folder + "**"])
+        [match] = systems.match([folder + "**"])
         paths = [metadata.path for metadata in match.metadata_list]
         below = {path: path.removeprefix(folder).split("/")[:-1] for path in paths}
         return _sift(folder, (path for path in paths if all(map(_HIVE.match, below[path]))))

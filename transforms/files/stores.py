@@ -157,7 +157,8 @@ class GcsStore(ObjectStore):
         )
 
 
-_STORES: dict[str, tuple[str, Callable[[str, Any], ObjectStore]]] = {
+#: The stores by scheme: the extra of Beam that each needs, and what makes it.
+STORES: dict[str, tuple[str, Callable[[str, Any], ObjectStore]]] = {
     "gs": ("gcp", GcsStore),
     "s3": ("aws", S3Store),
 }
@@ -174,7 +175,7 @@ def store_of(path: str) -> tuple[ObjectStore, str]:
     """
     scheme, _, rest = path.partition("://")
     bucket, _, key = rest.partition("/")
-    if scheme.lower() not in _STORES:
+    if scheme.lower() not in STORES:
         raise ConfigurationError(
             f"{path!r}: can't write to {scheme}://; give a local path, gs://bucket/folder or "
             "s3://bucket/folder"
@@ -186,9 +187,9 @@ def store_of(path: str) -> tuple[ObjectStore, str]:
 
 @functools.cache
 def _store(scheme: str, bucket: str) -> ObjectStore:
-    extra, make = _STORES[scheme]
+    extra, make = STORES[scheme]
     try:
-        return make(bucket, _beam_options())
+        return make(bucket, beam_options())
     except (ImportError, AssertionError):
         raise ConfigurationError(
             f"{scheme}:// needs Beam's {extra} extra: pip install 'apache-beam[{extra}]'"
@@ -200,7 +201,7 @@ def forget() -> None:
     _store.cache_clear()
 
 
-def _beam_options() -> Any:
+def beam_options() -> Any:
     """The options that Beam's file systems have here: of the pipeline, or none."""
     from apache_beam.io.filesystems import FileSystems
     from apache_beam.options.pipeline_options import PipelineOptions

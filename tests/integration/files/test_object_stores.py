@@ -23,6 +23,7 @@ from transforms.files.folder_options import FolderOptions
 from transforms.files.journal import frame
 from transforms.files.objects import ObjectPlace
 from transforms.files.paths import find
+from transforms.files.remote import check_source
 from transforms.files.write import to_line
 from transforms.records import CategorizedItem, KafkaPosition, Message
 
@@ -259,6 +260,13 @@ def test_a_store_that_does_not_answer(
     assert "can't write to bucket 'bucket': Could not connect to the endpoint" in said(
         "s3://bucket/x"
     )
+
+
+def test_sources(s3: S3Server, bucket: str) -> None:
+    check_source("--source", f"s3://{bucket}/none/*.jsonl")
+    check_source("--source", "news/*.jsonl")
+    with pytest.raises(ConfigurationError, match="'s3://no-such-bucket/x': there is no bucket"):
+        check_source("--source", "s3://no-such-bucket/x")
 
 
 def test_other_schemes() -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from transforms.errors import ConfigurationError
-from transforms.files.folder_checks import _told, check_folder
+from transforms.files.folder_checks import check_folder
 from transforms.files.folder_options import FolderOptions
+from transforms.files.remote import told
 
 
 def check(path: Path | str, *partition_by: str, letters: bool = False) -> None:
@@ -57,6 +58,6 @@ def test_a_bucket_without_rights() -> None:
     google = pytest.importorskip("google.api_core.exceptions")
     denied = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
     for error in (boto.ClientError(denied, "PutObject"), google.Forbidden("no")):
-        assert _told("s3://mine/x", error).startswith(
+        assert told("s3://mine/x", error).startswith(
             "not allowed to write to bucket 'mine': grant these credentials to create, list and delete"
         )
