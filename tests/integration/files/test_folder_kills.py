@@ -19,7 +19,8 @@ from tests.servers.processes import ServerProcess, wait_until
 from tests.unit.transforms.files.reading_back import items_of
 
 COUNT = 2000
-KILLS = 5
+#: Small, so that kills fall into the making of files, too.
+SIZE = "20kB"
 
 Objects = Callable[[], dict[str, bytes]]
 
@@ -63,7 +64,12 @@ def visible(objects: dict[str, bytes]) -> dict[str, bytes]:
 
 
 def killed_again_and_again(
-    tmp_path: Path, path: str, query: dict[str, str], objects: Objects, env: dict[str, str]
+    tmp_path: Path,
+    path: str,
+    query: dict[str, str],
+    objects: Objects,
+    env: dict[str, str],
+    kills: int,
 ) -> tuple[Counter[int], list[str]]:
     """Runs to the end over kills; gives how often each number is there, and the names of all files."""
     state = tmp_path / "state"
@@ -73,10 +79,10 @@ def killed_again_and_again(
     ]  # fmt: skip
     moments = random.Random(11)
     with Watcher(objects) as watcher:
-        for kill in range(KILLS):
+        for kill in range(kills):
             process = ServerProcess(command, tmp_path / "run.log", env)
             process.start()
-            wanted = COUNT * (kill + moments.random()) / (KILLS + 1)
+            wanted = COUNT * (kill + moments.random()) / (kills + 1)
 
             def is_there(process: ServerProcess = process, wanted: float = wanted) -> bool:
                 process.check_running()
@@ -125,30 +131,30 @@ def _walk(folder: Path) -> Iterator[Path]:
 @pytest.mark.parametrize("form", ["jsonl.zst", "parquet"])
 def test_local_folders(tmp_path: Path, form: str) -> None:
     out = tmp_path / "out"
-    query = {"format": form, "every": "1s", "partition_by": "category,hour"}
-    numbers, names = killed_again_and_again(tmp_path, f"{out}/", query, files_of(out), {})
+    query = {"format": form, "max_size": SIZE, "partition_by": "category,hour"}
+    numbers, names = killed_again_and_again(tmp_path, f"{out}/", query, files_of(out), {}, 5)
     # What was written and not committed comes again, and is in its file once: unless that was made
     # within the moment between the two.
-    check(numbers, names, doubles=20 * KILLS)
+    check(numbers, names, doubles=20 * 5)
 
 
 def test_s3(tmp_path: Path, s3_server: S3Server, unique: Callable[[str], str]) -> None:
     bucket = s3_server.make_bucket(unique("bucket"))
-    query = {"format": "parquet", "every": "1s", "partition_by": "category,hour"}
+    query = {"format": "parquet", "max_size": SIZE, "partition_by": "category,hour"}
     numbers, names = killed_again_and_again(
         tmp_path, f"s3://{bucket}/a/b", query, lambda: s3_server.objects(bucket),
-        s3_server.environment,
+        s3_server.environment, 3,
     )  # fmt: skip
-    check(numbers, names, doubles=20 * KILLS)
+    check(numbers, names, doubles=20 * 3)
 
 
 def test_google_cloud_storage(
     tmp_path: Path, gcs_server: GcsServer, unique: Callable[[str], str]
 ) -> None:
     bucket = gcs_server.make_bucket(unique("bucket"))
-    query = {"format": "jsonl.gz", "every": "1s"}
+    query = {"format": "jsonl.gz", "max_size": SIZE}
     numbers, names = killed_again_and_again(
         tmp_path, f"gs://{bucket}", query, lambda: gcs_server.objects(bucket),
-        gcs_server.environment,
+        gcs_server.environment, 3,
     )  # fmt: skip
-    check(numbers, names, doubles=20 * KILLS)
+    check(numbers, names, doubles=20 * 3)
