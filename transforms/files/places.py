@@ -174,7 +174,8 @@ class _LocalKept(Kept):
         """Takes one that is there, unless it is another process's, or no more."""
         try:
             file = open(path, "r+b", buffering=0)  # noqa: SIM115
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):
+            # Another user's is for that one to complete.
             return None
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -188,7 +189,7 @@ class _LocalKept(Kept):
 
     def append(self, frame: bytes) -> None:
         self.journal.append(frame)
-        os.fdatasync(self._file.fileno())
+        os.fsync(self._file.fileno())
 
     def seal(self) -> None:
         if self._path.endswith(".sealed"):
