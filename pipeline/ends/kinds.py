@@ -21,7 +21,7 @@ KINDS: tuple[type[End], ...] = (KafkaEnd, FileEnd, StdEnd)
 KIND_OPTIONS: tuple[type, ...] = tuple(kind.OPTIONS for kind in KINDS if kind.OPTIONS is not None)
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*):(//)?")
-_BY_SCHEME = {kind.SCHEME: kind for kind in KINDS if kind.SCHEME}
+_BY_SCHEME = {scheme: kind for kind in KINDS for scheme in kind.SCHEMES}
 
 
 def parse(uri: str) -> End:

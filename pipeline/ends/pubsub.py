@@ -95,7 +95,7 @@ class PubSubEnd(End):
     name: str
     query: dict[str, str] = field(default_factory=dict, hash=False)
 
-    SCHEME: ClassVar[str] = "pubsub"
+    SCHEMES: ClassVar[tuple[str, ...]] = ("pubsub",)
     FORM: ClassVar[str] = "pubsub://PROJECT/NAME"
     OPTIONS: ClassVar[type | None] = PubSubOptions
 
