@@ -65,8 +65,9 @@ class BigQueryFake:
         row_errors: Says why a row is refused, as `(reason, message)`; None where it is taken.
         permissions: What whoever calls may do to tables.
         calls: What was called, as `METHOD what`.
+        batches: How many rows each insert had.
         most_bytes: The largest request that it takes, in bytes.
-        inserted: Set by each insert, after its rows are in.
+        held: Set when an insert is held up: see `hold`.
     """
 
     def __init__(self, *datasets: str) -> None:
@@ -79,14 +80,39 @@ class BigQueryFake:
         self.calls: list[str] = []
         self.batches: list[int] = []
         self.most_bytes = 10 << 20
-        self.inserted = threading.Event()
+        self.held = threading.Event()
+        self._hold_in: int | None = None
+        self._hold_taken = False
         self.lock = threading.Lock()
         handler = type("Handler", (_Handler,), {"fake": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.02,), daemon=True
+        )
         self._thread.start()
+
+    def hold(self, after: int, taken: bool) -> None:
+        """Never answers an insert.
+
+        Args:
+            after: How many are answered before it.
+            taken: Whether its rows are taken.
+        """
+        with self.lock:
+            self._hold_in, self._hold_taken = after, taken
+            self.held.clear()
+
+    def holds(self) -> bool | None:
+        """Whether an insert that comes now is held up with its rows taken; None if it is not held."""
+        if self._hold_in is None:
+            return None
+        self._hold_in -= 1
+        if self._hold_in >= 0:
+            return None
+        self._hold_in = None
+        return self._hold_taken
 
     def rows(self, table: str) -> list[Row]:
         """What a table holds by now."""
@@ -131,6 +157,10 @@ class _Handler(BaseHTTPRequestHandler):
         fake = self.fake
         with fake.lock:
             fake.calls.append(f"{self.command} {what}")
+            held = fake.holds() if what == "insertAll" else None
+            if held is False:
+                fake.held.set()
+                return self._hang_up()
             fault = fake.always
             if fault is None and what == "insertAll" and fake.faults:
                 fault = fake.faults.pop(0)
@@ -140,8 +170,9 @@ class _Handler(BaseHTTPRequestHandler):
                 status, answer = self._called(what, found, data)
             if fault is not None and fault.taken:
                 status, answer = fault.status, _error(fault.status, fault.reason, "as asked")
-        if what == "insertAll":
-            fake.inserted.set()
+        if held:
+            fake.held.set()
+            return self._hang_up()
         body = json.dumps(answer).encode()
         with contextlib.suppress(OSError):  # who asked was killed
             self.send_response(status)
@@ -150,13 +181,19 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(body)
 
+    def _hang_up(self) -> None:
+        """Waits until whoever has asked is gone."""
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            self.rfile.read(1)
+
     def _called(self, what: str, found: re.Match[str], data: bytes) -> tuple[int, Any]:
         fake = self.fake
         dataset = f"{found['project']}.{found['dataset']}"
         if dataset not in fake.datasets:
             return 404, _error(404, "notFound", f"Not found: Dataset {dataset}")
+        reference = {"projectId": found["project"], "datasetId": found["dataset"]}
         if what == "dataset":
-            reference = {"projectId": found["project"], "datasetId": found["dataset"]}
             return 200, {"id": dataset, "datasetReference": reference}
         if what == "tables":
             resource = json.loads(data)
@@ -168,10 +205,11 @@ class _Handler(BaseHTTPRequestHandler):
         table = fake.tables.get(f"{dataset}.{found['table']}")
         if table is None:
             return 404, _error(404, "notFound", f"Not found: Table {dataset}.{found['table']}")
+        reference["tableId"] = found["table"]
         if what == "testIamPermissions":
             return 200, {"permissions": sorted(fake.permissions)}
         if what == "table":
-            return 200, {"type": "TABLE", **table.resource}
+            return 200, {"type": "TABLE", "tableReference": reference, **table.resource}
         if len(data) > fake.most_bytes:
             return 413, _error(413, "uploadTooLarge", "Request Entity Too Large")
         return self._insert(table, json.loads(data))
