@@ -287,7 +287,7 @@ def _is_json(value: Any) -> bool:
 
 _CHECKS: dict[str, Callable[[Any], bool]] = {
     "STRING": lambda value: isinstance(value, str),
-    "INT64": lambda value: isinstance(value, int) and -(2**63) <= value < 2**63,
+    "INT64": lambda value: -(2**63) <= int(value) < 2**63,
     "FLOAT64": lambda value: isinstance(value, float | int),
     "BOOL": lambda value: isinstance(value, bool),
     "BYTES": lambda value: base64.b64decode(value, validate=True) is not None,

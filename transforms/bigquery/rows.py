@@ -14,10 +14,11 @@ from transforms.records import CategorizedItem, DeadLetter, Headers, Message, Ou
 _LONGEST_ID = 128
 #: How large a dead letter may be as JSON, in bytes: BigQuery takes rows of 10 MB.
 LARGEST_LETTER = 7 << 20
-#: How large its headers may be: each costs more on the way than its bytes.
+#: How large its headers, and its key, may be where it is larger than that.
 _LARGEST_HEADERS = 1 << 19
 #: Integers that JSON in BigQuery can't hold exactly, and would be refused for.
 _LEAST, _MOST = -(2**63), 2**64 - 1
+_MOST_EXACT = 2**53 - 1
 _LONG_NUMBER = re.compile(rb"[0-9]{19}")
 
 
@@ -81,7 +82,7 @@ def _letter_row(letter: DeadLetter) -> dict[str, Any]:
         "value": _plain(message.value),
         "key": _plain(message.key),
         "headers": _headers(message.user_headers),
-        "timestamp": message.timestamp,
+        "timestamp": _integer(message.timestamp),
         "source": _json(message.source),
         "columns": list(message.columns or ()),
         "delimiter": message.delimiter,
@@ -92,7 +93,7 @@ def _letter_row(letter: DeadLetter) -> dict[str, Any]:
         "time": _plain(letter.time),
         "model": letter.model,
     }
-    return row if size_of(row) <= _LARGEST_HEADERS else _cut(row, message)
+    return row if size_of(row) <= LARGEST_LETTER else _cut(row, message)
 
 
 def _cut(row: dict[str, Any], message: Message) -> dict[str, Any]:
@@ -109,6 +110,11 @@ def _cut(row: dict[str, Any], message: Message) -> dict[str, Any]:
         said = f"{said} (value cut: it has {len(value)} bytes)"
         row |= {"value": _plain(kept), "error": said}
     return row
+
+
+def _integer(value: int | None) -> int | str | None:
+    """As text where a double, for which numbers in JSON may be taken, can't hold it."""
+    return value if value is None or abs(value) <= _MOST_EXACT else str(value)
 
 
 def _plain(value: Any) -> Any:

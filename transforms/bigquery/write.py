@@ -56,7 +56,7 @@ class BigQueryWriter(Writer):
     def __init__(self, table: BigQueryTable, inserts: PatientInserts) -> None:
         self._name = table.name
         self._destination = f"{table.project}:{table.dataset}.{table.table}"
-        self._fn = BigQueryWriteFn(
+        self._fn = _InsertRows(
             batch_size=ROWS,
             create_disposition=BigQueryDisposition.CREATE_NEVER,
             # `PatientInserts` does that.
@@ -113,6 +113,21 @@ class BigQueryWriter(Writer):
         letter = dead_letter(message, STAGE, error, outcome.model)
         TALLY.dead_after_all(outcome.category, letter.stage)
         self._letters.append(letter)
+
+
+class _InsertRows(BigQueryWriteFn):
+    """Beam's, but that rows are measured as they are sent: as JSON, in bytes.
+
+    Beam walks all objects that a row refers to, and for that all modules of the process, each time: that
+    took 0.7 ms a row, nearly half of what the model does.
+    """
+
+    def _check_row_size(self, row_and_insert_id: tuple[Any, Any]) -> tuple[int, str | None]:
+        size, most = size_of(row_and_insert_id[0]), self._max_insert_payload_size
+        return (
+            size,
+            None if size < most else f"it has {size} bytes as JSON; less than {most} will do",
+        )
 
 
 #: What Beam wants to know of an element, and gives back.

@@ -25,7 +25,7 @@ PARTITIONS = ("hour", "day", "month", "year", "none")
 _NAME = re.compile(
     r"((?:[a-z0-9.-]+:)?[a-z][a-z0-9-]*[a-z0-9])\.(\w{1,1024})\.([\w -]{1,1024})",
 )
-_NEEDED = ("google.cloud.bigquery", "google.auth", "apitools", "objsize")
+_NEEDED = ("google.cloud.bigquery", "google.auth", "apitools")
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,7 @@ def test_a_row_that_is_too_large_is_a_dead_letter_alone(
         writer.add(each)
     [letter] = writer.flush()
     assert letter.message.value == b'{"n":2}'
-    assert "exceeds the maximum insert payload size" in letter.error
+    assert "bytes as JSON; less than 9437184 will do" in letter.error
     assert ids(bigquery, there) == ["1", "3"]
 
 
