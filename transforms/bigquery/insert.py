@@ -23,6 +23,8 @@ NEW_TABLE = 300.0
 #: How long the service may take to answer, in seconds.
 _TIMEOUT = 60.0
 _TOO_LARGE = 413
+#: Why a row is refused whose request was.
+_REQUEST = "badRequest"
 
 Errors = list[dict[str, Any]]
 
@@ -73,6 +75,11 @@ class PatientInserts:
             return {indices[each["index"]]: each["errors"] for each in found}
 
         refused = self._persist(insert, range(len(json_rows)))
+        reasons = [errors[0].get("reason") for errors in refused.values()]
+        if len(json_rows) > 1 and reasons == [_REQUEST] * len(json_rows):
+            # It is not for what one of them is.
+            why = refused[0][0]["message"]
+            raise BigQueryFailure(f"can't write to {self._table.name}: {why}")
         return [{"index": i, "errors": errors} for i, errors in sorted(refused.items())]
 
     def _persist(
@@ -120,7 +127,7 @@ class PatientInserts:
     ) -> dict[int, Errors]:
         """Inserts the halves of what was refused as a whole: it may be for one row."""
         if len(indices) == 1:
-            return {indices[0]: [{"reason": "invalid", "message": said(error)}]}
+            return {indices[0]: [{"reason": _REQUEST, "message": said(error)}]}
         middle = len(indices) // 2
         first = self._persist(insert, indices[:middle])
         return first | self._persist(insert, indices[middle:])

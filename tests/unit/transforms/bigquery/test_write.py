@@ -164,6 +164,17 @@ def test_a_request_that_is_refused_as_a_whole_is_taken_apart(
     assert waits.each == []
 
 
+def test_a_request_that_is_refused_whatever_is_in_it_ends_the_pipeline(
+    bigquery: BigQueryFake, table: MakeTable, waits: Waits
+) -> None:
+    writer = waits.writer(table("a"))
+    bigquery.always = Fault(400, "invalid")
+    for n in range(3):
+        writer.add(item(n))
+    with pytest.raises(BigQueryFailure, match=r"can't write to my-project.news.a: as asked"):
+        writer.flush()
+
+
 def test_memory_is_bounded(bigquery: BigQueryFake, table: MakeTable, waits: Waits) -> None:
     writer = waits.writer(table("a"))
     for n in range(ROWS):
