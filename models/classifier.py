@@ -13,9 +13,10 @@ from models.bundle import Bundle
 from models.checks import check_text
 from models.clean_up import clean_up_named
 from models.errors import ModelError
+from models.model_settings import MAX_LENGTH
 from models.onnx import OnnxModel
 from models.scores import ScoreSettings, labels_above, score_windows
-from models.tokenize import MAX_LENGTH, TextTokenizer
+from models.tokenize import TextTokenizer
 from models.verify import verify_model
 
 #: Texts that are tokenized and classified at a time: enough for any number of cores.

@@ -6,8 +6,9 @@ import numpy as np
 
 from models.bundle import Bundle
 from models.errors import BundleError, one_line
+from models.model_settings import MAX_LENGTH
 from models.onnx import Logits, OnnxModel
-from models.tokenize import MAX_LENGTH, TextTokenizer
+from models.tokenize import TextTokenizer
 
 #: What is classified.
 TEST_SENTENCE = "Shares rise after the company reports record quarterly profit."

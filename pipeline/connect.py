@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import apache_beam as beam
 
-from pipeline import ends as kinds
+from pipeline.ends import kinds
 from pipeline.ends.end import (
     End,
     Ends,
@@ -28,7 +28,12 @@ from transforms.writing import LETTERS, Share
 
 
 def connect(
-    options: RunOptions, *, runner: str = "FnApiRunner", local: bool = True, ask: bool = False
+    options: RunOptions,
+    *,
+    runner: str = "FnApiRunner",
+    local: bool = True,
+    checkpoint: float | None = None,
+    ask: bool = False,
 ) -> Ends:
     """Resolves the ends that the options name.
 
@@ -36,6 +41,7 @@ def connect(
         options: The options.
         runner: The name of the runner.
         local: Whether it works in this process.
+        checkpoint: Seconds between its checkpoints, where they are known.
         ask: Ask servers whether two of them are one place; otherwise their names tell.
 
     Raises:
@@ -46,14 +52,14 @@ def connect(
     named = [(share, role, kinds.parse(uri)) for share, role, uri in routes_of(asked)]
     beside = named[-1][2].beside() or StdEnd("stderr")
     letters = kinds.parse(asked.dead_letters) if asked.dead_letters else beside
-    run = Run(options, runner, local, source.news(options.news))
+    run = Run(options, runner, local, source.news(options.news), checkpoint)
     all_ends: Sequence[End] = [source, *(end for _, _, end in named), letters]
     if ask:
         all_ends = kinds.recognized(all_ends, options)
     roles = [*(role for _, role, _ in named), Role.DEAD_LETTERS]
     written = [end.sink(role, run) for role, end in zip(roles, all_ends[1:], strict=True)]
-    _check_loops(all_ends[0], written)
     from_ = all_ends[0].source(run)
+    check_loops(from_, written)
     delivery, why = _delivery(asked.delivery, from_, written)
     once = delivery == EXACTLY_ONCE
     written = [sink.delivering(once) for sink in written]
@@ -82,13 +88,17 @@ def _delivery(wanted: str | None, source: SourceEnd, written: Sequence[SinkEnd])
         return wanted, "as asked"
     if obstacle is not None:
         return AT_LEAST_ONCE, obstacle.why
-    return EXACTLY_ONCE, "source, sink and dead letters are one Kafka cluster"
+    return EXACTLY_ONCE, source.ONCE
 
 
-def _check_loops(source: End, written: Sequence[SinkEnd]) -> None:
-    """Refuses ends that would feed on their own output, or mix two streams in one place."""
+def check_loops(source: SourceEnd, written: Sequence[SinkEnd]) -> None:
+    """Refuses ends that would feed on their own output, or mix two streams in one place.
+
+    Raises:
+        ConfigurationError: They would.
+    """
     for sink in written:
-        if source.is_same_place(sink.end):
+        if source.reads(sink.end):
             raise also_the_source(sink)
     for one, other in itertools.combinations(written, 2):
         if one.end.is_same_place(other.end):
@@ -109,9 +119,8 @@ class WriteResults(beam.PTransform):
     def expand(self, outcomes: beam.PCollection[Outcome]) -> None:
         ends = self._ends
         shares: list[tuple[Share, SinkEnd]] = [*ends.sinks, (LETTERS, ends.dead_letters)]
-        if ends.delivery == EXACTLY_ONCE:
-            # One step writes all, in one transaction.
-            _ = outcomes | "Write in transactions" >> ends.source.write(shares)
+        if (write := ends.source.write(shares)) is not None:
+            _ = outcomes | "Write in transactions" >> write
             return
         # One step after the other: what a sink does not take is a dead letter in the same bundle.
         for share, sink in shares:

@@ -7,7 +7,7 @@ from typing import Any
 from models.model_settings import ModelSettings
 from models.scores import ScoreSettings
 from models.settings import SettingsSet
-from pipeline.ends import KIND_OPTIONS
+from pipeline.ends.kinds import KIND_OPTIONS
 from pipeline.ends.settings import EndSettings
 from transforms.errors import ConfigurationError
 from transforms.news_settings import NewsSettings

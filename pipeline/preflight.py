@@ -9,7 +9,7 @@ from apache_beam.options.pipeline_options import (
 )
 
 from models.bundle import Bundle
-from pipeline.connect import connect
+from pipeline.connect import check_loops, connect
 from pipeline.ends.end import Ends
 from pipeline.ends.files.checks import check_files
 from pipeline.options import RunOptions
@@ -32,12 +32,21 @@ def check(options: RunOptions, beam_options: PipelineOptions) -> Ends:
     """
     _check_runner(beam_options)
     runner = beam_options.view_as(StandardOptions).runner
-    ends = connect(options, runner=runner, local=runner in LOCAL_RUNNERS, ask=True)
+    ends = connect(
+        options,
+        runner=runner,
+        local=runner in LOCAL_RUNNERS,
+        checkpoint=_checkpoint(beam_options),
+        ask=True,
+    )
     if options.ends.route:
         check_routes(options.ends, Bundle.load(options.model.model).labels)
     ends = check_files(ends)
     source = ends.source.checked()
-    return ends.replacing(source, [sink.checked() for sink in ends.written])
+    ends = ends.replacing(source, [sink.checked() for sink in ends.written])
+    # Once more: by now the source may know better what it reads.
+    check_loops(ends.source, ends.written)
+    return ends
 
 
 def _check_runner(beam_options: PipelineOptions) -> None:
@@ -47,3 +56,9 @@ def _check_runner(beam_options: PipelineOptions) -> None:
             "--direct_num_workers and --direct_running_mode lose records of unbounded sources on "
             "Beam's local runner: drop them; the model uses all cores anyway"
         )
+
+
+def _checkpoint(beam_options: PipelineOptions) -> float | None:
+    """Seconds between checkpoints, where the options say so: Flink's do, in milliseconds."""
+    interval = beam_options.get_all_options().get("checkpointing_interval")
+    return int(interval) / 1000 if interval is not None and int(interval) > 0 else None

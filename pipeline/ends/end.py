@@ -45,12 +45,14 @@ class Run:
         runner: The name of the runner.
         local: Whether it works in the process of the command line.
         news: What the messages of the source are.
+        checkpoint: Seconds between checkpoints, where the runner makes any at a known pace.
     """
 
     options: SettingsSet
     runner: str
     local: bool
     news: NewsSettings
+    checkpoint: float | None = None
 
     @property
     def ends(self) -> EndSettings:
@@ -133,7 +135,7 @@ class End(abc.ABC):
 
     def news(self, news: NewsSettings) -> NewsSettings:
         """What its messages are, as a source: as its URI says, then as the options say."""
-        return self.records.over(news)
+        return self.records.of_lines(news)
 
     def is_same_place(self, other: End) -> bool:
         """Whether what is written to one can be read from the other."""
@@ -164,6 +166,9 @@ class SourceEnd(abc.ABC):
     end: End
     run: Run
 
+    #: Why it is read exactly once where nothing stands in the way, for the log.
+    ONCE: ClassVar[str] = ""
+
     @property
     def bounded(self) -> bool:
         """Whether it is read as a bounded collection."""
@@ -177,6 +182,10 @@ class SourceEnd(abc.ABC):
         """
         return self
 
+    def reads(self, end: End) -> bool:
+        """Whether it reads what is written to an end, as far as is known by now."""
+        return self.end.is_same_place(end)
+
     @abc.abstractmethod
     def read(self) -> beam.PTransform:
         """The transform that reads its messages."""
@@ -184,7 +193,7 @@ class SourceEnd(abc.ABC):
     def obstacle(self, sinks: Sequence[SinkEnd]) -> Obstacle | None:
         """What keeps outputs to these sinks from being written exactly once; None if nothing does."""
         return Obstacle(
-            "source, sink and dead letters are not one Kafka cluster",
+            "source, sink and dead letters are not one Kafka cluster; what comes twice has the same id",
             "needs source, sink and dead letters in one Kafka cluster: give topics of one cluster, or "
             "--delivery at_least_once",
         )
@@ -193,9 +202,12 @@ class SourceEnd(abc.ABC):
         """The same, for sinks that commit what was read, or for those that don't."""
         return self
 
-    def write(self, shares: Sequence[tuple[Share, SinkEnd]]) -> beam.PTransform:
-        """The transform that writes outcomes exactly once, to sinks where nothing stands in the way."""
-        raise NotImplementedError
+    def write(self, shares: Sequence[tuple[Share, SinkEnd]]) -> beam.PTransform | None:
+        """The transform that writes all outcomes in one step, where exactly once wants that.
+
+        None: each sink writes its own.
+        """
+        return None
 
     def begin(self) -> None:  # noqa: B027 - few need it
         """Called when the run begins."""

@@ -12,6 +12,7 @@ from tests.servers.apache_kafka import KafkaCluster
 from tests.servers.cache import Unavailable
 from tests.servers.kafka_security import KafkaSecurity
 from tests.servers.prism import prism_binary
+from tests.servers.schema_registry import SchemaRegistryServer
 
 
 @pytest.fixture(scope="session")
@@ -58,3 +59,10 @@ def _cluster(make: Callable[[], KafkaCluster]) -> KafkaCluster:
         return make()
     except Unavailable as reason:
         pytest.skip(str(reason))
+
+
+@pytest.fixture
+def schema_registry() -> Iterator[SchemaRegistryServer]:
+    """A schema registry of one test."""
+    with SchemaRegistryServer() as server:
+        yield server

@@ -52,7 +52,7 @@ class FileEnd(End):
         return cls(uri, path, records=Records.of(uri, query))
 
     def news(self, news: NewsSettings) -> NewsSettings:
-        return self.records.over(news, format_by_name(self.path))
+        return self.records.of_lines(news, format_by_name(self.path))
 
     def is_same_place(self, other: End) -> bool:
         return isinstance(other, FileEnd) and self.path == other.path

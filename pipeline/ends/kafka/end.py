@@ -11,9 +11,11 @@ from models.settings import Option, SettingsSet, settings
 from pipeline.ends.end import End, Obstacle, Peek, Role, Run, SinkEnd, SourceEnd
 from pipeline.ends.kafka.clusters import Cluster, Unknown, same_cluster
 from pipeline.ends.kafka.uri import parse
-from pipeline.ends.records import RECORDS_QUERY, Records
+from pipeline.ends.records import TOPIC_QUERY, Records
+from pipeline.ends.registry import RESULTS, check_schemas, item_encoder
 from pipeline.ends.uris import shown
 from transforms.errors import ConfigurationError
+from transforms.formats.names import FORMATS
 from transforms.kafka.settings import KafkaSettings
 from transforms.news_settings import NewsSettings
 from transforms.records import Message
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from transforms.writing import Share
 
 #: What the query of a topic says to us; anything else in it is a Kafka client setting.
-SOURCE_QUERY = {"group", "start", "isolation_level"} | (RECORDS_QUERY - {"items"})
+SOURCE_QUERY = {"group", "start", "isolation_level"} | TOPIC_QUERY
 #: A properties file for one endpoint, in its query.
 _CONFIG = "config"
 
@@ -39,7 +41,7 @@ class KafkaOptions:
         str | None,
         Option(
             "Properties file with Kafka client settings (TLS, SASL); the environment variables "
-            "NEWSBEAM_KAFKA_<SETTING> are stronger. Default: none, plain text.",
+            "`NEWSBEAM_KAFKA_<SETTING>` are stronger. Default: none, plain text.",
             metavar="FILE",
         ),
     ] = None
@@ -83,7 +85,7 @@ class KafkaEnd(End):
     @classmethod
     def parse(cls, uri: str) -> KafkaEnd:
         servers, topics, query = parse(uri)
-        return cls(uri, servers, topics, query, records=Records.of(shown(uri), query))
+        return cls(uri, servers, topics, query, records=Records.of(shown(uri), query, FORMATS))
 
     @classmethod
     def recognized(cls, ends: Sequence[KafkaEnd], options: SettingsSet) -> Sequence[KafkaEnd]:
@@ -105,7 +107,7 @@ class KafkaEnd(End):
         return KafkaSettings.of(self.servers, self.query.get(_CONFIG, kafka_config), query)
 
     def news(self, news: NewsSettings) -> NewsSettings:
-        return self.records.without_lines(news)
+        return self.records.of_messages(news)
 
     def is_same_cluster(self, other: KafkaEnd) -> bool:
         """Whether both are of one cluster: by its id, or else by a server that both name."""
@@ -146,7 +148,7 @@ class KafkaEnd(End):
             raise ConfigurationError(
                 f"{role} {self.uri!r} names {len(self.topics)} topics: give one"
             )
-        for name in sorted(SOURCE_QUERY & self.query.keys()):
+        for name in sorted((SOURCE_QUERY & self.query.keys()) - RESULTS):
             raise ConfigurationError(f"{role} {self.uri!r}: {name} is for sources only, drop it")
         settings = self.settings(run.options.of(KafkaOptions).kafka_config)
         return KafkaTo(self, role, run, KafkaTopic(settings, self.topics[0]))
@@ -175,9 +177,12 @@ class KafkaFrom(SourceEnd):
     end: KafkaEnd
     source: KafkaSource
 
+    ONCE: ClassVar[str] = "source, sink and dead letters are one Kafka cluster"
+
     def checked(self) -> KafkaFrom:
         from pipeline.ends.kafka.checks import check_source
 
+        check_schemas(self.run.news)
         checked = check_source(self.source, stop_at_end=self.run.ends.stop_at_end)
         return dataclasses.replace(self, source=checked)
 
@@ -228,7 +233,9 @@ class KafkaFrom(SourceEnd):
     def delivering(self, exactly_once: bool) -> KafkaFrom:
         return dataclasses.replace(self, source=self.source.delivering(exactly_once))
 
-    def write(self, shares: Sequence[tuple[Share, SinkEnd]]) -> beam.PTransform:
+    def write(self, shares: Sequence[tuple[Share, SinkEnd]]) -> beam.PTransform | None:
+        if not self.source.subscription.exactly_once:
+            return None
         from transforms.kafka.write import WriteInTransactions
 
         topics = [(share, sink.topic) for share, sink in shares if isinstance(sink, KafkaTo)]
@@ -260,7 +267,8 @@ class KafkaTo(SinkEnd):
         topic = check_sink(self.topic, self.role, create)
         if not self.in_transactions:
             check_producer(topic.settings)
-        return dataclasses.replace(self, topic=topic)
+        items = item_encoder(self.end.records, self.run.options.of(NewsSettings), topic.name)
+        return dataclasses.replace(self, topic=topic._replace(items=items))
 
     def delivering(self, exactly_once: bool) -> KafkaTo:
         return dataclasses.replace(self, in_transactions=exactly_once)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.ends import parse
+from pipeline.ends.kinds import parse
 from pipeline.ends.bigquery import checks, end
 from pipeline.ends.bigquery.end import BigQueryEnd, BigQueryTo
 from pipeline.options import RunOptions

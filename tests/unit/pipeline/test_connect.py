@@ -11,9 +11,9 @@ import apache_beam as beam
 import pytest
 
 from pipeline.connect import connect
-from pipeline.ends import parse
 from pipeline.ends.end import Ends
 from pipeline.ends.kafka.end import KafkaEnd, KafkaFrom, KafkaTo
+from pipeline.ends.kinds import parse
 from pipeline.ends.std import StdEnd
 from pipeline.graph import build
 from pipeline.options import RunOptions

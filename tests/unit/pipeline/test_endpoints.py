@@ -10,9 +10,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.ends import parse
 from pipeline.ends.files.end import FileEnd
 from pipeline.ends.kafka.end import KafkaEnd
+from pipeline.ends.kinds import parse
 from pipeline.ends.records import Records
 from pipeline.ends.std import StdEnd
 from tests.unit.strategies import topic_names
@@ -84,7 +84,7 @@ def test_client_settings_of_a_topic(tmp_path: Path) -> None:
         ("file:x.jsonl", "file:///path"),
         ("file://", "names no file"),
         ("file:///a.jsonl?colour=red", "'colour'"),
-        ("file:///a.jsonl?format=xml", "'xml'.*json, csv or text"),
+        ("file:///a.jsonl?format=xml", "'xml'.*json, text, csv"),
         ("", "empty.*kafka://"),
     ],
 )
