@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.ends.kinds import parse
 from pipeline.ends.bigquery import checks, end
 from pipeline.ends.bigquery.end import BigQueryEnd, BigQueryTo
+from pipeline.ends.kinds import parse
 from pipeline.options import RunOptions
 from pipeline.preflight import check
 from pipeline.run import beam_options
