@@ -12,6 +12,7 @@ from tests.servers.apache_kafka import KafkaCluster
 from tests.servers.cache import Unavailable
 from tests.servers.kafka_security import KafkaSecurity
 from tests.servers.prism import prism_binary
+from tests.servers.pubsub import PubSubServer
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +46,17 @@ def prism() -> Path:
         return prism_binary()
     except Unavailable as reason:
         pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="session")
+def pubsub() -> Iterator[PubSubServer]:
+    """One fake Pub/Sub for the whole session; leave it running when you are done."""
+    try:
+        server = PubSubServer()
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+    yield server
+    server.close()
 
 
 @pytest.fixture
