@@ -44,14 +44,13 @@ class Dedupe:
         Returns:
             None for the first.
         """
-        while self._firsts:
-            oldest = next(iter(self._firsts.values()))
-            if len(self._firsts) < self._most and now - oldest.at <= self._seconds:
-                break
+        while self._firsts and now - next(iter(self._firsts.values())).at > self._seconds:
             self._firsts.popitem(last=False)
         first = self._firsts.get(value)
         if first is None:
             self._firsts[value] = _First(message_id, now)
+            if len(self._firsts) > self._most:
+                self._firsts.popitem(last=False)
             return None
         return first.message_id, first.final
 

@@ -1,10 +1,10 @@
 """What a reader holds of its subscription: what waits to be taken, what was taken, what is final.
 
 Pub/Sub has no position to go on from: what was received is ours until it is acknowledged, given back,
-or its lease ends. So a position is of one reader: its name, and the number of the last batch that it
-handed out. Whoever comes back to an earlier one has lost what came after it (the runner did not want the
-batch, or its bundle has failed), and gets that again, in order, from here. To another reader the position
-says nothing: it begins with what the service sends it.
+or its lease ends. So a position is of one reader: its name, and the number of the last batch it
+handed out. Whoever comes back to an earlier one has lost what came after it (the runner did not want
+the batch, or its bundle has failed), and gets that again, in order, from here. To another reader the
+position says nothing: it begins with what the service sends it.
 
 A message is known by its own id, never by the id of a delivery: what was made of it is durable or not,
 whichever delivery it came with, so the newest ack id is the one to acknowledge.

@@ -97,7 +97,7 @@ class SubscriptionReader(Reader):
         if end_after is None:
             return False
         with self._changed:
-            if len(self._holding) or self._watermark.quiet(time.monotonic()) < end_after:
+            if len(self._holding) or self.quiet() < end_after:
                 return False
         if self._calls.answered():
             return True
@@ -105,7 +105,11 @@ class SubscriptionReader(Reader):
         self._lost()
         return False
 
-    def commit(self, position: Position) -> Callable[[], None] | None:  # type: ignore[override]
+    def quiet(self) -> float:
+        """For how long it has listened and nothing came, in seconds."""
+        return self._watermark.quiet(time.monotonic())
+
+    def commit(self, position: Position) -> Callable[[], None] | None:
         with self._changed:
             self._in_bundle = False
             numbers = self._holding.end(position)

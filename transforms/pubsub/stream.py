@@ -2,8 +2,8 @@
 
 The client library has one of its own, `subscribe()`. Ours is for what that can't do: it hands out one
 message of an ordering key at a time, and the next when that is acknowledged, which for us is after a
-bundle, or a checkpoint; it loses acknowledgements when it closes; and a message that comes again while it
-is worked on is handed out twice, each time with an ack id of its own.
+bundle, or a checkpoint; it loses acknowledgements when it closes; and a message that comes again while
+it is worked on is handed out twice, each time with an ack id of its own.
 """
 
 from __future__ import annotations
