@@ -115,7 +115,7 @@ def from_attributes(data: bytes, attributes: Mapping[str, str], ordering_key: st
                 key = _meant(text)
             elif name == VALUE and text == _NULL and not data:
                 value = None
-            elif name == TIMESTAMP and re.fullmatch("[0-9]{1,15}", text):
+            elif name == TIMESTAMP and re.fullmatch("[0-9]{1,18}|[0-8][0-9]{18}", text):
                 timestamp = int(text)
             else:
                 plain.append((name, text.encode()))

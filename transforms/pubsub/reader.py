@@ -11,6 +11,7 @@ from typing import Any
 
 from google.pubsub_v1 import StreamingPullRequest
 
+from transforms.event_time import event_timestamp
 from transforms.patience import LOG_INTERVAL
 from transforms.pubsub.calls import Calls
 from transforms.pubsub.dedupe import Dedupe
@@ -209,13 +210,12 @@ class SubscriptionReader(Reader):
             value = message.attributes.get(attribute)
             value = message.message_id if attribute == MESSAGE_ID else value
         record = message_of(message, self._subscription.name, self._subscription.time_attribute)
-        assert record.timestamp is not None
         return Held(
             message_id=message.message_id,
             ack_id=received.ack_id,
             size=message.ByteSize(),
             since=now,
-            event_time=record.timestamp / 1000,
+            event_time=event_timestamp(record).micros / 1_000_000,
             message=record,
             value=value,
         )

@@ -34,7 +34,7 @@ contents = st.builds(
     value=st.none() | st.binary(max_size=60),
     key=st.none() | st.binary(max_size=20) | strategies.texts.map(str.encode),
     headers=headers,
-    timestamp=st.none() | st.integers(0, 10**14),
+    timestamp=st.none() | st.integers(0, 2**62),
 )
 
 
