@@ -15,9 +15,8 @@ import importlib.metadata
 import os
 from typing import TYPE_CHECKING, Any
 
-from models.bundle import BundleError
 from models.classifier import Annotation, Prediction, TextClassifier
-from models.onnx import ModelError
+from models.errors import BundleError, ModelError
 
 if TYPE_CHECKING:
     from transforms.classify_news import ClassifiedNews, ClassifyNews

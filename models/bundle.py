@@ -16,18 +16,15 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from models.errors import BundleError, TokenizerFilesError
+from models.locate import DEFAULT_BUNDLE, resolve
 from models.model_files import MODEL_FOLDERS, WEIGHTS, model_places, no_model
-from models.tokenizer_files import TOKENIZER_FILES, TokenizerFilesError, load_tokenizer
-
-#: The bundles that are part of the package, by name; the first is used where none is named.
-PACKAGED = {name: Path(__file__).parent / name for name in ("ag_news_small", "ag_news_mini")}
-DEFAULT_BUNDLE = PACKAGED["ag_news_small"]
+from models.tokenizer_files import TOKENIZER_FILES, load_tokenizer
 
 log = logging.getLogger("newsbeam")
 
 #: Families whose positions start after the padding id, as RoBERTa's do.
 _OFFSET_POSITIONS = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer"}
-_SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+)://")
 # Operators that take the range of their activations at run time, over the whole batch. In an ONNX
 # file (protobuf) a node's operator stands as field 4 of its NodeProto: the byte 0x22, the length,
 # the name. Looking for that needs no onnx package, and finds neither node names nor tensors.
@@ -37,46 +34,6 @@ _DYNAMIC_OPERATORS = (b"DynamicQuantizeLinear", b"DynamicQuantizeMatMul", b"Dyna
 _DYNAMIC = re.compile(
     b"|".join(re.escape(b"\x22" + bytes([len(name)]) + name) for name in _DYNAMIC_OPERATORS)
 )
-
-
-class BundleError(ValueError):
-    """A model bundle that cannot be used. Its message is one line: the value, and the fix."""
-
-
-def resolve(path: str | os.PathLike[str]) -> Path:
-    """Turns what the user named into a local folder, or an ONNX file in one.
-
-    The one place that knows where bundles may live; every other function takes what it gives.
-
-    Args:
-        path: A folder, an ONNX file in one, the name of a bundle in the package, or the address of
-            one: `file://`, `hf://org/name[@revision]`, `gs://`, `s3://`. What lies elsewhere is
-            fetched once a machine: see `models.fetch`.
-
-    Raises:
-        BundleError: There is no such folder, or it cannot be fetched.
-    """
-    text = os.fspath(path)
-    scheme = _SCHEME.match(text)
-    if scheme:
-        if scheme[1].lower() != "file":
-            from models.fetch import fetch  # it imports this module
-
-            return fetch(text)
-        text = text[len(scheme[0]) :]
-    place = Path(text).expanduser()
-    if place.is_dir():
-        return place.resolve()
-    if place.suffix == ".onnx" and place.is_file():
-        # Not what it may be a link to: in the hub's cache that lies elsewhere, without a config.
-        return place.parent.resolve() / place.name
-    if text in PACKAGED:
-        return PACKAGED[text]
-    what = "is neither a folder nor an ONNX file" if place.is_file() else "no such folder"
-    raise BundleError(
-        f"model {text!r}: {what}; name a Hugging Face folder with config.json, tokenizer.json "
-        f"and model.onnx, an ONNX file in one, or one of {', '.join(PACKAGED)}"
-    )
 
 
 @dataclass(frozen=True)
@@ -116,10 +73,10 @@ class Bundle:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str] | None = None) -> Bundle:
-        """Reads a bundle; the model itself is opened by `verify` or `OnnxModel`.
+        """Reads a bundle; the model itself is opened by `OnnxModel`, and tried by `models.verify`.
 
         Args:
-            path: See `resolve`; None is the default bundle.
+            path: See `models.locate.resolve`; None is the default bundle.
 
         Raises:
             BundleError: A file is missing or broken, or the labels make no sense.
@@ -201,19 +158,6 @@ class Bundle:
             return load_tokenizer(self.path, _read_config(self.path))
         except TokenizerFilesError as e:
             raise BundleError(f"model {self.path}: {e}") from e
-
-    def verify(self, thorough: bool = False) -> None:
-        """Opens the model and classifies a sentence with it: see `OnnxModel.verify`.
-
-        Args:
-            thorough: Also classify the longest row, and rows of different lengths together.
-
-        Raises:
-            BundleError: The model cannot be used.
-        """
-        from models.onnx import OnnxModel  # it imports this module
-
-        OnnxModel(self, threads=1).verify(thorough)
 
 
 def _folder_of(place: Path) -> tuple[Path, str | None]:

@@ -12,9 +12,12 @@ import numpy as np
 from models.bundle import Bundle
 from models.checks import check_text
 from models.clean_up import clean_up_named
-from models.onnx import ModelError, OnnxModel
+from models.errors import ModelError
+from models.model_settings import MAX_LENGTH
+from models.onnx import OnnxModel
 from models.scores import ScoreSettings, labels_above, score_windows
-from models.tokenize import MAX_LENGTH, TextTokenizer
+from models.tokenize import TextTokenizer
+from models.verify import verify_model
 
 #: Texts that are tokenized and classified at a time: enough for any number of cores.
 CHUNK = 1024
@@ -117,7 +120,7 @@ class TextClassifier:
         self._tokenizer = TextTokenizer(bundle, max_length, self.settings.long_text)
         self.max_length = self._tokenizer.max_length
         self._model = OnnxModel(bundle, threads)
-        self._model.verify()
+        verify_model(self._model)
 
     @classmethod
     def load(

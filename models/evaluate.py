@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -12,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from models.bundle import BundleError
 from models.calibrate import fit_temperature
 from models.classifier import RawOutput, TextClassifier
+from models.errors import BundleError
 from models.labelled_news import LabelledNews
 from models.metrics import (
     CalibrationBin,
@@ -100,16 +99,6 @@ class Evaluation:
     def to_json(self) -> str:
         """The figures as one line of JSON."""
         return json.dumps(self.as_dict(), ensure_ascii=False)
-
-    def plot(self, path: str | os.PathLike[str]) -> None:
-        """Draws confusion matrix and reliability diagram into a file; see `models.plot.plot`.
-
-        Raises:
-            PlotError: matplotlib is not installed, or the file cannot be written.
-        """
-        from models.plot import plot  # it imports this module
-
-        plot(self, path)
 
 
 def evaluate(

@@ -14,9 +14,9 @@ import threading
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from models.bundle import BundleError
-from models.export.packages import quiet
+from models.errors import BundleError, one_line
 from models.model_files import MODEL_FILES, MODEL_FOLDERS, WEIGHTS, model_places, no_model
+from models.quiet import quiet
 from models.tokenizer_files import TOKENIZER_FILES
 
 #: What pip has to install before Apache Beam can read an address, and the module that tells.
@@ -56,7 +56,7 @@ def fetch(uri: str) -> Path:
                 known = _from_hub(uri) if uri.lower().startswith("hf://") else _from_beam(uri)
             except OSError as e:
                 raise BundleError(
-                    f"model {uri!r}: cannot be kept in {cache_folder()} ({_one_line(e)}); name "
+                    f"model {uri!r}: cannot be kept in {cache_folder()} ({one_line(e, 200)}); name "
                     "another folder in NEWSBEAM_CACHE"
                 ) from e
             _found[uri] = known
@@ -154,7 +154,7 @@ def snapshot(uri: str, name: str, revision: str | None, files: list[str]) -> Pat
             "is private"
         ) from e
     except errors.HFValidationError as e:
-        raise BundleError(f"model {uri!r}: {_one_line(e)}; check the name") from e
+        raise BundleError(f"model {uri!r}: {one_line(e, 200)}; check the name") from e
     except Exception as e:  # httpx's errors, and the hub's, which have no base in common
         if isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EACCES, errno.EROFS):
             raise
@@ -322,9 +322,4 @@ def _reason(error: Exception) -> str:
     bottom: BaseException = error
     while bottom.__cause__ is not None:
         bottom = bottom.__cause__
-    return f"{type(bottom).__name__}: {_one_line(bottom)}"
-
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else text[:199] + "…"
+    return f"{type(bottom).__name__}: {one_line(bottom, 200)}"

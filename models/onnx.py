@@ -9,28 +9,20 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from models.bundle import Bundle, BundleError
+from models.bundle import Bundle
 from models.checks import is_whole
+from models.errors import BundleError, ModelError, one_line
 from models.micro_batch import micro_batches
 from models.pool import cores, pool
-from models.tokenize import MAX_LENGTH, TextTokenizer
 
 #: A micro-batch of a float model: enough rows to fill a matrix product, few enough for the cache.
 MAX_TOKENS = 2048
 MAX_ROWS = 32
-#: What `OnnxModel.verify` classifies.
-TEST_SENTENCE = "Shares rise after the company reports record quarterly profit."
-#: The most that padding may change a logit: more than rounding in half precision does.
-MAX_PADDING_DIFFERENCE = 0.1
 
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _TYPES = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
 
 Logits = np.ndarray
-
-
-class ModelError(RuntimeError):
-    """A row that the model could not classify."""
 
 
 class OnnxModel:
@@ -93,53 +85,26 @@ class OnnxModel:
             helper.result()
         return results
 
-    def verify(self, thorough: bool = False) -> None:
-        """Classifies a sentence, to see that the model, its tokenizer and labels fit together.
+    def run_together(self, rows: Sequence[Sequence[int]]) -> list[Logits]:
+        """Classifies rows in one batch, whatever the model.
 
         Args:
-            thorough: Also classify the longest row that there can be, and, unless rows run one by
-                one, the sentence together with it: neither need work because the sentence does.
-                This takes as long as dozens of sentences.
+            rows: Token ids, as `logits` takes them, the longest row first.
+
+        Returns:
+            For each row, in order, its logits.
 
         Raises:
-            BundleError: It could not be classified.
+            ModelError: A row has no logits that are finite, or the output is of another shape.
+            Exception: What ONNX Runtime raises.
         """
-        tokenizer = TextTokenizer(self.bundle)
-        [sentence] = tokenizer([TEST_SENTENCE])[0].windows
-        alone = self._verify([sentence], "a test sentence", "copy or export the model again")
-        if not thorough:
-            return
-        [longest] = tokenizer([f"{TEST_SENTENCE} " * MAX_LENGTH])[0].windows
-        words = f"a text of {len(longest)} tokens"
-        fix = "check max_position_embeddings in config.json, or export the model again"
-        self._verify([longest], words, fix)
-        if self.bundle.dynamic_int8:
-            return
-        words += f" and one of {len(sentence)} in one batch"
-        fix = "export it with `newsbeam model export`"
-        together = self._verify([longest, sentence], words, fix)
-        difference = np.abs(together[1] - alone[0]).max()
-        if not difference <= MAX_PADDING_DIFFERENCE:
-            raise BundleError(
-                f"model {self.bundle.path}: {self.bundle.model_file.name} gives a text other logits "
-                f"beside a longer one (by {difference:.2g}): attention_mask is not heeded; {fix}"
-            )
-
-    def _verify(self, batch: list[tuple[int, ...]], what: str, fix: str) -> list[Logits]:
-        """The logits of rows, longest first, which are run together."""
-        results: list[Logits | Exception] = [_UNKNOWN] * len(batch)
+        results: list[Logits | Exception] = [_UNKNOWN] * len(rows)
+        self._run(list(range(len(rows))), rows, results)
         found = []
-        try:
-            self._run(list(range(len(batch))), batch, results)
-            for result in results:
-                if isinstance(result, Exception):
-                    raise result
-                found.append(result)
-        except Exception as e:
-            raise BundleError(
-                f"model {self.bundle.path}: {self.bundle.model_file.name} cannot classify {what} "
-                f"({_model_error(e)}); {fix}"
-            ) from e
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+            found.append(result)
         return found
 
     def _drain(
@@ -236,7 +201,7 @@ def _open(bundle: Bundle) -> onnxruntime.InferenceSession:
     except Exception as e:  # onnxruntime has an exception class per error code, without a base
         raise BundleError(
             f"model {bundle.path}: ONNX Runtime cannot load {bundle.model_file.name} "
-            f"({_one_line(e)}); copy or export it again"
+            f"({one_line(e)}); copy or export it again"
         ) from e
 
 
@@ -275,9 +240,4 @@ def _check_outputs(bundle: Bundle, session: onnxruntime.InferenceSession) -> Non
 
 
 def _model_error(error: Exception) -> ModelError:
-    return error if isinstance(error, ModelError) else ModelError(_one_line(error))
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 300 else text[:299] + "…"
+    return error if isinstance(error, ModelError) else ModelError(one_line(error))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
 from models.checks import is_number
-from models.long_text import check_long_text
+from models.long_text import LONG_TEXT, check_long_text
+from models.settings import Option, settings
 
 if TYPE_CHECKING:
     from models.bundle import Bundle
@@ -19,31 +19,57 @@ if TYPE_CHECKING:
 ACTIVATIONS = ("softmax", "sigmoid")
 
 
-@dataclass(frozen=True)
+@settings(panel="Scores")
 class ScoreSettings:
     """How logits become scores.
-
-    Attributes:
-        activation: `softmax` (the scores add up to 1) or `sigmoid` (each label for itself). None
-            is the bundle's way: sigmoid for a multi-label model, softmax for any other.
-        threshold: The score, 0 to 1, from which on a label counts.
-        multi_label: Every label from the threshold on counts; otherwise only the category does.
-            None is the bundle's way, but with `softmax`, where one label is right, never.
-        temperature: Logits are divided by it: above 1 makes scores less sure of themselves,
-            without changing the category. None is the bundle's, which its training measured; 1
-            leaves them as they are.
-        long_text: What the scores of a text's windows make: their `average`, or for each label
-            their `max` (which do not add up to 1, then). With `truncate` a text has one window.
 
     Raises:
         ValueError: A setting is none of its choices; the message names them.
     """
 
-    activation: str | None = None
-    threshold: float = 0.5
-    multi_label: bool | None = None
-    temperature: float | None = None
-    long_text: str = "truncate"
+    activation: Annotated[
+        str | None,
+        Option(
+            "softmax: one of the labels is right, the scores add up to 1. sigmoid: each label "
+            "stands for itself. Default: sigmoid for a multi-label model (problem_type in its "
+            "config.json), else softmax.",
+            choices=ACTIVATIONS,
+        ),
+    ] = None
+    threshold: Annotated[
+        float,
+        Option(
+            "The score, 0 to 1, from which on a label is listed in labels; higher lists fewer, "
+            "and leaves the category as it is."
+        ),
+    ] = 0.5
+    multi_label: Annotated[
+        bool | None,
+        Option(
+            "List every label from the threshold on, not the category alone; goes with "
+            "--activation sigmoid. Default: on for a multi-label model without --activation softmax, "
+            "else off."
+        ),
+    ] = None
+    temperature: Annotated[
+        float | None,
+        Option(
+            "What the model's logits are divided by: higher makes scores less sure of themselves, "
+            "and leaves the category as it is. Default: temperature in the model's config.json, "
+            "else 1."
+        ),
+    ] = None
+    long_text: Annotated[
+        str,
+        Option(
+            "What becomes of a text with more than --max_length tokens. truncate: its beginning "
+            "is classified. average, max: overlapping windows are, at most 64, and the average of "
+            "their scores counts, or the maximum for each label; a text then costs as much as it "
+            "has windows.",
+            choices=LONG_TEXT,
+            panel="Model",
+        ),
+    ] = "truncate"
 
     def __post_init__(self) -> None:
         if self.activation is not None and self.activation not in ACTIVATIONS:

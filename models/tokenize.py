@@ -13,9 +13,8 @@ from tokenizers import Encoding, Tokenizer
 from models.bundle import Bundle
 from models.checks import is_whole
 from models.long_text import check_long_text, most_tokens, window_starts
+from models.model_settings import MAX_LENGTH
 
-#: The longest row that can be asked for, in tokens: what Spark NLP's annotator takes, too.
-MAX_LENGTH = 512
 #: Longer texts, in characters for each token of the limit, are shortened first.
 CHARACTERS_PER_TOKEN = 8
 #: Characters before a cut that are not trusted; see `TextTokenizer`.

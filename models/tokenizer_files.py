@@ -9,14 +9,12 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers, processors
 from tokenizers.models import BPE
 
+from models.errors import TokenizerFilesError
+
 #: Every file that a tokenizer may be made of.
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json")
 
 _SPECIAL = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
-
-
-class TokenizerFilesError(ValueError):
-    """The files make no tokenizer."""
 
 
 def load_tokenizer(folder: Path, config: dict[str, Any]) -> Tokenizer:

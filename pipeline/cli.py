@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from models.bundle import BundleError
+from models.errors import BundleError
 from pipeline.commands import classify, consume, demo, evaluate, model, run
 from pipeline.logs import set_up
 from transforms.errors import ConfigurationError

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import apache_beam as beam
 
-from pipeline.connect import Ends
+from pipeline.connect import WriteResults
+from pipeline.ends.end import Ends
 from pipeline.options import RunOptions
 from transforms.classify_news import ClassifyNews
 
@@ -17,23 +18,12 @@ def build(pipeline: beam.Pipeline, options: RunOptions, ends: Ends) -> None:
         options: What to do with a message on its way.
         ends: Where messages come from, and where outcomes go.
     """
-    news = pipeline | "Read news" >> ends.read()
+    news = pipeline | "Read news" >> ends.source.read()
     classified = news | "Classify news" >> ClassifyNews(
-        options.model,
-        format=ends.format,
-        text_fields=options.text_fields,
-        id_field=options.id_field,
-        time_field=options.time_field,
-        text_clean_up=options.text_clean_up,
-        columns=ends.columns,
-        delimiter=ends.delimiter,
-        fail_fast=options.fail_fast,
-        max_length=options.max_length,
-        long_text=options.long_text,
-        activation=options.activation,
-        threshold=options.threshold,
-        multi_label=options.multi_label,
-        temperature=options.temperature,
+        options.model.model,
+        news=ends.source.run.news,
+        scores=options.scores,
+        max_length=options.model.max_length,
     )
-    # Both streams together: one transaction, where source and sinks are one Kafka cluster.
-    _ = classified.outcomes | "Write results" >> ends.write()
+    # All outcomes together: one transaction, where source and sinks are one Kafka cluster.
+    _ = classified.outcomes | "Write results" >> WriteResults(ends)

@@ -21,19 +21,17 @@ from apache_beam.runners.runner import create_runner
 
 from models.bundle import Bundle
 from pipeline.beam_workarounds import hush_worker, merge_metrics_now_and_then
-from pipeline.connect import Ends
-from pipeline.file_runs import begin, complete, let_go
+from pipeline.ends.end import Ends, SinkEnd
 from pipeline.graph import build
 from pipeline.options import RunOptions
 from pipeline.preflight import LOCAL_RUNNERS, check
 from pipeline.status import Status
 from transforms.errors import ConfigurationError
 from transforms.failures import forget_failures
-from transforms.kafka.producers import close_producers
-from transforms.kafka.session import close_sessions
 from transforms.parse import all_dead
 from transforms.reading import drain, undrain
 from transforms.tally import TALLY
+from transforms.writing import Share
 
 log = logging.getLogger("newsbeam")
 
@@ -91,13 +89,13 @@ def execute(
     """
     parsed = beam_options(beam_args)
     ends = check(options, parsed)
-    parsed.view_as(StandardOptions).streaming = not ends.bounded
+    parsed.view_as(StandardOptions).streaming = not ends.source.bounded
     undrain()
     TALLY.reset()
     forget_failures()
     hush_worker()
     merge_metrics_now_and_then()
-    ends = begin(ends)
+    ends.source.begin()
     with contextlib.ExitStack() as left_behind:
         runner = parsed.view_as(StandardOptions).runner
         if runner in LOCAL_RUNNERS:
@@ -111,10 +109,10 @@ def _run(options: RunOptions, parsed: PipelineOptions, ends: Ends, live_status: 
     build(pipeline, options, ends)
     log.info(
         "%s -> %s, dead letters -> %s; model %s; delivery %s: %s",
-        ends.source.uri,
-        ends.sink.uri,
-        ends.dead_letters.uri,
-        Bundle.load(options.model).model_id,
+        ends.source.end.uri,
+        ", ".join(_shown(share, sink) for share, sink in ends.sinks),
+        ends.dead_letters.end.uri,
+        Bundle.load(options.model.model).model_id,
         ends.delivery.replace("_", " "),
         ends.why,
     )
@@ -126,14 +124,21 @@ def _run(options: RunOptions, parsed: PipelineOptions, ends: Ends, live_status: 
             _prism = start_prism(parsed) if can_signal else None
             pipeline.run().wait_until_finish()
             TALLY.first.end()
-            if options.fail_fast and TALLY.first.hopeless:
+            if options.news.fail_fast and TALLY.first.hopeless:
                 raise all_dead(TALLY.first.hopeless)
             # Before the summary: what it tells of is in place then.
-            complete(ends)
+            ends.source.complete()
     finally:
-        let_go(ends)
-        close_sessions()
-        close_producers()
+        ends.source.close()
+        for sink in ends.written:
+            sink.close()
+
+
+def _shown(share: Share, sink: SinkEnd) -> str:
+    """A sink as the log names it: with its categories, where it is a route."""
+    if share.categories is None:
+        return sink.end.uri
+    return f"{', '.join(sorted(share.categories))}: {sink.end.uri}"
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 
+from models.plot import plot
 from training import (
     config,
     dequantize,
@@ -75,7 +76,7 @@ def _bundle(settings: config.Config, root: Path, name: str) -> None:
     target = root / "runs" / "bundles" / name
     tokens = root / "runs" / "tokens"
     found = export.export(root / "runs" / bundle.run, tokens, target, bundle.calibrate_on)
-    found.plot(target / "evaluation.png")
+    plot(found, target / "evaluation.png")
     learned = [root / "runs" / run for run in settings.curves(bundle.run)]
     pictures.curves(learned, target / "curves.png")
     print(f"{target}: accuracy {found.eval_accuracy:.5f}, loss {found.eval_loss:.5f}")

@@ -13,7 +13,8 @@ from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
 
 from models.bundle import Bundle
-from models.onnx import ModelError, OnnxModel
+from models.errors import ModelError
+from models.onnx import OnnxModel
 from models.scores import ScoreSettings, labels_above, score_windows
 from transforms.dead_letters import Step
 from transforms.errors import ConfigurationError

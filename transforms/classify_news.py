@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.ml.inference.base import RunInference
 
 from models.bundle import Bundle
+from models.model_settings import MAX_LENGTH
 from models.scores import ScoreSettings
+from models.settings import merged
+from models.verify import verify
 from transforms.classify import Categorize, OnnxTextClassifier
 from transforms.dead_letters import SplitOutcomes
 from transforms.errors import ConfigurationError
-from transforms.parse import TEXT_FIELDS, TIME_FIELDS, ParseNews
+from transforms.news_settings import NewsSettings
+from transforms.parse import ParseNews
 from transforms.records import CategorizedItem, DeadLetter, Outcome, Record
-from transforms.tokenize import MAX_LENGTH, TokenizeNews
+from transforms.tokenize import TokenizeNews
 
 
 class ClassifiedNews(NamedTuple):
@@ -41,29 +46,15 @@ class ClassifyNews(beam.PTransform):
 
     Args:
         model: Folder of the model bundle; None is the default one.
-        format: What an element's bytes are: `json`, `text` or `csv`.
-        text_fields: The fields that make the text; see `ParseNews`.
-        id_field: The field that holds the id.
-        time_field: The field that holds the time of publication.
-        text_clean_up: `disabled`, `inplace`, `inplace_full`, `shrink`, `shrink_full` or `html`.
-        columns: The column names of CSV rows that come without.
-        delimiter: What stands between the fields of such rows; None is whichever gives a field for
-            each column.
-        fail_fast: End the pipeline when the first thousand records are all dead letters for one
-            reason.
+        news: The form of an element's bytes, and which fields are text, id and time.
+        scores: How the model's logits become scores, and what becomes of long texts.
         max_length: The most tokens of a row: 1 to 512.
-        long_text: What becomes of a longer text: `truncate` classifies its beginning; `average` and
-            `max` classify overlapping windows (at most 64), and take the average of their scores,
-            or the maximum for each label.
-        activation: `softmax` (one of the labels is right) or `sigmoid` (each for itself); None is
-            sigmoid for a multi-label model, softmax for any other.
-        threshold: The score from which on a label is among an item's `labels`.
-        multi_label: Whether several labels may hold; None goes by the model.
-        temperature: What logits are divided by; None is what the model's config.json says, or 1.
         timestamp: The timestamp of the outcomes, which decides about their windows: that of the
             `record` (or, where it has none, of the element), or when an item was `published`. In
             windows by the latter, an item is late if it came to its topic longer than `max_delay`
             of the source after that. Dead letters always have that of the record.
+        **given: Options of `NewsSettings` and `ScoreSettings` by name, such as `text_fields` and
+            `threshold`, in place of those in `news` and `scores`.
 
     Raises:
         ConfigurationError: A setting is none of its choices.
@@ -74,41 +65,23 @@ class ClassifyNews(beam.PTransform):
         self,
         model: str | os.PathLike[str] | None = None,
         *,
-        format: str = "json",
-        text_fields: Sequence[str] = TEXT_FIELDS,
-        id_field: str = "id",
-        time_field: str = TIME_FIELDS,
-        text_clean_up: str = "disabled",
-        columns: Sequence[str] | None = None,
-        delimiter: str | None = None,
-        fail_fast: bool = False,
+        news: NewsSettings | None = None,
+        scores: ScoreSettings | None = None,
         max_length: int = MAX_LENGTH,
-        long_text: str = "truncate",
-        activation: str | None = None,
-        threshold: float = 0.5,
-        multi_label: bool | None = None,
-        temperature: float | None = None,
         timestamp: str = "record",
+        **given: Any,
     ) -> None:
         super().__init__()
         self._bundle = Bundle.load(model)
-        self._bundle.verify()
+        verify(self._bundle)
+        of_news, of_scores = _apart(given)
+        self._parse = ParseNews(news, **of_news)
         try:
-            settings = ScoreSettings(activation, threshold, multi_label, temperature, long_text)
+            settings = merged(ScoreSettings, scores, of_scores)
             of_bundle = settings.of(self._bundle)
         except ValueError as e:
             raise ConfigurationError(str(e)) from None
-        self._parse = ParseNews(
-            format,
-            text_fields,
-            id_field,
-            time_field,
-            text_clean_up,
-            columns=columns,
-            delimiter=delimiter,
-            fail_fast=fail_fast,
-        )
-        self._tokenize = TokenizeNews(model, max_length, long_text)
+        self._tokenize = TokenizeNews(model, max_length, settings.long_text)
         self._classifier = OnnxTextClassifier(model, settings)
         self._categorize = Categorize(of_bundle, timestamp)
 
@@ -126,3 +99,16 @@ class ClassifyNews(beam.PTransform):
         )
         categorized, dead_letters = outcomes | "Split outcomes" >> SplitOutcomes()
         return ClassifiedNews(categorized, dead_letters, outcomes)
+
+
+def _apart(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Settings that were given by name, by the class that they are of."""
+    of_scores = {f.name for f in dataclasses.fields(ScoreSettings)}
+    known = of_scores | {f.name for f in dataclasses.fields(NewsSettings)}
+    for name in given:
+        if name not in known:
+            raise TypeError(f"ClassifyNews has no argument {name!r}: it takes {sorted(known)}")
+    return (
+        {name: value for name, value in given.items() if name not in of_scores},
+        {name: value for name, value in given.items() if name in of_scores},
+    )

@@ -5,31 +5,24 @@ from __future__ import annotations
 import datetime
 import json
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from collections.abc import Iterator
+from typing import Any
 
 import apache_beam as beam
 import msgspec
 
 from models.clean_up import clean_up_named
-from transforms.csv_rows import BadRow, column_list, delimiter_named, detect_delimiter, fields_of
+from models.settings import merged
+from transforms.csv_rows import BadRow, detect_delimiter, fields_of
 from transforms.dates import moment_of
 from transforms.dead_letters import Step
-from transforms.errors import ConfigurationError
 from transforms.event_time import event_timestamp, of_element
 from transforms.failures import PipelineFailure
 from transforms.fields import FieldFinder, field_names
+from transforms.news_settings import TEXT_FIELDS, TIME_FIELDS, NewsSettings
 from transforms.records import DeadLetter, Message, NewsItem
-from transforms.rows import FORMATS
 from transforms.tally import TALLY
 
-Format = Literal["json", "text", "csv"]
-
-#: What is classified, by default: the title, and the first of the others that an item has.
-TEXT_FIELDS = ("title", "description|body|text")
-
-#: The fields that may hold the time of publication.
-TIME_FIELDS = "published|publishedAt|pubDate|published_at|date"
 _DEFAULTS = {"id", *"|".join((*TEXT_FIELDS, TIME_FIELDS)).split("|")}
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -56,60 +49,28 @@ class ParseNews(Step):
     """Parses messages into news items.
 
     Args:
-        format: What a message's bytes are: a `json` object, plain `text`, or a `csv` row (whose
-            column names come with the message).
-        text_fields: The fields that make the text, joined by a space; `a|b` is the first of them
-            that holds more than spaces. At least one must. A name in other upper and lower case is
-            found, too, where only one field has it.
-        id_field: The field that holds the id.
-        time_field: The field that holds the time of publication, or `a|b`; where it is missing, or
-            can't be read, the message's own time counts. See `moment_of`.
-        text_clean_up: One of `CLEAN_UPS`.
-        columns: The column names of CSV rows that come without.
-        delimiter: What stands between the fields of such rows; None is whichever gives a field for
-            each column.
-        fail_fast: End the pipeline when the first thousand records are all dead letters for one
-            reason.
+        settings: Which fields they are, and the form of a message's bytes: a `json` object, plain
+            `text`, or a `csv` row (whose column names come with the message, or are given).
+        **given: Settings by name, in place of those in `settings`.
 
     Raises:
         ConfigurationError: A setting is none of its choices.
     """
 
-    def __init__(
-        self,
-        format: str = "json",
-        text_fields: Sequence[str] = TEXT_FIELDS,
-        id_field: str = "id",
-        time_field: str = TIME_FIELDS,
-        text_clean_up: str = "disabled",
-        columns: Sequence[str] | None = None,
-        delimiter: str | None = None,
-        fail_fast: bool = False,
-    ) -> None:
+    def __init__(self, settings: NewsSettings | None = None, **given: Any) -> None:
         super().__init__()
-        if format not in FORMATS:
-            raise ConfigurationError(
-                f"format={format!r} is unknown: give one of {', '.join(FORMATS)}"
-            )
-        self._format = format
-        try:
-            self._clean_up = clean_up_named(text_clean_up)
-            self._delimiter = None if delimiter is None else delimiter_named(delimiter)
-        except ValueError as e:
-            raise ConfigurationError(str(e)) from None
-        self._columns = None if columns is None else column_list(columns, "columns")
-        if isinstance(text_fields, str):
-            text_fields = text_fields.split(",")
-        if not text_fields:
-            raise ConfigurationError("text_fields is empty: name at least one field")
+        settings = merged(NewsSettings, settings, given)
+        self._format = settings.format or "json"
+        self._clean_up = clean_up_named(settings.text_clean_up)
+        self._columns, self._delimiter = settings.columns, settings.delimiter
         self._finder = FieldFinder(
-            tuple(field_names(f, "text_fields") for f in text_fields),
-            field_names(id_field, "id_field"),
-            field_names(time_field, "time_field"),
+            tuple(field_names(f, "text_fields") for f in settings.text_fields),
+            field_names(settings.id_field, "id_field"),
+            field_names(settings.time_field, "time_field"),
         )
         # That a default isn't there is no mistake.
         self._asked = self._finder.names - _DEFAULTS
-        self._fail_fast = fail_fast
+        self._fail_fast = settings.fail_fast
 
     def process(self, element: Any, timestamp: Any = beam.DoFn.TimestampParam) -> Iterator[Any]:
         if self._fail_fast and TALLY.first.hopeless:

@@ -11,14 +11,12 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import apache_beam as beam
-
 from transforms.errors import ConfigurationError
 from transforms.failures import PipelineFailure
 from transforms.files.archives import check_piped
-from transforms.files.write import WriteLines
+from transforms.files.write import LinesSink
 from transforms.reading import MAX_DELAY, Batch, Reader, Source
-from transforms.records import Message, Outcome
+from transforms.records import Message
 from transforms.rows import messages_of
 from transforms.streams import check_output, check_stdin, read_chunks, read_lines
 
@@ -157,8 +155,8 @@ def _print(name: str, lines: Sequence[bytes]) -> None:
         raise PipelineFailure(f"{name} can't be written any further: {e.strerror or e}") from e
 
 
-class WriteToStdout(beam.PTransform):
-    """Writes outcomes as JSON lines to stdout, bundle by bundle.
+class StdoutSink(LinesSink):
+    """stdout, for outcomes as JSON lines, bundle by bundle.
 
     Args:
         stderr: Write to stderr instead.
@@ -168,9 +166,5 @@ class WriteToStdout(beam.PTransform):
     """
 
     def __init__(self, stderr: bool = False) -> None:
-        super().__init__()
         check_output("stderr" if stderr else "stdout")
-        self._write = _to_stderr if stderr else _to_stdout
-
-    def expand(self, outcomes: beam.PCollection[Outcome]) -> beam.PCollection[None]:
-        return outcomes | "Print" >> beam.ParDo(WriteLines(self._write))
+        super().__init__(_to_stderr if stderr else _to_stdout)

@@ -7,13 +7,11 @@ from typing import Any
 
 from models.bundle import Bundle
 from models.long_text import check_long_text
+from models.model_settings import MAX_LENGTH
 from models.tokenize import TextTokenizer, check_max_length
 from transforms.dead_letters import Step
 from transforms.errors import ConfigurationError
 from transforms.records import TokenizedNews
-
-#: The most tokens of a row by default: what Spark NLP's annotator takes.
-MAX_LENGTH = 512
 
 
 class TokenizeNews(Step):

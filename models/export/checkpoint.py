@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from models.bundle import BundleError
-from models.export.packages import package, quiet, reason
+from models.errors import BundleError
+from models.export.packages import package, reason
 from models.fetch import snapshot, split_hub_uri
+from models.quiet import quiet
 
 #: Families that are tested; others are tried, and kept if their results agree with torch's.
 FAMILIES = ("bert", "deberta-v2", "distilbert", "mpnet", "roberta", "xlm-roberta")

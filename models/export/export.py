@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from models.bundle import Bundle, BundleError
+from models.bundle import Bundle
+from models.errors import BundleError
 from models.export.card import public_name, write_card
 from models.export.checkpoint import load_checkpoint
 from models.export.graph import write_graph

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from models.bundle import BundleError
+from models.errors import BundleError
 from models.export.checkpoint import FAMILIES, Checkpoint
-from models.export.packages import package, quiet, reason
+from models.export.packages import package, reason
+from models.quiet import quiet
 
 #: The version of ONNX's operators; LayerNormalization is one of them from 17 on.
 OPSET = 18

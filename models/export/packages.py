@@ -1,15 +1,11 @@
-"""The packages that only exporting needs: loaded when they are used, and kept quiet."""
+"""The packages that only exporting needs: loaded when they are used."""
 
 from __future__ import annotations
 
 import importlib
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-from models.bundle import BundleError
+from models.errors import BundleError
 
 
 def package(name: str) -> Any:
@@ -25,19 +21,6 @@ def package(name: str) -> Any:
             f"model export: cannot load {name.partition('.')[0]} ({' '.join(str(e).split())}); "
             "pip install 'newsbeam[export]'"
         ) from e
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keeps what exporters say to each other off the user's terminal; errors are raised anyway."""
-    before = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
 
 
 def reason(error: Exception) -> str:

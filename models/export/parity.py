@@ -7,10 +7,12 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from models.bundle import Bundle, BundleError
+from models.bundle import Bundle
+from models.errors import BundleError
 from models.export.checkpoint import Checkpoint
+from models.model_settings import MAX_LENGTH
 from models.onnx import OnnxModel
-from models.tokenize import MAX_LENGTH, TextTokenizer
+from models.tokenize import TextTokenizer
 
 #: The most that a score of the float graph may differ from torch's.
 TOLERANCE = 1e-4

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from models.bundle import BundleError
+from models.errors import BundleError
 from models.export.graph import INLINE_BYTES
-from models.export.packages import package, quiet, reason
+from models.export.packages import package, reason
+from models.quiet import quiet
 
 #: Tables with fewer numbers stay as they are: nothing would be saved.
 SMALLEST_TABLE = 4096

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from models.bundle import Bundle, BundleError
+from models.bundle import Bundle
+from models.errors import BundleError, TokenizerFilesError
 from models.export.card import public_name, write_card
 from models.export.target import load_new, new_folder
-from models.tokenizer_files import TokenizerFilesError, load_tokenizer
+from models.tokenizer_files import load_tokenizer
 
 #: The most positions that are looked for; Spark NLP takes no more tokens.
 MOST_POSITIONS = 512

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from models.bundle import Bundle, BundleError
+from models.bundle import Bundle
+from models.errors import BundleError
+from models.verify import verify
 
 
 @contextmanager
@@ -65,7 +67,7 @@ def load_new(folder: Path, source: str) -> Bundle:
     """
     try:
         bundle = Bundle.load(folder)
-        bundle.verify(thorough=True)
+        verify(bundle, thorough=True)
     except BundleError as e:
         raise BundleError(str(e).replace(f"model {folder}", f"model {source!r}")) from e
     return bundle

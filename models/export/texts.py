@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from models.bundle import BundleError
+from models.errors import BundleError
 
 #: Short and long, plain and odd: each is here for what a tokenizer or a graph may get wrong.
 TEXTS = (

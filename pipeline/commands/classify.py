@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,17 +16,11 @@ from rich.text import Text
 
 from models.classifier import Prediction, TextClassifier
 from pipeline.commands.model_options import (
-    ActivationOption,
-    LongText,
-    LongTextOption,
-    MaxLength,
-    Model,
-    MultiLabel,
-    Temperature,
-    TextCleanUp,
-    Threshold,
+    CLASSIFIER_OPTIONS,
+    CLASSIFIER_SETTINGS,
     load_classifier,
 )
+from pipeline.flags import with_flags
 from pipeline.printing import fit, printable
 from pipeline.terminal import is_terminal
 from transforms.errors import ConfigurationError
@@ -57,6 +51,7 @@ class Line:
 Write = Callable[[Line, Prediction], None]
 
 
+@with_flags(*CLASSIFIER_SETTINGS, only=CLASSIFIER_OPTIONS)
 def classify(
     texts: Annotated[
         list[str] | None,
@@ -67,14 +62,6 @@ def classify(
             show_default=False,
         ),
     ] = None,
-    model: Model = None,
-    max_length: MaxLength = 512,
-    long_text: LongTextOption = LongText.TRUNCATE,
-    activation: ActivationOption = None,
-    threshold: Threshold = 0.5,
-    multi_label: MultiLabel = None,
-    temperature: Temperature = None,
-    text_clean_up: TextCleanUp = "disabled",
     as_json: Annotated[
         bool,
         typer.Option(
@@ -86,6 +73,7 @@ def classify(
             rich_help_panel="Output",
         ),
     ] = False,
+    **given: Any,
 ) -> int:
     """Classify texts: category and scores of each.
 
@@ -97,16 +85,7 @@ def classify(
         for number, text in enumerate(texts, 1):
             if not text.strip():
                 raise ConfigurationError(f"text {number} is empty: give it words to classify")
-    classifier = load_classifier(
-        model,
-        max_length,
-        activation,
-        threshold,
-        multi_label,
-        temperature,
-        long_text,
-        text_clean_up,
-    )
+    classifier = load_classifier(given)
     # News may hold characters that the terminal's encoding lacks.
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     several = bool(classifier.settings.multi_label)

@@ -5,21 +5,18 @@ from __future__ import annotations
 import enum
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from pipeline.endpoints import FileEndpoint, KafkaEndpoint, parse
-from pipeline.outcomes import (
-    UnreadableRecord,
-    outcome_of,
-    read_files,
-    read_stdin,
-    read_topics,
-)
+from models.settings import SettingsSet
+from pipeline.ends.end import Peek
+from pipeline.ends.kinds import KIND_OPTIONS, parse
+from pipeline.flags import with_flags
+from pipeline.outcomes import UnreadableRecord, outcome_of
 from pipeline.printing import fit, headline, moment, preview, printable, reason
 from pipeline.terminal import is_terminal
 from transforms.errors import ConfigurationError
@@ -51,6 +48,7 @@ class Start(enum.StrEnum):
     LATEST = "latest"
 
 
+@with_flags(*KIND_OPTIONS, only={"kafka_config"})
 def consume(
     uri: Annotated[
         str,
@@ -109,17 +107,7 @@ def consume(
             rich_help_panel="Output",
         ),
     ] = Format.TABLE,
-    kafka_config: Annotated[
-        str | None,
-        typer.Option(
-            "--kafka_config",
-            metavar="FILE",
-            help="Properties file with Kafka client settings (TLS, SASL); the environment variables "
-            "NEWSBEAM_KAFKA_<SETTING> are stronger. Default: none, plain text.",
-            envvar="NEWSBEAM_KAFKA_CONFIG",
-            rich_help_panel="Connection",
-        ),
-    ] = None,
+    **given: Any,
 ) -> int:
     """Show the categorized items, or the dead letters, of a topic or file.
 
@@ -127,7 +115,7 @@ def consume(
 
     Records of another kind are named on stderr, and skipped.
     """
-    messages = _messages(uri, kafka_config, start, follow)
+    messages = _messages(uri, given, start, follow)
     write = _write_json if format is Format.JSON else TableWriter(_width())
     wanted = {name.casefold() for name in category or ()}
     # News may hold characters that the terminal's encoding lacks.
@@ -144,18 +132,12 @@ def consume(
 
 
 def _messages(
-    uri: str, kafka_config: str | None, start: Start, follow: bool
+    uri: str, given: Mapping[str, Any], start: Start, follow: bool
 ) -> Iterator[list[Message]]:
-    endpoint = parse(uri)
-    if isinstance(endpoint, KafkaEndpoint):
-        if start is Start.LATEST and not follow:
-            raise ConfigurationError("--from latest shows nothing by itself: add --follow")
-        return read_topics(endpoint, kafka_config, start=start.value, follow=follow)
-    if follow:
-        raise ConfigurationError(f"--follow can't wait for more of {uri!r}: give a kafka:// URI")
-    if isinstance(endpoint, FileEndpoint):
-        return read_files(endpoint.path)
-    return read_stdin()
+    latest = start is Start.LATEST
+    if latest and not follow:
+        raise ConfigurationError("--from latest shows nothing by itself: add --follow")
+    return parse(uri).peek(Peek(latest, follow), SettingsSet(KIND_OPTIONS, given))
 
 
 Write = Callable[[Message, Outcome], None]

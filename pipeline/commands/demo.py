@@ -144,8 +144,8 @@ def _pipeline(
     servers: str, model: str | None, beam_args: list[str]
 ) -> tuple[Callable[[], None], Callable[[], None]]:
     """How to run the pipeline, and how to make it finish."""
-    from pipeline.connect import AT_LEAST_ONCE
     from pipeline.demo.session import CATEGORIZED, DEAD_LETTERS, FETCH_WAIT_MS, NEWS
+    from pipeline.ends.settings import AT_LEAST_ONCE
     from pipeline.options import RunOptions
     from pipeline.run import beam_options, execute, start_prism
     from transforms.reading import drain

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -18,21 +18,15 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from models.errors import ModelError
 from models.evaluate import BATCH_SIZE, Evaluation
 from models.evaluate import evaluate as evaluate_news
 from models.labelled_news import CsvError, read_csv
 from models.long_text import MAX_WINDOWS
-from models.onnx import ModelError
 from models.plot import PlotError, check_plot
-from pipeline.commands.model_options import (
-    LongText,
-    LongTextOption,
-    MaxLength,
-    Model,
-    Temperature,
-    TextCleanUp,
-    load_classifier,
-)
+from models.plot import plot as draw
+from pipeline.commands.model_options import CLASSIFIER_SETTINGS, load_classifier
+from pipeline.flags import with_flags
 from pipeline.terminal import is_terminal, output
 from transforms.errors import ConfigurationError
 from transforms.failures import PipelineFailure
@@ -40,6 +34,10 @@ from transforms.files.archives import open_text
 from transforms.files.paths import find_and_tell
 
 
+@with_flags(
+    *CLASSIFIER_SETTINGS,
+    only={"model", "max_length", "long_text", "temperature", "text_clean_up"},
+)
 def evaluate(
     csv: Annotated[
         Path,
@@ -77,11 +75,6 @@ def evaluate(
             rich_help_panel="Data",
         ),
     ] = None,
-    model: Model = None,
-    max_length: MaxLength = 512,
-    long_text: LongTextOption = LongText.TRUNCATE,
-    temperature: Temperature = None,
-    text_clean_up: TextCleanUp = "disabled",
     calibrate: Annotated[
         bool,
         typer.Option(
@@ -123,23 +116,18 @@ def evaluate(
             rich_help_panel="Output",
         ),
     ] = None,
+    **given: Any,
 ) -> int:
     """Evaluate a model on labelled news: accuracy, loss, calibration, speed.
 
     Precision, recall and F1 are macro averages: the plain mean over the labels.
     """
-    if calibrate and long_text is not LongText.TRUNCATE:
+    if calibrate and given["long_text"] != "truncate":
         raise ConfigurationError(
-            f"--long_text {long_text.value}: a temperature is fitted to texts of one row; leave it "
+            f"--long_text {given['long_text']}: a temperature is fitted to texts of one row; leave it "
             "out with --calibrate"
         )
-    classifier = load_classifier(
-        model,
-        max_length,
-        temperature=temperature,
-        long_text=long_text,
-        text_clean_up=text_clean_up,
-    )
+    classifier = load_classifier(given)
     try:
         if plot is not None:
             check_plot(plot)
@@ -156,7 +144,7 @@ def evaluate(
                 calibrate=calibrate,
             )
         if plot is not None:
-            evaluation.plot(plot)
+            draw(evaluation, plot)
     except (CsvError, PlotError, PipelineFailure) as e:
         raise ConfigurationError(str(e)) from e
     except ModelError as e:

@@ -12,7 +12,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from models.bundle import Bundle, BundleError
+from models.bundle import Bundle
+from models.errors import BundleError
 from models.export.export import ParityError
 from models.export.export import export as export_model
 from models.export.parity import INT8_TOLERANCE, TOLERANCE, Difference, Parity
@@ -20,6 +21,7 @@ from models.export.spark_nlp import import_spark_nlp, is_spark_nlp
 from models.export.texts import read_texts
 from models.operators import read_operators
 from models.tokenize import TextTokenizer
+from models.verify import verify as verify_bundle
 from pipeline.terminal import output
 from transforms.errors import ConfigurationError
 
@@ -177,7 +179,7 @@ def verify(model: _Named, as_json: _Json = False) -> int:
     """
     bundle = Bundle.load(model)
     for file in dict.fromkeys([bundle.model_file, *bundle.model_files()]):
-        Bundle.load(file).verify(thorough=True)
+        verify_bundle(Bundle.load(file), thorough=True)
     if as_json:
         print(json.dumps({"model": bundle.model_id, "path": str(bundle.path), "ok": True}))
     else:

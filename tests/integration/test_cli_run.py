@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from models.bundle import DEFAULT_BUNDLE
+from models.locate import DEFAULT_BUNDLE
 from pipeline.cli import app
 from pipeline.demo.broker import EmbeddedBroker
 from tests.integration.harness import Topics, finished, refused

@@ -15,11 +15,12 @@ import pytest
 from kafka import KafkaProducer
 
 from pipeline.demo.broker import EmbeddedBroker
-from pipeline.endpoints import KafkaEndpoint
-from pipeline.outcomes import outcome_of, read_topics
+from pipeline.ends.kafka.peek import read_topics
+from pipeline.outcomes import outcome_of
 from tests.servers import starter
 from tests.servers.processes import free_port
 from transforms.errors import ConfigurationError
+from transforms.kafka.settings import KafkaSettings
 from transforms.records import (
     CategorizedItem,
     DeadLetter,
@@ -225,8 +226,9 @@ def test_records_of_aborted_and_open_transactions_are_left_out(
             (producer.commit_transaction if ended else producer.abort_transaction)()
 
     def ids(**query: str) -> list[str]:
-        endpoint = KafkaEndpoint("", apache_kafka.bootstrap_servers, (topic,), query)
-        found = [outcome_of(m) for batch in read_topics(endpoint) for m in batch]
+        settings = KafkaSettings.of(apache_kafka.bootstrap_servers, environment={})
+        batches = read_topics("", settings, [topic], **query)
+        found = [outcome_of(m) for batch in batches for m in batch]
         return [o.id for o in found if not isinstance(o, DeadLetter)]
 
     committed, all_of_them = ids(), ids(isolation_level="read_uncommitted")
@@ -237,7 +239,7 @@ def test_records_of_aborted_and_open_transactions_are_left_out(
 
 
 def test_a_topic_that_is_missing_is_not_created(apache_kafka: Any) -> None:
-    endpoint = KafkaEndpoint("", apache_kafka.bootstrap_servers, ("newsbeam-nowhere",))
+    settings = KafkaSettings.of(apache_kafka.bootstrap_servers, environment={})
     for _ in range(2):
         with pytest.raises(ConfigurationError, match="does not exist"):
-            list(read_topics(endpoint))
+            list(read_topics("", settings, ["newsbeam-nowhere"]))

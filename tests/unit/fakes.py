@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from models.bundle import Bundle
-from models.onnx import ModelError
+from models.errors import ModelError
 from transforms.reading import Batch, Reader, Source
 from transforms.records import KafkaPosition, Message
 from transforms.tally import Backlog

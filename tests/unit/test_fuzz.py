@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from importlib import resources
 from typing import Any
 
-from models.onnx import ModelError
+from models.errors import ModelError
 from pipeline.demo.poison import POISON
 from tests.unit.fakes import FakeModel
 from transforms.classify import BATCH_SIZE, Categorize, OnnxTextClassifier

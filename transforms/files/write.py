@@ -9,13 +9,20 @@ import lzma
 import os
 import stat
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import apache_beam as beam
 import zstandard
 
 from transforms.failures import PipelineFailure
-from transforms.records import DeadLetter, Outcome, categorized_to_json, dead_letter_to_json
+from transforms.records import (
+    DeadLetter,
+    Outcome,
+    Record,
+    categorized_to_json,
+    dead_letter_to_json,
+)
+from transforms.writing import ALL, Share, Sink, Writer
 
 #: How what is appended is compressed: archives of several streams one after the other are whole.
 _COMPRESS: dict[str, Callable[[bytes], bytes]] = {
@@ -46,44 +53,68 @@ def to_line(outcome: Outcome) -> bytes:
 
 
 class WriteToFile(beam.PTransform):
-    """Writes a bounded stream of outcomes to one file of JSON lines, which appears when complete.
+    """Writes outcomes of a bounded stream to one file of JSON lines, which appears when complete.
+
+    It gives the outcomes that are not its own.
 
     Args:
         path: The file, which Beam takes for a pattern when it cleans up; `.gz` is compressed.
+        share: Which outcomes are its own.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, share: Share = ALL) -> None:
         super().__init__()
         self._path = path
+        self._share = share
 
-    def expand(self, outcomes: beam.PCollection[Outcome]) -> beam.PCollection[str]:
-        return (
+    def expand(self, outcomes: beam.PCollection[Outcome]) -> beam.PCollection[Outcome]:
+        share = self._share
+        _ = (
             outcomes
+            | "Take" >> beam.Filter(share.takes).with_output_types(Record)
             | "To JSON" >> beam.Map(to_line).with_output_types(bytes)
             | "Write"
             >> beam.io.WriteToText(
                 self._path, num_shards=1, shard_name_template="", coder=beam.coders.BytesCoder()
             )
         )
+        rest = beam.Filter(lambda outcome: not share.takes(outcome))
+        return outcomes | "Pass on" >> rest.with_output_types(Record)
 
 
-class WriteLines(beam.DoFn):
-    """Hands a bundle's lines to a writer when the bundle is complete."""
+class LinesSink(Sink):
+    """Where JSON lines go, bundle by bundle.
+
+    Args:
+        write: Writes lines; they are durable when it returns.
+    """
 
     def __init__(self, write: Callable[[Sequence[bytes]], None]) -> None:
-        super().__init__()
         self._write = write
 
-    def start_bundle(self) -> None:
+    def writer(self) -> LinesWriter:
+        return LinesWriter(self._write)
+
+
+class LinesWriter(Writer):
+    """Hands a bundle's lines over when the bundle is complete."""
+
+    def __init__(self, write: Callable[[Sequence[bytes]], None]) -> None:
+        self._write = write
         self._lines: list[bytes] = []
 
-    def process(self, element: Outcome) -> None:
-        self._lines.append(to_line(element) + b"\n")
+    def add(self, outcome: Outcome) -> None:
+        self._lines.append(to_line(outcome) + b"\n")
 
-    def finish_bundle(self) -> None:
-        if self._lines:
-            self._write(self._lines)
-            self._lines = []
+    def flush(self) -> Iterable[DeadLetter]:
+        lines = self._lines
+        self.forget()
+        if lines:
+            self._write(lines)
+        return ()
+
+    def forget(self) -> None:
+        self._lines = []
 
 
 _append_lock = threading.Lock()
@@ -117,8 +148,8 @@ class _Append:
                 ) from e
 
 
-class AppendToFile(beam.PTransform):
-    """Appends a stream of outcomes to a local file of JSON lines, bundle by bundle.
+class FileSink(LinesSink):
+    """A local file of JSON lines, to which bundles are appended.
 
     Args:
         path: The file, on the machine of the worker.
@@ -127,8 +158,4 @@ class AppendToFile(beam.PTransform):
     """
 
     def __init__(self, path: str, name: str | None = None) -> None:
-        super().__init__()
-        self._append = _Append(path, name)
-
-    def expand(self, outcomes: beam.PCollection[Outcome]) -> beam.PCollection[None]:
-        return outcomes | "Append" >> beam.ParDo(WriteLines(self._append))
+        super().__init__(_Append(path, name))

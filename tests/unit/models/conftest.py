@@ -20,8 +20,10 @@ import pytest
 from huggingface_hub import constants
 
 from models import fetch
-from models.bundle import DEFAULT_BUNDLE, Bundle, BundleError
+from models.bundle import Bundle
 from models.classifier import TextClassifier
+from models.errors import BundleError
+from models.locate import DEFAULT_BUNDLE
 
 from .stand_ins import Hub
 

@@ -12,8 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.bundle import DEFAULT_BUNDLE, PACKAGED, Bundle, BundleError, resolve
+from models.bundle import Bundle
 from models.classifier import TextClassifier
+from models.errors import BundleError
+from models.locate import DEFAULT_BUNDLE, PACKAGED, resolve
+from models.verify import verify
 from transforms.classify_news import ClassifyNews
 from transforms.errors import ConfigurationError
 
@@ -42,7 +45,7 @@ def test_the_default_bundle(default_bundle: Bundle) -> None:
     assert name == "ag_news_small"
     assert len(digits) == 8
     assert int(digits, 16) >= 0
-    default_bundle.verify()
+    verify(default_bundle)
 
 
 @pytest.mark.parametrize("name", PACKAGED)
@@ -50,7 +53,7 @@ def test_the_packaged_bundles_have_names(name: str, tmp_path: Path, monkeypatch)
     bundle = Bundle.load(name)
     assert bundle.name == name
     assert bundle.labels == ("World", "Sports", "Business", "Sci/Tech")
-    bundle.verify()
+    verify(bundle)
     # A folder of the user's comes first.
     monkeypatch.chdir(tmp_path)
     (tmp_path / name).mkdir()
@@ -70,7 +73,7 @@ def test_a_tiny_bundle(make_bundle: Callable[..., Path]) -> None:
     assert bundle.max_length == 16
     assert not bundle.dynamic_int8
     assert bundle.tokenizer().truncation is None  # though the file says so
-    bundle.verify()
+    verify(bundle)
 
 
 def test_the_quantized_model_comes_first(make_bundle: Callable[..., Path]) -> None:
@@ -111,7 +114,7 @@ def test_a_model_in_the_folder_onnx(
     assert (bundle.path, bundle.name) == (folder, "tiny")
     assert bundle.model_file == folder / "onnx" / "model_int8.onnx"
     assert bundle.hash == Bundle.load(flat).hash  # as it is fetched from the hub
-    bundle.verify(thorough=True)
+    verify(bundle, thorough=True)
     assert Bundle.load(folder / "onnx") == bundle
     assert Bundle.load(folder / "onnx" / "model_int8.onnx") == bundle
     assert not caplog.messages
@@ -143,7 +146,7 @@ def test_onnx_files_of_other_names(make_bundle: Callable[..., Path]) -> None:
 def test_one_label_that_may_hold_or_not(make_bundle: Callable[..., Path]) -> None:
     config = {"id2label": {"0": "news"}, "problem_type": "multi_label_classification"}
     folder = make_bundle(config=config, embedding=tiny_embedding()[:, :1])
-    Bundle.load(folder).verify(thorough=True)
+    verify(Bundle.load(folder), thorough=True)
     classifier = TextClassifier.load(folder)
     likely, unlikely = classifier.predict(["ball", "bank"])
     assert 0 < unlikely.score < likely.score < 1
@@ -156,7 +159,7 @@ def test_one_label_that_may_hold_or_not(make_bundle: Callable[..., Path]) -> Non
 def test_one_logit_for_two_labels(make_bundle: Callable[..., Path]) -> None:
     folder = make_bundle(embedding=tiny_embedding()[:, :1], width=1)
     with pytest.raises(BundleError, match="the model gives one logit: a number, or yes and no"):
-        Bundle.load(folder).verify()
+        verify(Bundle.load(folder))
 
 
 def test_an_onnx_file_that_is_a_link(make_bundle: Callable[..., Path], tmp_path: Path) -> None:
@@ -344,7 +347,7 @@ def test_a_model_that_does_not_fit(
 ) -> None:
     folder = make_bundle(config=config, **model)
     bundle = Bundle.load(folder)
-    assert words in message_of(bundle.verify, folder)
+    assert words in message_of(lambda: verify(bundle), folder)
 
 
 @pytest.mark.parametrize("keep", [100, 1_000_000])
@@ -352,7 +355,7 @@ def test_a_corrupt_model(default_copy: Path, keep: int) -> None:
     file = default_copy / "model_quantized.onnx"
     file.write_bytes(file.read_bytes()[:keep])
     bundle = Bundle.load(default_copy)
-    assert "ONNX Runtime cannot load" in message_of(bundle.verify, default_copy)
+    assert "ONNX Runtime cannot load" in message_of(lambda: verify(bundle), default_copy)
 
 
 def test_labels_that_do_not_fit_the_default_model(default_copy: Path) -> None:
@@ -360,19 +363,19 @@ def test_labels_that_do_not_fit_the_default_model(default_copy: Path) -> None:
     config = json.loads(file.read_text())
     config["id2label"] = {"0": "World", "1": "Sports"}
     file.write_text(json.dumps(config))
-    message = message_of(Bundle.load(default_copy).verify, default_copy)
+    message = message_of(lambda: verify(Bundle.load(default_copy)), default_copy)
     assert "names 2 labels, but the model gives 4 logits" in message
 
 
 def thoroughly(folder: Path) -> Callable[[], None]:
     bundle = Bundle.load(folder)
-    bundle.verify()  # the test sentence is no trouble
-    return lambda: bundle.verify(thorough=True)
+    verify(bundle)  # the test sentence is no trouble
+    return lambda: verify(bundle, thorough=True)
 
 
 def test_fewer_positions_than_config_says(make_bundle: Callable[..., Path]) -> None:
     good = make_bundle(config={"max_position_embeddings": 48}, positions=48)
-    Bundle.load(good).verify(thorough=True)
+    verify(Bundle.load(good), thorough=True)
     bad = make_bundle("bad", config={"max_position_embeddings": 512}, positions=48)
     message = message_of(thoroughly(bad), bad)
     assert "model.onnx cannot classify a text of 512 tokens" in message
@@ -391,4 +394,4 @@ def test_one_row_a_batch(make_bundle: Callable[..., Path]) -> None:
 
 
 def test_rows_of_a_dynamic_model_are_not_run_together(make_bundle: Callable[..., Path]) -> None:
-    Bundle.load(make_bundle(dynamic=True, batch=1)).verify(thorough=True)
+    verify(Bundle.load(make_bundle(dynamic=True, batch=1)), thorough=True)

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from models import classifier as classifiers
-from models.bundle import Bundle, BundleError
+from models.bundle import Bundle
 from models.classifier import Annotation, Prediction, TextClassifier
-from models.onnx import ModelError
+from models.errors import BundleError, ModelError
 from models.scores import ScoreSettings
 
 NEWS = {

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from models.classifier import TextClassifier
+from models.errors import ModelError
 from models.evaluate import evaluate
 from models.labelled_news import LabelledNews, read_csv
-from models.onnx import ModelError
-from models.plot import PlotError, check_plot
+from models.plot import PlotError, check_plot, plot
 from models.scores import ScoreSettings
 
 TEST_CSV = Path(__file__).parents[3].parent / "shared" / "data" / "ag_news" / "test.csv"
@@ -98,7 +98,7 @@ def test_what_cannot_be_evaluated(tiny: TextClassifier) -> None:
 )
 def test_plot(tiny: TextClassifier, tmp_path: Path, name: str, magic: bytes) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib is an extra")
-    evaluate(tiny, NEWS).plot(tmp_path / name)
+    plot(evaluate(tiny, NEWS), tmp_path / name)
     assert (tmp_path / name).read_bytes().startswith(magic)
 
 
@@ -118,7 +118,7 @@ def test_plots_that_cannot_be_drawn(
 
     monkeypatch.setattr(builtins, "__import__", without_matplotlib)
     with pytest.raises(PlotError, match=r"pip install 'newsbeam\[plot\]'"):
-        evaluate(tiny, NEWS).plot(tmp_path / "a.png")
+        plot(evaluate(tiny, NEWS), tmp_path / "a.png")
 
 
 @pytest.mark.skipif(not TEST_CSV.is_file(), reason=f"needs AG News' test file: {TEST_CSV}")

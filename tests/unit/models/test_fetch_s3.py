@@ -11,8 +11,9 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.options.value_provider import RuntimeValueProvider
 
-from models.bundle import Bundle, resolve
+from models.bundle import Bundle
 from models.classifier import TextClassifier
+from models.locate import resolve
 
 from .conftest import MakeBundle, message_of, names
 from .stand_ins import S3

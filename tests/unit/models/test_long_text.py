@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from models.bundle import Bundle
 from models.classifier import TextClassifier
+from models.errors import ModelError
 from models.evaluate import evaluate
 from models.labelled_news import LabelledNews
 from models.long_text import MAX_WINDOWS, most_tokens, window_starts
-from models.onnx import ModelError
 from models.tokenize import TextTokenizer
 
 LONG = "Rain stops play in the second test, and nobody minds. " * 60

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from models.bundle import Bundle
-from models.onnx import MAX_ROWS, ModelError, OnnxModel
+from models.errors import ModelError
+from models.onnx import MAX_ROWS, OnnxModel
 from models.tokenize import TextTokenizer
 
 POISON, INFINITE, OUT_OF_RANGE = 8, 9, 999

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from models.bundle import Bundle, BundleError
+from models.bundle import Bundle
+from models.errors import BundleError
+from models.verify import verify
 
 TEXTS = [
     "Hello world",
@@ -35,7 +37,7 @@ def test_both_forms_give_the_same_tokens(default_copy: Path, default_bundle: Bun
     old, new = bundle.tokenizer(), default_bundle.tokenizer()
     for text in TEXTS:
         assert old.encode(text).ids == new.encode(text).ids
-    bundle.verify()
+    verify(bundle)
 
 
 def test_special_tokens_are_named_by_the_settings(default_copy: Path) -> None:

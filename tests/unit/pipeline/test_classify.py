@@ -15,9 +15,9 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from models.bundle import BundleError
 from models.classifier import TextClassifier
-from models.onnx import ModelError, OnnxModel
+from models.errors import BundleError, ModelError
+from models.onnx import OnnxModel
 from pipeline.commands import classify as command
 from transforms.errors import ConfigurationError
 

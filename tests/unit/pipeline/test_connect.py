@@ -10,12 +10,17 @@ from typing import Any
 import apache_beam as beam
 import pytest
 
-from pipeline.connect import connect, default_dead_letters
-from pipeline.endpoints import KafkaEndpoint, StdEndpoint, parse
+from pipeline.connect import connect
+from pipeline.ends.end import Ends
+from pipeline.ends.kafka.end import KafkaEnd, KafkaFrom, KafkaTo
+from pipeline.ends.kinds import parse
+from pipeline.ends.std import StdEnd
 from pipeline.graph import build
 from pipeline.options import RunOptions
 from tests.unit.running import local_pipeline
 from transforms.errors import ConfigurationError
+from transforms.kafka.encode import KafkaTopic
+from transforms.kafka.read import KafkaSource
 from transforms.records import categorized_from_json, dead_letter_from_json
 
 IN, OUT, DEAD = "kafka://h:1/in", "kafka://h:1/out", "kafka://h:1/dead"
@@ -23,6 +28,15 @@ IN, OUT, DEAD = "kafka://h:1/in", "kafka://h:1/out", "kafka://h:1/dead"
 
 def options(source: str = IN, sink: str = OUT, **others: Any) -> RunOptions:
     return RunOptions(source, sink, **others)
+
+
+def source_of(ends: Ends) -> KafkaSource:
+    assert isinstance(ends.source, KafkaFrom)
+    return ends.source.source
+
+
+def topics_of(ends: Ends) -> list[KafkaTopic]:
+    return [sink.topic for sink in ends.written if isinstance(sink, KafkaTo)]
 
 
 # ---- where dead letters go -------------------------------------------------------------------------
@@ -37,9 +51,9 @@ def options(source: str = IN, sink: str = OUT, **others: Any) -> RunOptions:
     ],
 )
 def test_dead_letters_go_to_a_topic_beside_the_sinks(sink: str, topics: tuple[str, ...]) -> None:
-    found, end = default_dead_letters(parse(sink)), parse(sink)
-    assert isinstance(found, KafkaEndpoint)
-    assert isinstance(end, KafkaEndpoint)
+    found, end = parse(sink).beside(), parse(sink)
+    assert isinstance(found, KafkaEnd)
+    assert isinstance(end, KafkaEnd)
     assert found.topics == topics
     assert (found.servers, found.query) == (end.servers, end.query)
 
@@ -55,17 +69,17 @@ def test_dead_letters_go_to_a_topic_beside_the_sinks(sink: str, topics: tuple[st
     ],
 )
 def test_dead_letters_go_to_a_file_beside_the_sinks(sink: str, path: str) -> None:
-    assert getattr(default_dead_letters(parse(sink)), "path", None) == path
+    assert getattr(parse(sink).beside(), "path", None) == path
 
 
 def test_dead_letters_of_devices_and_pipes_go_to_stderr(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for sink in ("/dev/null", str(tmp_path / "pipe"), f"file://{tmp_path}/pipe"):
-        assert default_dead_letters(parse(sink)) == StdEndpoint("stderr")
+        assert connect(options(sink=sink)).dead_letters.end == StdEnd("stderr")
 
 
 def test_dead_letters_of_stdout_go_to_stderr() -> None:
-    assert default_dead_letters(StdEndpoint()) == StdEndpoint("stderr")
+    assert connect(options(sink="-")).dead_letters.end == StdEnd("stderr")
 
 
 # ---- what is resolved ------------------------------------------------------------------------------
@@ -73,26 +87,21 @@ def test_dead_letters_of_stdout_go_to_stderr() -> None:
 
 def test_kafka_to_kafka() -> None:
     ends = connect(options(IN + ",in2?group=g&start=earliest", shards=3))
-    source = ends.kafka_source
-    assert source is not None
+    source = source_of(ends)
     read = source.subscription
     assert (read.topics, read.group, read.start) == (("in", "in2"), "g", "earliest")
     assert len(source.shards()) == 3
-    assert ends.topic is not None
-    assert ends.dead_letter_topic is not None
-    assert (ends.topic.name, ends.dead_letter_topic.name) == ("out", "out-dead-letters")
-    assert not ends.bounded
-    assert ends.format == "json"
+    assert [topic.name for topic in topics_of(ends)] == ["out", "out-dead-letters"]
+    assert not ends.source.bounded
+    assert ends.source.run.news.format == "json"
 
 
 def test_one_shard_where_one_process_reads_all_and_more_elsewhere() -> None:
     def shards(**how: bool) -> int:
-        source = connect(options(), **how).kafka_source
-        assert source is not None
-        return len(source.shards())
+        return len(source_of(connect(options(), **how)).shards())
 
     assert shards() == 1
-    assert shards(in_one_process=False) == 2 * (os.cpu_count() or 1)
+    assert shards(local=False) == 2 * (os.cpu_count() or 1)
 
 
 @pytest.mark.parametrize(
@@ -111,8 +120,8 @@ def test_exactly_once_where_it_can_be(given: dict[str, Any], delivery: str) -> N
     ends = connect(options(**given))
     assert ends.delivery == delivery
     assert ends.why
-    if ends.kafka_source:
-        assert ends.kafka_source.subscription.exactly_once == (delivery == "exactly_once")
+    if isinstance(ends.source, KafkaFrom):
+        assert source_of(ends).subscription.exactly_once == (delivery == "exactly_once")
 
 
 @pytest.mark.parametrize(
@@ -173,8 +182,9 @@ def test_another_user_for_the_sink_is_not_passed_over(tmp_path: Path) -> None:
     ],
 )
 def test_the_format(source: str, format: str | None, expected: str, bounded: bool) -> None:
-    ends = connect(options(source, "-", format=format))
-    assert (ends.format, ends.bounded) == (expected, bounded)
+    ends = connect(options(source, "-", format=format), local=False)
+    assert ends.source.run.news.format == expected
+    assert ends.source.bounded == bounded
 
 
 @pytest.mark.parametrize(
@@ -211,10 +221,8 @@ def test_one_properties_file_for_one_endpoint(tmp_path: Path) -> None:
             kafka_config=str(tmp_path / "all.properties"),
         )
     )
-    assert ends.kafka_source is not None
-    assert ends.topic is not None
-    assert ends.kafka_source.subscription.settings.for_client("consumer")["client_id"] == "all"
-    assert ends.topic.settings.for_client("producer")["client_id"] == "sink"
+    assert source_of(ends).subscription.settings.for_client("consumer")["client_id"] == "all"
+    assert topics_of(ends)[0].settings.for_client("producer")["client_id"] == "sink"
 
 
 # ---- the graph over them ---------------------------------------------------------------------------
@@ -266,8 +274,8 @@ def test_kafka_to_kafka_builds() -> None:
     ],
 )
 def test_what_records_are(source: str, settings: dict[str, Any], expected: tuple) -> None:
-    ends = connect(options(source, **settings))
-    assert (ends.format, ends.columns, ends.delimiter, ends.items) == expected
+    news = connect(options(source, **settings)).source.run.news
+    assert (news.format, news.columns, news.delimiter, news.items) == expected
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.endpoints import FileEndpoint, KafkaEndpoint, Records, StdEndpoint, parse
+from pipeline.ends.files.end import FileEnd
+from pipeline.ends.kafka.end import KafkaEnd
+from pipeline.ends.kinds import parse
+from pipeline.ends.records import Records
+from pipeline.ends.std import StdEnd
 from tests.unit.strategies import topic_names
 from transforms.errors import ConfigurationError
+from transforms.news_settings import NewsSettings
 
 hosts = st.from_regex(r"[a-z][a-z0-9.-]{0,20}", fullmatch=True) | st.sampled_from(
     ["127.0.0.1", "[::1]"]
@@ -26,12 +31,12 @@ def test_kafka(servers: list[tuple[str, int]], topics: list[str], group: str | N
     netloc = ",".join(f"{host}:{port}" for host, port in servers)
     uri = f"kafka://{netloc}/{','.join(topics)}" + (f"?group={group}" if group else "")
     query = {"group": group} if group else {}
-    assert parse(uri) == KafkaEndpoint(uri, netloc, tuple(topics), query)
+    assert parse(uri) == KafkaEnd(uri, netloc, tuple(topics), query)
 
 
 def test_kafka_with_settings() -> None:
     found = parse("kafka://h:1/a?group=g%20x&start=2026-01-31T12:00:00Z&client_id=me@home")
-    assert isinstance(found, KafkaEndpoint)
+    assert isinstance(found, KafkaEnd)
     assert found.query == {"group": "g x", "start": "2026-01-31T12:00:00Z", "client_id": "me@home"}
 
 
@@ -42,7 +47,7 @@ def test_client_settings_of_a_topic(tmp_path: Path) -> None:
 
     def settings(query: str) -> dict[str, Any]:
         endpoint = parse(f"kafka://h:1/a{query}")
-        assert isinstance(endpoint, KafkaEndpoint)
+        assert isinstance(endpoint, KafkaEnd)
         return endpoint.settings(for_all).for_client("producer")
 
     assert settings("?group=g&start=latest&isolation_level=read_uncommitted") == {
@@ -96,7 +101,7 @@ def test_any_text_is_an_endpoint_or_a_clear_error(text: str) -> None:
         found = parse(text)
     except ConfigurationError:
         return
-    assert isinstance(found, KafkaEndpoint | FileEndpoint | StdEndpoint)
+    assert isinstance(found, KafkaEnd | FileEnd | StdEnd)
     assert found.uri == text
 
 
@@ -154,7 +159,8 @@ def test_a_password_in_the_query_never_shows(uri: str) -> None:
     ],
 )
 def test_files(uri: str, path: str, format: str) -> None:
-    assert parse(uri) == FileEndpoint(uri, path, format)
+    assert parse(uri) == FileEnd(uri, path)
+    assert parse(uri).news(NewsSettings()).format == format
 
 
 @pytest.mark.parametrize(
@@ -173,7 +179,8 @@ def test_files(uri: str, path: str, format: str) -> None:
     ],
 )
 def test_what_a_uri_says_of_records(uri: str, path: str, format: str, records: Records) -> None:
-    assert parse(uri) == FileEndpoint(uri, path, format, records)
+    assert parse(uri) == FileEnd(uri, path, records=records)
+    assert parse(uri).news(NewsSettings()).format == format
 
 
 def test_a_file_of_exactly_that_name_is_that_file(
@@ -207,9 +214,9 @@ def test_columns_of_stdin_and_topics() -> None:
     assert parse("-?columns=a,b").records == Records(None, ("a", "b"))
     topic = parse("kafka://h:1/t?format=csv&columns=a,b&delimiter=%09&client_id=x")
     assert topic.records == Records("csv", ("a", "b"), "\t")
-    assert isinstance(topic, KafkaEndpoint)
+    assert isinstance(topic, KafkaEnd)
     assert "columns" not in topic.settings().for_client("consumer")
 
 
 def test_stdin_and_stdout() -> None:
-    assert parse("-") == StdEndpoint("-")
+    assert parse("-") == StdEnd("-")

@@ -10,9 +10,9 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from models.bundle import BundleError
+from models.errors import BundleError, ModelError
 from models.labelled_news import AG_NEWS_CLASSES
-from models.onnx import ModelError, OnnxModel
+from models.onnx import OnnxModel
 from pipeline.commands.evaluate import evaluate
 from transforms.errors import ConfigurationError
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pipeline.connect import connect
-from pipeline.file_runs import check_files
+from pipeline.ends.files.checks import check_files
 from pipeline.options import RunOptions
 from pipeline.preflight import check
 from pipeline.run import beam_options, execute
@@ -141,8 +141,8 @@ def test_an_earlier_output_may_be_written_over(here: Path) -> None:
 def test_formats_by_name(here: Path, name: str, format: str) -> None:
     (here / "d" / name).write_bytes(bz2.compress(b"title\n1\n") if "bz2" in name else b"title\n1\n")
     for source in (f"d/{name}", "d", "d/*"):
-        assert checked(source, "-").format == format
-    assert checked(f"d/{name}", "-", format="text").format == "text"
+        assert checked(source, "-").source.run.news.format == format
+    assert checked(f"d/{name}", "-", format="text").source.run.news.format == "text"
 
 
 def test_a_folder_of_several_formats(here: Path) -> None:
@@ -163,7 +163,7 @@ def test_where_the_progress_is_kept(here: Path, monkeypatch: pytest.MonkeyPatch)
 
     def kept(sink: str) -> Any:
         options = RunOptions("b.jsonl", sink)
-        return check_files(connect(options), options, local=True).progress.path
+        return check_files(connect(options)).source.progress.path
 
     assert kept("d/o.jsonl") == f"{here}/d/.o.jsonl.newsbeam-progress"
     assert kept("kafka://localhost:9092/news").startswith(f"{here}/state/newsbeam/")
@@ -173,7 +173,7 @@ def test_where_the_progress_is_kept(here: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_brackets_in_a_sink(here: Path) -> None:
-    assert checked("b.jsonl", "o[1].jsonl").parts
+    assert checked("b.jsonl", "o[1].jsonl").source.parts
     # There Beam's own sink writes it, which would delete what the name matches as a pattern.
     with pytest.raises(ConfigurationError, match="pattern on this runner"):
         checked("b.jsonl", "o[1].jsonl", "--runner=FlinkRunner")

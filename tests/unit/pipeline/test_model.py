@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from models.bundle import DEFAULT_BUNDLE, Bundle, BundleError
+from models.bundle import Bundle
+from models.errors import BundleError
 from models.export.export import ParityError
 from models.export.parity import Difference, Parity
+from models.locate import DEFAULT_BUNDLE
 from pipeline import cli
 from pipeline.commands import model
 from tests.unit.models.conftest import write_bundle

@@ -29,8 +29,8 @@ def news(tmp_path: Path) -> str:
 
 def test_files_that_are_fine(news: str, tmp_path: Path) -> None:
     ends = checked(news, str(tmp_path / "out.jsonl"))
-    assert not ends.bounded
-    assert checked(news, str(tmp_path / "out.jsonl"), "--runner=FlinkRunner").bounded
+    assert not ends.source.bounded
+    assert checked(news, str(tmp_path / "out.jsonl"), "--runner=FlinkRunner").source.bounded
 
 
 @pytest.mark.parametrize(
@@ -73,8 +73,7 @@ def test_topics_that_are_there(embedded_broker: EmbeddedBroker, topics: Callable
         dead_letters=uri(embedded_broker, dead),
         delivery="at_least_once",
     )
-    assert ends.topic.name == sink
-    assert ends.dead_letter_topic.name == dead
+    assert [written.topic.name for written in ends.written] == [sink, dead]
 
 
 @pytest.mark.parametrize("missing", ["--source", "--sink", "--dead_letters"])
@@ -131,8 +130,8 @@ def test_stop_at_end_notes_where_topics_end(
     producer.flush()
     producer.close()
     ends = checked(uri(embedded_broker, topic), "-", stop_at_end=True)
-    assert ends.kafka_source.subscription.end == {
+    assert ends.source.source.subscription.end == {
         TopicPartition(topic, 0): 0,
         TopicPartition(topic, 1): 3,
     }
-    assert checked(uri(embedded_broker, topic), "-").kafka_source.subscription.end is None
+    assert checked(uri(embedded_broker, topic), "-").source.source.subscription.end is None

@@ -13,9 +13,8 @@ import pytest
 from apache_beam.options.pipeline_options import StandardOptions
 
 from pipeline.demo.broker import EmbeddedBroker
-from pipeline.endpoints import KafkaEndpoint
+from pipeline.ends.kafka.peek import read_topics
 from pipeline.options import RunOptions
-from pipeline.outcomes import read_topics
 from pipeline.run import beam_options, drained_by_signals, execute
 from transforms.errors import ConfigurationError
 from transforms.failures import PipelineFailure
@@ -145,7 +144,7 @@ def test_topic_to_topic_until_its_end_and_on_from_there(
     options = RunOptions(
         f"{at}/{source}?group={unique('group')}",
         f"{at}/{sink}",
-        f"{at}/{dead}",
+        dead_letters=f"{at}/{dead}",
         stop_at_end=True,
         delivery="at_least_once",
     )
@@ -159,8 +158,8 @@ def test_topic_to_topic_until_its_end_and_on_from_there(
         producer.close()
 
     def written(topic: str) -> list[Message]:
-        endpoint = KafkaEndpoint("", embedded_broker.bootstrap_servers, (topic,))
-        return [m for batch in read_topics(endpoint) for m in batch]
+        settings = KafkaSettings.of(embedded_broker.bootstrap_servers, environment={})
+        return [m for batch in read_topics("", settings, [topic]) for m in batch]
 
     for first, end in ((0, 40), (40, 50)):
         produce(first, end)

@@ -15,7 +15,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.utils.timestamp import Timestamp
 
 from models.bundle import Bundle
-from models.onnx import ModelError
+from models.errors import ModelError
 from models.scores import ScoreSettings, score
 from tests.unit.fakes import FakeModel
 from tests.unit.running import local_pipeline

@@ -15,7 +15,9 @@ import pytest
 from apache_beam.testing.util import BeamAssertException, assert_that, equal_to
 from apache_beam.transforms.window import FixedWindows, Sessions, TimestampedValue
 
-from models.bundle import DEFAULT_BUNDLE, Bundle, BundleError
+from models.bundle import Bundle
+from models.errors import BundleError
+from models.locate import DEFAULT_BUNDLE
 from pipeline.demo.poison import POISON
 from tests.unit.running import local_pipeline
 from transforms.classify_news import ClassifyNews

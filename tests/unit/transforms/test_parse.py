@@ -19,8 +19,9 @@ from tests.unit.running import local_pipeline
 from tests.unit.transforms.parsing import HERE, news, parse, refused
 from transforms.errors import ConfigurationError
 from transforms.failures import PipelineFailure, forget_failures
-from transforms.parse import FORMATS, ParseNews
+from transforms.parse import ParseNews
 from transforms.records import DeadLetter, Message, NewsItem
+from transforms.rows import FORMATS
 from transforms.tally import TALLY
 
 

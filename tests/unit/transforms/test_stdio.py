@@ -26,7 +26,8 @@ from transforms.records import (
     dead_letter,
     dead_letter_from_json,
 )
-from transforms.stdio import StdinReader, StdinSource, WriteToStdout
+from transforms.stdio import StdinReader, StdinSource, StdoutSink
+from transforms.writing import LETTERS, WriteOutcomes
 
 
 @pytest.fixture
@@ -210,7 +211,7 @@ def test_a_closed_stream_is_told_before_anything_runs(
 ) -> None:
     monkeypatch.setattr(streams, "CLOSED", {stream})
     with pytest.raises(ConfigurationError, match=f"^{stream} is closed: "):
-        StdinSource("json") if stream == "stdin" else WriteToStdout(stderr=stream == "stderr")
+        StdinSource("json") if stream == "stdin" else StdoutSink(stderr=stream == "stderr")
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
@@ -220,7 +221,8 @@ def test_outcomes_are_printed_as_whole_lines(
     letters = [dead_letter(Message(b"%d" % i), "ParseNews", ValueError("no")) for i in range(50)]
     capfdbinary.readouterr()
     with local_pipeline() as p:
-        _ = p | beam.Create(letters) | WriteToStdout(stderr=stream == "stderr")
+        sink = StdoutSink(stderr=stream == "stderr")
+        _ = p | beam.Create(letters) | WriteOutcomes(sink, LETTERS)
     printed = getattr(capfdbinary.readouterr(), {"stdout": "out", "stderr": "err"}[stream])
     # Beam itself may warn on stderr.
     lines = [line for line in printed.splitlines() if line.startswith(b"{")]

@@ -11,7 +11,8 @@ from apache_beam.testing.util import assert_that, equal_to
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.bundle import Bundle, BundleError
+from models.bundle import Bundle
+from models.errors import BundleError
 from tests.unit.running import local_pipeline
 from transforms.errors import ConfigurationError
 from transforms.records import DeadLetter, Message, NewsItem, TokenizedNews, dead_letter

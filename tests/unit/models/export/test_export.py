@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.bundle import Bundle, BundleError
+from models.bundle import Bundle
 from models.classifier import TextClassifier
+from models.errors import BundleError
 from models.export import graph
 from models.export import parity as parities
 from models.export.checkpoint import Checkpoint, load_checkpoint
@@ -21,6 +22,7 @@ from models.export.export import ParityError, export
 from models.export.parity import INT8_TOLERANCE, Difference, Reference
 from models.export.quantize import quantize
 from models.operators import read_operators
+from models.verify import verify
 
 from .conftest import FAMILIES, LABELS, POSITIONS, Exported, MakeCheckpoint
 
@@ -114,7 +116,7 @@ def test_a_multi_label_model_whose_weights_lie_beside_the_graph(
     assert config["problem_type"] == "multi_label_classification"
     names = {p.name for p in bundle.path.iterdir()}
     assert {"model.onnx.data", "model_quantized.onnx.data"} <= names
-    bundle.verify()
+    verify(bundle)
 
 
 @pytest.mark.usefixtures("ready_graph")

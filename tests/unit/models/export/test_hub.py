@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from models.bundle import BundleError
+from models.errors import BundleError
 from models.export.export import export
 from tests.unit.models.stand_ins import Hub
 

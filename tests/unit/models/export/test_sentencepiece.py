@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer
 
-from models.bundle import BundleError
+from models.errors import BundleError
 from models.export.checkpoint import load_checkpoint
 
 from .conftest import LINES, MakeCheckpoint

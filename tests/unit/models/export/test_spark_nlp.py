@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from models.bundle import Bundle, BundleError
+from models.bundle import Bundle
 from models.classifier import TextClassifier
+from models.errors import BundleError
 from models.export.spark_nlp import import_spark_nlp, is_spark_nlp
 from models.scores import ScoreSettings
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from models.bundle import BundleError
+from models.errors import BundleError
 from models.export.target import load_new, new_folder
 from tests.unit.models.conftest import MakeBundle
 

@@ -15,7 +15,7 @@ from tests.unit import strategies
 from tests.unit.running import local_pipeline
 from transforms.failures import PipelineFailure, forget_failures
 from transforms.files.read import ReadFromFiles
-from transforms.files.write import AppendToFile, WriteToFile, _Append, to_line
+from transforms.files.write import FileSink, WriteToFile, _Append, to_line
 from transforms.records import (
     CategorizedItem,
     DeadLetter,
@@ -25,6 +25,7 @@ from transforms.records import (
     dead_letter,
     dead_letter_from_json,
 )
+from transforms.writing import ALL, WriteOutcomes
 
 # ---- reading files ---------------------------------------------------------------------------------
 
@@ -104,14 +105,15 @@ def test_an_unbounded_stream_is_appended(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     for _ in range(2):
         with local_pipeline() as p:
-            _ = p | beam.Create(outcomes()) | AppendToFile(str(path))
+            _ = p | beam.Create(outcomes()) | WriteOutcomes(FileSink(str(path)), ALL)
     data = path.read_bytes()
     check_written((gzip.decompress(data) if name.endswith(".gz") else data).splitlines(), times=2)
 
 
 def test_a_file_that_cannot_be_written_fails_the_bundle(tmp_path: Path) -> None:
+    sink = FileSink(str(tmp_path / "nowhere" / "out.jsonl"))
     with pytest.raises(Exception, match="nowhere"), local_pipeline() as p:
-        _ = p | beam.Create(outcomes()) | AppendToFile(str(tmp_path / "nowhere" / "out.jsonl"))
+        _ = p | beam.Create(outcomes()) | WriteOutcomes(sink, ALL)
 
 
 def test_a_full_disk_leaves_no_half_line(tmp_path: Path) -> None:

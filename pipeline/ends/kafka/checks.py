@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import uuid
 from collections.abc import Iterable, Mapping
@@ -12,9 +11,7 @@ from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
-from pipeline.clusters import Cluster, Clusters
-from pipeline.connect import EXACTLY_ONCE, Ends
-from pipeline.options import RunOptions
+from pipeline.ends.kafka.clusters import Cluster, Unknown
 from transforms.errors import ConfigurationError
 from transforms.kafka.encode import MAX_MESSAGE_BYTES, KafkaTopic
 from transforms.kafka.ends import end_of
@@ -31,59 +28,46 @@ BOOTSTRAP_TIMEOUT = 15_000
 _IN_USE = {"Stable", "PreparingRebalance", "CompletingRebalance", "Assigning", "Reconciling"}
 
 
-def clusters_of(ends: Ends) -> Clusters:
-    """Asks for the ids of the clusters that several endpoints name, each in its own way."""
-    source, sinks = ends.kafka_source, (ends.topic, ends.dead_letter_topic)
-    settings = [sink.settings for sink in sinks if sink is not None]
-    if source is not None:
-        settings.append(source.subscription.settings)
-    by_servers = {each.servers: each for each in settings}
-    if len(by_servers) < 2:
-        return Clusters()
-    known: dict[str, Cluster | None] = {}
-    for servers, each in by_servers.items():
-        with _admin(each) as admin:
-            known[servers] = _cluster(admin)
-    return Clusters(known)
-
-
-def _cluster(admin: KafkaAdminClient) -> Cluster | None:
-    """The cluster; None where its brokers don't tell its id."""
-    try:
-        found = admin.describe_cluster().get("cluster_id")
-        topics = [topic.get("topic_id") for topic in admin.describe_topics()]
-    except ValueError as e:  # what kafka-python can't make out of an answer
-        log.debug("asking for the cluster: %s", e)
-        return None
-    ids = frozenset(str(each) for each in topics if each and int(uuid.UUID(str(each))))
-    return Cluster(found, ids) if found else None
-
-
-def check_kafka(ends: Ends, options: RunOptions) -> Ends:
-    """Checks that brokers answer and topics are there; asks what only they know.
-
-    Returns:
-        The same ends, with what was asked.
+def cluster_of(settings: KafkaSettings) -> Cluster | Unknown:
+    """Asks brokers for the id of their cluster.
 
     Raises:
-        ConfigurationError: Something can't work.
+        ConfigurationError: They can't be reached.
     """
-    source, topic, dead_letters = ends.kafka_source, ends.topic, ends.dead_letter_topic
-    if source is not None:
-        settings, topics = source.subscription.settings, source.subscription.topics
-        with _admin(settings) as admin:
-            _check_topics(admin, settings, topics, "--source", create=False)
-            _check_group(admin, source.subscription.group)
-        if options.stop_at_end:
-            source = _with_end(source)
-    if topic is not None:
-        topic = _check_sink(topic, "--sink", options.create_topics)
-    if dead_letters is not None:
-        dead_letters = _check_sink(dead_letters, "--dead_letters", options.create_topics)
-    _check_producers(ends)
-    return dataclasses.replace(
-        ends, kafka_source=source, topic=topic, dead_letter_topic=dead_letters
-    )
+    with _admin(settings) as admin:
+        try:
+            found = admin.describe_cluster().get("cluster_id")
+            topics = [topic.get("topic_id") for topic in admin.describe_topics()]
+        except ValueError as e:  # what kafka-python can't make out of an answer
+            log.debug("asking for the cluster: %s", e)
+            return Unknown.CLUSTER
+    ids = frozenset(str(each) for each in topics if each and int(uuid.UUID(str(each))))
+    return Cluster(found, ids) if found else Unknown.CLUSTER
+
+
+def check_source(source: KafkaSource, *, stop_at_end: bool) -> KafkaSource:
+    """Checks that brokers answer, topics are there, and the group is free.
+
+    Args:
+        source: The source.
+        stop_at_end: Whether it is to end where its topics end now.
+
+    Returns:
+        The same source, with that end.
+
+    Raises:
+        ConfigurationError: It can't be read.
+    """
+    settings, topics = source.subscription.settings, source.subscription.topics
+    with _admin(settings) as admin:
+        _check_topics(admin, settings, topics, "--source", create=False)
+        _check_group(admin, source.subscription.group)
+    if stop_at_end:
+        source = _with_end(source)
+    if source.subscription.exactly_once:
+        # As transactions do.
+        check_producer(settings, enable_idempotence=True)
+    return source
 
 
 class _admin:  # noqa: N801 - a context manager
@@ -158,8 +142,17 @@ def _is_in_use(admin: KafkaAdminClient, group: str) -> bool:
     )
 
 
-def _check_sink(topic: KafkaTopic, flag: str, create: bool) -> KafkaTopic:
-    """The topic, with what it takes."""
+def check_sink(topic: KafkaTopic, flag: str, create: bool) -> KafkaTopic:
+    """Checks a topic that is written to; asks what it takes.
+
+    Args:
+        topic: The topic.
+        flag: The flag that names it.
+        create: Whether to create it, if it is missing.
+
+    Raises:
+        ConfigurationError: It can't be written to.
+    """
     with _admin(topic.settings) as admin:
         _check_topics(admin, topic.settings, [topic.name], flag, create)
         config = _config(admin, topic.name)
@@ -193,15 +186,13 @@ def _config(admin: KafkaAdminClient, topic: str) -> Mapping[str, Any]:
         return {}
 
 
-def _check_producers(ends: Ends) -> None:
-    """Makes the producers that the pipeline will make: some settings can't be."""
-    settings = {topic.settings for topic in (ends.topic, ends.dead_letter_topic) if topic}
-    needed: dict[str, object] = {}
-    if ends.delivery == EXACTLY_ONCE and ends.kafka_source is not None:
-        settings = {ends.kafka_source.subscription.settings}
-        needed["enable_idempotence"] = True  # as transactions do
-    for each in settings:
-        close(new_producer(each, bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT, **needed), timeout=0)
+def check_producer(settings: KafkaSettings, **needed: object) -> None:
+    """Makes a producer as the pipeline will make it: some settings can't be.
+
+    Raises:
+        ConfigurationError: These can't.
+    """
+    close(new_producer(settings, bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT, **needed), timeout=0)
 
 
 def _with_end(source: KafkaSource) -> KafkaSource:

@@ -1,0 +1,34 @@
+"""Which model classifies, and how much of a text it sees."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from models.settings import Option, settings
+
+#: The most tokens of a row: what Spark NLP's annotator takes, and the default.
+MAX_LENGTH = 512
+
+
+@settings(panel="Model")
+class ModelSettings:
+    """Which model, and the length of its rows."""
+
+    model: Annotated[
+        str | None,
+        Option(
+            "The model: a Hugging Face folder with config.json, tokenizer and model.onnx or "
+            "model_quantized.onnx (int8, which is taken where both are there); one of these two "
+            "files; or the address of a folder: hf://org/name\\[@revision], gs://bucket/folder, "
+            "s3://bucket/folder. Addresses are fetched once a machine. Or one of those that come with "
+            "newsbeam: ag_news_small (default), ag_news_mini (faster, a little less accurate).",
+            metavar="MODEL",
+        ),
+    ] = None
+    max_length: Annotated[
+        int,
+        Option(
+            "The most tokens of a row, 1 to 512; --long_text says what becomes of texts that have "
+            "more. Long rows cost more than their share: lower is faster, and sees less."
+        ),
+    ] = MAX_LENGTH

@@ -1,0 +1,1 @@
+"""The ends of the graph: one room for each kind."""

@@ -1,0 +1,296 @@
+"""What the ends of the graph have in common, whatever their kind.
+
+An `End` is what a URI names. As a source it becomes a `SourceEnd`, as a sink or for dead letters a
+`SinkEnd`; all of them together are the `Ends` of a run. Heavy libraries are imported where they are
+used: `newsbeam --help` knows all kinds, and needs none of them.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import enum
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
+
+from models.settings import SettingsSet
+from pipeline.ends.records import Records
+from pipeline.ends.settings import EndSettings
+from transforms.errors import ConfigurationError
+from transforms.news_settings import NewsSettings
+from transforms.records import Message
+
+if TYPE_CHECKING:
+    import apache_beam as beam
+
+    from transforms.writing import Share
+
+
+class Role(enum.StrEnum):
+    """What an end is used as: the flag that names it."""
+
+    SOURCE = "--source"
+    SINK = "--sink"
+    ROUTE = "--route"
+    DEAD_LETTERS = "--dead_letters"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What ends may know of the run that they are part of.
+
+    Attributes:
+        options: Its options.
+        runner: The name of the runner.
+        local: Whether it works in the process of the command line.
+        news: What the messages of the source are.
+        checkpoint: Seconds between checkpoints, where the runner makes any at a known pace.
+    """
+
+    options: SettingsSet
+    runner: str
+    local: bool
+    news: NewsSettings
+    checkpoint: float | None = None
+
+    @property
+    def ends(self) -> EndSettings:
+        """The options that all kinds share."""
+        return self.options.of(EndSettings)
+
+
+class Obstacle(NamedTuple):
+    """What stands in the way of exactly once.
+
+    Attributes:
+        why: What it is, for the log.
+        fix: What to do about it, for whoever has asked for it.
+    """
+
+    why: str
+    fix: str
+
+
+class Peek(NamedTuple):
+    """How an end is read by somebody who only looks.
+
+    Attributes:
+        latest: Begin with what comes from now on, not with the first record.
+        follow: Wait for more for ever; otherwise end at what is there now.
+    """
+
+    latest: bool = False
+    follow: bool = False
+
+
+@dataclass(frozen=True)
+class End(abc.ABC):
+    """What a URI names.
+
+    Attributes:
+        uri: As given.
+        records: What it says of its records.
+    """
+
+    uri: str
+    records: Records = dataclasses.field(default=Records(), kw_only=True)
+
+    #: The scheme of its URIs; empty where they have none.
+    SCHEME: ClassVar[str] = ""
+    #: How they look, for messages.
+    FORM: ClassVar[str]
+    #: The options that are this kind's own.
+    OPTIONS: ClassVar[type | None] = None
+
+    @classmethod
+    @abc.abstractmethod
+    def parse(cls, uri: str) -> End:
+        """Reads a URI of this kind; touches no network and opens no file.
+
+        Raises:
+            ConfigurationError: It is none; says how it should be.
+        """
+
+    @classmethod
+    def recognized(cls, ends: Sequence[Self], options: SettingsSet) -> Sequence[Self]:
+        """The same ends, with what tells whether two of them are one place; may ask servers."""
+        return ends
+
+    def source(self, run: Run) -> SourceEnd:
+        """The end as a source.
+
+        Raises:
+            ConfigurationError: It can't be one, or not with these options.
+        """
+        raise ConfigurationError(f"--source {self.uri!r} can only be written to: name a source")
+
+    def sink(self, role: Role, run: Run) -> SinkEnd:
+        """The end as a sink, or for dead letters.
+
+        Raises:
+            ConfigurationError: It can't be one, or not with these options.
+        """
+        raise ConfigurationError(f"{role} {self.uri!r} can only be read: name a sink")
+
+    def news(self, news: NewsSettings) -> NewsSettings:
+        """What its messages are, as a source: as its URI says, then as the options say."""
+        return self.records.over(news)
+
+    def is_same_place(self, other: End) -> bool:
+        """Whether what is written to one can be read from the other."""
+        return False
+
+    def beside(self) -> End | None:
+        """Where dead letters go if nobody says; None is stderr."""
+        return None
+
+    def peek(self, how: Peek, options: SettingsSet) -> Iterator[list[Message]]:
+        """Reads what is there without a trace, for `newsbeam consume`.
+
+        Raises:
+            ConfigurationError: It can't be read.
+        """
+        raise ConfigurationError(f"{self.uri!r} can't be read here: name what can")
+
+
+@dataclass(frozen=True)
+class SourceEnd(abc.ABC):
+    """An end that is read.
+
+    Attributes:
+        end: What its URI names.
+        run: The run that it is part of; `run.news` says what its messages are.
+    """
+
+    end: End
+    run: Run
+
+    #: Why it is read exactly once where nothing stands in the way, for the log.
+    ONCE: ClassVar[str] = ""
+
+    @property
+    def bounded(self) -> bool:
+        """Whether it is read as a bounded collection."""
+        return False
+
+    def checked(self) -> SourceEnd:
+        """The same, with what only the world could tell.
+
+        Raises:
+            ConfigurationError: It can't be read.
+        """
+        return self
+
+    def reads(self, end: End) -> bool:
+        """Whether it reads what is written to an end, as far as is known by now."""
+        return self.end.is_same_place(end)
+
+    @abc.abstractmethod
+    def read(self) -> beam.PTransform:
+        """The transform that reads its messages."""
+
+    def obstacle(self, sinks: Sequence[SinkEnd]) -> Obstacle | None:
+        """What keeps outputs to these sinks from being written exactly once; None if nothing does."""
+        return Obstacle(
+            "source, sink and dead letters are not one Kafka cluster; what comes twice has the same id",
+            "needs source, sink and dead letters in one Kafka cluster: give topics of one cluster, or "
+            "--delivery at_least_once",
+        )
+
+    def delivering(self, exactly_once: bool) -> SourceEnd:
+        """The same, for sinks that commit what was read, or for those that don't."""
+        return self
+
+    def write(self, shares: Sequence[tuple[Share, SinkEnd]]) -> beam.PTransform | None:
+        """The transform that writes all outcomes in one step, where exactly once wants that.
+
+        None: each sink writes its own.
+        """
+        return None
+
+    def begin(self) -> None:  # noqa: B027 - few need it
+        """Called when the run begins."""
+
+    def complete(self) -> None:  # noqa: B027 - few need it
+        """Called when the run has come to its end without a failure."""
+
+    def close(self) -> None:  # noqa: B027 - few need it
+        """Closes what this process has opened."""
+
+
+@dataclass(frozen=True)
+class SinkEnd(abc.ABC):
+    """An end that is written to.
+
+    Attributes:
+        end: What its URI names.
+        role: What it is for.
+        run: The run that it is part of.
+    """
+
+    end: End
+    role: Role
+    run: Run
+
+    def checked(self) -> SinkEnd:
+        """The same, with what only the world could tell.
+
+        Raises:
+            ConfigurationError: It can't be written to.
+        """
+        return self
+
+    def delivering(self, exactly_once: bool) -> SinkEnd:
+        """The same, where the source writes to it exactly once, or where it doesn't."""
+        return self
+
+    @abc.abstractmethod
+    def write(self, share: Share) -> beam.PTransform:
+        """The transform that writes a share of outcomes and gives the rest; see `transforms.writing`."""
+
+    def close(self) -> None:  # noqa: B027 - few need it
+        """Closes what this process has opened; what was written is in place then."""
+
+
+@dataclass(frozen=True)
+class Ends:
+    """The ends of the graph, resolved.
+
+    Attributes:
+        source: Where messages come from.
+        sinks: Where categorized items go, each with its share.
+        dead_letters: Where dead letters go.
+        delivery: `exactly_once` or `at_least_once`.
+        why: Why that delivery, for the log.
+    """
+
+    source: SourceEnd
+    sinks: tuple[tuple[Share, SinkEnd], ...]
+    dead_letters: SinkEnd
+    delivery: str
+    why: str
+
+    @property
+    def written(self) -> tuple[SinkEnd, ...]:
+        """All that is written to."""
+        return (*(sink for _, sink in self.sinks), self.dead_letters)
+
+    def replacing(self, source: SourceEnd, written: Sequence[SinkEnd]) -> Ends:
+        """The same, with other objects for the same ends."""
+        shares = [share for share, _ in self.sinks]
+        sinks = tuple(zip(shares, written[:-1], strict=True))
+        return dataclasses.replace(self, source=source, sinks=sinks, dead_letters=written[-1])
+
+
+def also_the_source(sink: SinkEnd) -> ConfigurationError:
+    """What to tell of a sink that would feed on its own output."""
+    return ConfigurationError(
+        f"{sink.role} {sink.end.uri!r} is also the source: name another place"
+    )
+
+
+def also_the_sink(one: SinkEnd, other: SinkEnd) -> ConfigurationError:
+    """What to tell of two streams in one place."""
+    what = "the sink" if other.role is Role.SINK else f"that of {other.role}"
+    return ConfigurationError(f"{one.role} {one.end.uri!r} is also {what}: name another place")

@@ -1,0 +1,51 @@
+"""Reads what newsbeam wrote into files, a record a line."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import IO
+
+from transforms.errors import ConfigurationError
+from transforms.failures import PipelineFailure
+from transforms.files.archives import OpenFile
+from transforms.files.paths import find_and_tell
+from transforms.records import FilePosition, Message
+
+#: Lines of a file handed on at once.
+_LINES = 500
+
+
+def read_files(pattern: str) -> Iterator[list[Message]]:
+    """Reads files of one JSON record a line; archives are unpacked.
+
+    Args:
+        pattern: A path, a folder or a glob pattern.
+
+    Raises:
+        ConfigurationError: There is no such file, or it can't be read.
+    """
+    paths = find_and_tell(pattern)
+    if not paths:
+        raise ConfigurationError(f"no file matches {pattern!r}: give a path, or a pattern of one")
+    for path in paths:
+        try:
+            with OpenFile(path) as file:
+                yield from lines_of(path, file.lines(), _LINES)
+        except PipelineFailure as e:
+            raise ConfigurationError(str(e)) from None
+        except OSError as e:
+            if isinstance(e, BrokenPipeError):
+                raise
+            raise ConfigurationError(f"can't read {path!r}: {e}") from None
+
+
+def lines_of(name: str, file: Iterable[bytes] | IO[bytes], at_once: int) -> Iterator[list[Message]]:
+    """Lines as messages, so many at once; empty ones are skipped."""
+    messages = (
+        Message(value=stripped, source=FilePosition(name, number))
+        for number, line in enumerate(file, 1)
+        if (stripped := line.rstrip(b"\r\n"))
+    )
+    while chunk := list(itertools.islice(messages, at_once)):
+        yield chunk
