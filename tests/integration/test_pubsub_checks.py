@@ -23,7 +23,8 @@ def news(pubsub: PubSubServer, unique: Callable[[str], str]) -> News:
 
 
 def test_a_plain_subscription_and_a_topic_are_good(news: News) -> None:
-    assert check_subscription(news.server.settings, PROJECT, news.subscription) == Found()
+    found = check_subscription(news.server.settings, PROJECT, news.subscription)
+    assert found == Found(topic=f"projects/{PROJECT}/topics/{news.topic}")
     check_topic(news.server.settings, PROJECT, news.topic)
 
 

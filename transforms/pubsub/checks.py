@@ -37,12 +37,14 @@ class Found:
         warnings: What should be changed, a line each.
         ordering: Whether it keeps messages of an ordering key in order.
         exactly_once: Whether it delivers exactly once.
+        topic: The full name of its topic; None where it may not be looked at.
     """
 
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     ordering: bool = False
     exactly_once: bool = False
+    topic: str | None = None
 
 
 def check_reached(settings: PubSubSettings) -> None:
@@ -199,6 +201,7 @@ def _described(found: SubscriptionProto, name: str) -> Found:
         tuple(warnings),
         ordering=found.enable_message_ordering,
         exactly_once=found.enable_exactly_once_delivery,
+        topic=found.topic,
     )
 
 

@@ -30,6 +30,8 @@ log = logging.getLogger("newsbeam.pubsub")
 MESSAGE_ID = "message_id"
 #: A reader that nobody has asked for so long gives back what it holds for nobody, in seconds.
 PARK_AFTER = 60.0
+#: And one whose bundle takes so long: it may have failed, which nobody tells.
+PARK_IN_BUNDLE_AFTER = 600.0
 #: How long one that is closed waits for bundles that are over to become final, in seconds.
 CLOSE_PATIENCE = 5.0
 
@@ -266,7 +268,9 @@ class SubscriptionReader(Reader):
         """Gives back what waits, if nobody asks: another process may have taken the shard over."""
         with self._changed:
             idle = time.monotonic() - self._asked
-            if self._stream is None or self._in_bundle or idle < PARK_AFTER:
+            if self._stream is None:
+                return
+            if idle < (PARK_IN_BUNDLE_AFTER if self._in_bundle else PARK_AFTER):
                 return
             stream, waiting = self._silence(), self._holding.give_back_waiting()
         if stream is not None:
