@@ -236,7 +236,6 @@ class PubSubTo(SinkEnd):
 
             return WriteNatively(self.topic, share)
         from transforms.pubsub.write import PubSubSink
-
         from transforms.writing import WriteOutcomes
 
         return WriteOutcomes(PubSubSink(self.topic), share)

@@ -120,7 +120,7 @@ def test_no_credentials(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path_factory.mktemp("config")))
-    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    monkeypatch.setenv("GCE_METADATA_HOST", f"127.0.0.1:{free_port()}")  # no machine of Google's
     monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
     settings = PubSubSettings(endpoint="no-credentials.invalid:443")
     with pytest.raises(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from google.api_core import exceptions
@@ -25,6 +27,8 @@ _CREDENTIALS = (
     "run `gcloud auth application-default login`, set GOOGLE_APPLICATION_CREDENTIALS to the file of a "
     f"service account, or set {EMULATOR} for an emulator"
 )
+#: Where machines of Google Cloud are given credentials, and how long an answer may take, in seconds.
+_METADATA, _METADATA_TIMEOUT = "169.254.169.254", 2.0
 _DETACHED = "_deleted-topic_"
 
 
@@ -54,6 +58,8 @@ def check_reached(settings: PubSubSettings) -> None:
         ConfigurationError: There is none.
     """
     if settings.emulator is None:
+        if not _may_have_credentials():
+            raise ConfigurationError(f"there are no credentials for Google Cloud: {_CREDENTIALS}")
         try:
             settings.subscriber()
         except (DefaultCredentialsError, GoogleAuthError) as e:
@@ -160,6 +166,26 @@ def check_topic(settings: PubSubSettings, project: str, name: str) -> None:
             f"no permission to publish to topic {name} of project {project}: grant this account "
             "roles/pubsub.publisher on it"
         )
+
+
+def _may_have_credentials() -> bool:
+    """Whether it is worth asking for credentials: Google's library takes long to say that there aren't.
+
+    They may be in a file that is named, in gcloud's, or come from the machine, if that is Google's.
+    """
+    config = os.environ.get("CLOUDSDK_CONFIG") or Path.home() / ".config" / "gcloud"
+    if os.environ.get("GOOGLE_APPLICATION_CREDENTIALS") or os.name == "nt":
+        return True
+    if (Path(config) / "application_default_credentials.json").exists():
+        return True
+    host = os.environ.get("GCE_METADATA_HOST") or os.environ.get("GCE_METADATA_IP") or _METADATA
+    name, _, port = host.partition(":")
+    try:
+        address = name, int(port or 80)
+        with contextlib.closing(socket.create_connection(address, _METADATA_TIMEOUT)):
+            return True
+    except (OSError, ValueError):
+        return False
 
 
 def _check_kind(found: SubscriptionProto, name: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import TypeVar
 
 from google.api_core import exceptions
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
@@ -14,7 +13,6 @@ from transforms import patience
 from transforms.failures import PipelineFailure
 
 log = logging.getLogger("newsbeam.pubsub")
-T = TypeVar("T")
 
 _HEALING = (
     exceptions.Aborted,
@@ -69,23 +67,3 @@ class Patience(patience.Patience):
 
     def __init__(self, what: str, sleep: Callable[[float], object] = time.sleep) -> None:
         super().__init__(what, said, log, sleep=sleep)
-
-
-def persistently(action: Callable[[], T], what: str) -> T:
-    """Calls until it works, as long as what goes wrong may heal by itself.
-
-    Args:
-        action: What to call.
-        what: What that is, for the log and for the failure.
-
-    Raises:
-        PubSubFailure: Pub/Sub refuses.
-    """
-    waiting = Patience(what)
-    while True:
-        try:
-            return action()
-        except ERRORS as e:
-            if not heals(e):
-                raise PubSubFailure(f"{what}: {said(e)}") from e
-            waiting.wait(e)

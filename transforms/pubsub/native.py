@@ -12,7 +12,7 @@ from google.pubsub_v1 import types
 from transforms.pubsub.encode import Outgoing, PubSubTopic, encode
 from transforms.pubsub.messages import message_of
 from transforms.pubsub.subscription import Subscription
-from transforms.records import Message, Outcome, Record
+from transforms.records import Message, Outcome
 from transforms.writing import Share
 
 
@@ -42,9 +42,7 @@ class ReadNatively(beam.PTransform):
         return root | "Read" >> read | "To message" >> to_message
 
 
-def _to_message(
-    received: PubsubMessage, subscription: str, time_attribute: str | None
-) -> Message:
+def _to_message(received: PubsubMessage, subscription: str, time_attribute: str | None) -> Message:
     again = types.PubsubMessage(
         data=received.data,
         attributes=received.attributes,
@@ -71,9 +69,9 @@ class WriteNatively(beam.PTransform):
         self._share = share
 
     def expand(self, outcomes: beam.PCollection[Outcome]) -> beam.PCollection[Outcome]:
-        encoded = outcomes | "Encode" >> beam.ParDo(
-            _Encode(self._topic, self._share)
-        ).with_outputs(_Encode.PUBLISH, main="rest")
+        encoded = outcomes | "Encode" >> beam.ParDo(_Encode(self._topic, self._share)).with_outputs(
+            _Encode.PUBLISH, main="rest"
+        )
         publish = WriteToPubSub(self._topic.path, with_attributes=True)
         _ = encoded[_Encode.PUBLISH] | "Publish" >> publish
         rest: beam.PCollection[Outcome] = encoded["rest"]
