@@ -43,13 +43,16 @@ class PubSubSettings:
 
     def subscriber(self) -> SubscriberClient:
         """The client of this process for subscriptions."""
-        transport = SubscriberGrpcTransport(channel=_channel(self))
-        return _subscribers.get(self, lambda: SubscriberClient(transport=transport))
+        return _subscribers.get(
+            self,
+            lambda: SubscriberClient(transport=SubscriberGrpcTransport(channel=_channel(self))),
+        )
 
     def publisher(self) -> PublisherClient:
         """The client of this process for topics."""
-        transport = PublisherGrpcTransport(channel=_channel(self))
-        return _publishers.get(self, lambda: PublisherClient(transport=transport))
+        return _publishers.get(
+            self, lambda: PublisherClient(transport=PublisherGrpcTransport(channel=_channel(self)))
+        )
 
 
 _channels: PerProcess[PubSubSettings, Any] = PerProcess()
