@@ -21,10 +21,10 @@ from transforms.records import Message
 
 if TYPE_CHECKING:
     import apache_beam as beam
+
     from transforms.pubsub.client import PubSubSettings
     from transforms.pubsub.encode import PubSubTopic
     from transforms.pubsub.read import PubSubSource
-
     from transforms.writing import Share
 
 log = logging.getLogger("newsbeam")
@@ -240,7 +240,6 @@ class PubSubTo(SinkEnd):
 
             return WriteNatively(self.topic, share)
         from transforms.pubsub.write import PubSubSink
-
         from transforms.writing import WriteOutcomes
 
         return WriteOutcomes(PubSubSink(self.topic), share)

@@ -14,6 +14,7 @@ from tests.servers.cache import Unavailable
 from tests.servers.kafka_security import KafkaSecurity
 from tests.servers.object_stores import GcsServer, S3Server
 from tests.servers.prism import prism_binary
+from tests.servers.pubsub import PubSubServer
 from tests.servers.schema_registry import SchemaRegistryServer
 
 T = TypeVar("T")
@@ -64,6 +65,17 @@ def prism() -> Path:
         return prism_binary()
     except Unavailable as reason:
         pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="session")
+def pubsub() -> Iterator[PubSubServer]:
+    """One fake Pub/Sub for the whole session; leave it running when you are done."""
+    try:
+        server = PubSubServer()
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+    yield server
+    server.close()
 
 
 @pytest.fixture
