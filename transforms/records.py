@@ -14,6 +14,13 @@ from typing import Any
 
 import msgspec
 
+from transforms import positions
+
+KafkaPosition = positions.KafkaPosition
+FilePosition = positions.FilePosition
+PubSubPosition = positions.PubSubPosition
+SourcePosition = positions.SourcePosition
+
 #: Headers of ours on a Kafka record start with this; they are never passed on from a source.
 HEADER_PREFIX = "newsbeam."
 
@@ -25,30 +32,6 @@ class Record(msgspec.Struct, frozen=True, tag=str.lower, tag_field="record"):
 
     The tag tells the classes apart inside the pipeline; the JSON forms below don't show it.
     """
-
-
-class KafkaPosition(msgspec.Struct, frozen=True, tag="kafka", tag_field="type"):
-    """Where a record stood in Kafka."""
-
-    topic: str
-    partition: int
-    offset: int
-
-    def __str__(self) -> str:
-        return f"{self.topic}-{self.partition}@{self.offset}"
-
-
-class FilePosition(msgspec.Struct, frozen=True, tag="file", tag_field="type"):
-    """Where a record stood in a file or on stdin (`file` is then `-`); lines count from 1."""
-
-    file: str
-    line: int
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
-
-
-SourcePosition = KafkaPosition | FilePosition
 
 
 class Message(Record, frozen=True):

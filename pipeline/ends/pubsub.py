@@ -21,10 +21,10 @@ from transforms.records import Message
 
 if TYPE_CHECKING:
     import apache_beam as beam
+
     from transforms.pubsub.client import PubSubSettings
     from transforms.pubsub.encode import PubSubTopic
     from transforms.pubsub.read import PubSubSource
-
     from transforms.writing import Share
 
 log = logging.getLogger("newsbeam")
@@ -95,7 +95,7 @@ class PubSubEnd(End):
     name: str
     query: dict[str, str] = field(default_factory=dict, hash=False)
 
-    SCHEME: ClassVar[str] = "pubsub"
+    SCHEMES: ClassVar[tuple[str, ...]] = ("pubsub",)
     FORM: ClassVar[str] = "pubsub://PROJECT/NAME"
     OPTIONS: ClassVar[type | None] = PubSubOptions
 
@@ -240,7 +240,6 @@ class PubSubTo(SinkEnd):
 
             return WriteNatively(self.topic, share)
         from transforms.pubsub.write import PubSubSink
-
         from transforms.writing import WriteOutcomes
 
         return WriteOutcomes(PubSubSink(self.topic), share)

@@ -29,10 +29,10 @@ from pipeline.run import start_prism
 from tests.integration.harness import Topics
 from tests.servers.processes import wait_until
 from transforms.classify_news import ClassifyNews
-from transforms.kafka.read import KafkaSource, ReadFromKafka
+from transforms.kafka.read import KafkaSource
 from transforms.kafka.session import close_sessions
 from transforms.kafka.settings import KafkaSettings
-from transforms.reading import drain, undrain
+from transforms.reading import ReadUnbounded, Source, drain, undrain
 
 # It stops its servers, and says so, when there is nothing left to say it to.
 logging.getLogger("apache_beam.utils.subprocess_server").setLevel(logging.ERROR)
@@ -62,14 +62,12 @@ class Counting:
         published: Classify the records first, and count them in windows by their publication.
     """
 
-    def __init__(
-        self, source: KafkaSource, runner: Sequence[str], size: float, published: bool
-    ) -> None:
+    def __init__(self, source: Source, runner: Sequence[str], size: float, published: bool) -> None:
         self._number = next(_numbers)
         _fired[self._number] = []
         self._options = PipelineOptions(["--streaming", *runner])
         self._pipeline = beam.Pipeline(options=self._options)
-        read: Any = self._pipeline | ReadFromKafka(source)
+        read: Any = self._pipeline | ReadUnbounded(source)
         if published:
             read = (read | ClassifyNews(timestamp="published")).categorized
         _ = (
@@ -143,7 +141,7 @@ def source(topics: Topics, **settings: Any) -> KafkaSource:
 
 
 def counting(
-    source: KafkaSource, runner: Sequence[str], size: float = HOUR, published: bool = False
+    source: Source, runner: Sequence[str], size: float = HOUR, published: bool = False
 ) -> contextlib.AbstractContextManager[Counting]:
     """A pipeline that counts records in windows, for a `with` block, at whose end it has finished."""
     return Counting(source, runner, size, published)

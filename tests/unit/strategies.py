@@ -14,6 +14,7 @@ from transforms.records import (
     KafkaPosition,
     Message,
     NewsItem,
+    PubSubPosition,
     TokenizedNews,
 )
 
@@ -36,9 +37,11 @@ moments = st.datetimes(
 topic_names = st.from_regex(r"[A-Za-z0-9._-]{1,20}", fullmatch=True).filter(
     lambda name: name not in {".", ".."}
 )
-positions = st.builds(
-    KafkaPosition, topic_names, st.integers(0, 10_000), st.integers(0, 2**63 - 1)
-) | st.builds(FilePosition, texts, st.integers(1, 10**9))
+positions = (
+    st.builds(KafkaPosition, topic_names, st.integers(0, 10_000), st.integers(0, 2**63 - 1))
+    | st.builds(FilePosition, texts, st.integers(1, 10**9))
+    | st.builds(PubSubPosition, topic_names, topic_names)
+)
 header_names = texts.filter(lambda name: not name.startswith("newsbeam."))
 headers = st.lists(st.tuples(header_names, st.none() | st.binary(max_size=20)), max_size=4).map(
     tuple

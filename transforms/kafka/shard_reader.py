@@ -14,7 +14,6 @@ from kafka.errors import KafkaError
 from transforms.kafka.arrivals import Arrivals, Look
 from transforms.kafka.ends import EndsWatch, end_of
 from transforms.kafka.faults import (
-    LOG_INTERVAL,
     LostOffsets,
     Patience,
     heals,
@@ -28,6 +27,7 @@ from transforms.kafka.transactions import ShardTransactions
 from transforms.kafka.turns import Turns
 from transforms.kafka.unreadable import fault_of
 from transforms.kafka.words import said
+from transforms.patience import LOG_INTERVAL
 from transforms.reading import Batch, Reader
 from transforms.records import KafkaPosition, Message
 from transforms.tally import TALLY, Backlog

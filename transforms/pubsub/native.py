@@ -8,10 +8,10 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.io.gcp.pubsub import PubsubMessage, ReadFromPubSub, WriteToPubSub
 from google.pubsub_v1 import types
+
 from transforms.pubsub.encode import Outgoing, PubSubTopic, encode
 from transforms.pubsub.messages import message_of
 from transforms.pubsub.subscription import Subscription
-
 from transforms.records import Message, Outcome
 from transforms.writing import Share
 

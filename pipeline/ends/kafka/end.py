@@ -79,7 +79,7 @@ class KafkaEnd(End):
     query: dict[str, str] = field(default_factory=dict, hash=False)
     cluster: Cluster | Unknown | None = None
 
-    SCHEME: ClassVar[str] = "kafka"
+    SCHEMES: ClassVar[tuple[str, ...]] = ("kafka",)
     FORM: ClassVar[str] = "kafka://host:port/topic"
     OPTIONS: ClassVar[type | None] = KafkaOptions
 

