@@ -28,7 +28,7 @@ from pipeline.terminal import is_terminal, table_width
 from transforms.errors import ConfigurationError
 from transforms.failures import PipelineFailure
 
-_FLAGS = {"kafka_config", "create_topics"}
+_FLAGS = {"kafka_config", "create_topics", "ordering_keys"}
 
 
 class Delivered(enum.StrEnum):

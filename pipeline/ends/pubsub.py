@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from models.settings import Option, SettingsSet, settings
 from pipeline.ends.end import End, Peek, Role, Run, SinkEnd, SourceEnd
+from pipeline.ends.letters import Letters, Publisher, Taking
 from pipeline.ends.records import TOPIC_QUERY, Records
 from pipeline.ends.registry import RESULTS, check_schemas, item_encoder
 from pipeline.ends.uris import query_of, shown
@@ -158,6 +159,22 @@ class PubSubEnd(End):
         ordering = run.options.of(PubSubOptions).ordering_keys
         topic = PubSubTopic(self.settings(), self.project, self.name, ordering)
         return PubSubTo(self, role, run, topic)
+
+    def letters(self, how: Taking, options: SettingsSet) -> Letters:
+        from pipeline.ends.pubsub_replay import PubSubLetters
+
+        for name in sorted(_SOURCE_QUERY & self.query.keys()):
+            raise ConfigurationError(f"FROM {self.uri!r}: {name} changes nothing here, drop it")
+        return PubSubLetters(self.settings(), self.project, self.name, how)
+
+    def publisher(self, options: SettingsSet) -> Publisher:
+        from pipeline.ends.pubsub_replay import PubSubPublisher
+        from transforms.pubsub.encode import PubSubTopic
+
+        for name in sorted(_SOURCE_QUERY & self.query.keys()):
+            raise ConfigurationError(f"TO {self.uri!r}: {name} is for sources only, drop it")
+        ordering = options.of(PubSubOptions).ordering_keys
+        return PubSubPublisher(PubSubTopic(self.settings(), self.project, self.name, ordering))
 
     def peek(self, how: Peek, options: SettingsSet) -> Iterator[list[Message]]:
         from transforms.pubsub.peek import peek
