@@ -32,8 +32,9 @@ def dead_letters(
         str,
         typer.Argument(
             metavar="URI",
-            help="Where dead letters are: kafka://host:port\\[,host:port]/topic\\[,topic], a file or "
-            "pattern of JSON lines (.gz too), or - for stdin.",
+            help="Where dead letters are: kafka://host:port\\[,host:port]/topic\\[,topic], "
+            "pubsub://PROJECT/SUBSCRIPTION, files, a folder or a pattern (JSON lines, packed too, "
+            "Parquet), or - for stdin.",
         ),
     ],
     show: Annotated[

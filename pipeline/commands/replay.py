@@ -49,14 +49,17 @@ def replay(
         str,
         typer.Argument(
             metavar="FROM",
-            help="Where dead letters are: kafka://host:port\\[,host:port]/topic\\[,topic]\\[?group=], a "
-            "file, folder or pattern of JSON lines (.gz too), or - for stdin.",
+            help="Where dead letters are: kafka://host:port\\[,host:port]/topic\\[,topic]\\[?group=], "
+            "pubsub://PROJECT/SUBSCRIPTION, files, a folder or a pattern (JSON lines, packed too, "
+            "Parquet), or - for stdin.",
         ),
     ],
     to: Annotated[
         str,
         typer.Argument(
-            metavar="TO", help="The topic that they go to: kafka://host:port\\[,host:port]/topic."
+            metavar="TO",
+            help="The topic that they go to: kafka://host:port\\[,host:port]/topic or "
+            "pubsub://PROJECT/TOPIC.",
         ),
     ],
     max_attempts: Annotated[
@@ -124,10 +127,11 @@ def replay(
     **It goes on where the last replay ended**, also after a kill: a consumer group
     (`newsbeam-replay-TOPIC`, or `?group=`) remembers it for topics, a file in
     `$XDG_STATE_HOME/newsbeam` for files. If FROM and TO are of one Kafka cluster, that is exactly once:
-    both are one transaction. Elsewhere it is remembered once the messages are durable.
+    both are one transaction. Elsewhere it is remembered once the messages are durable. What is replayed
+    from a subscription is acknowledged then; what a killed replay held comes again within a minute.
 
     **What is left out by a filter is passed**: to replay it later, give --from_start, or for topics
-    another `?group=`.
+    another `?group=`. In a subscription it stays.
 
     Exit code 0: done, 1: it failed, 2: something was given wrongly, 3: another replay with the same
     group has taken over.

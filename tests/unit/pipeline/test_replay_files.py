@@ -16,6 +16,7 @@ from pipeline.replay.which import Sieve, WhichLetters
 from tests.unit.pipeline.replay.letters import Written, letter
 from transforms.errors import ConfigurationError
 from transforms.failures import PipelineFailure
+from transforms.files.parquet import write_rows
 from transforms.records import dead_letter_to_json
 
 ALL = Sieve(WhichLetters())
@@ -64,6 +65,14 @@ def test_another_file_of_that_name_is_read_anew(
     path.write_bytes(lines(10, 10 + total))
     assert replayed(path) == [*range(10, 10 + total)]
     assert "another file" in caplog.text
+
+
+def test_parquet_too(tmp_path: Path) -> None:
+    path = tmp_path / "dead.parquet"
+    with path.open("wb") as file:
+        write_rows(file, "dead-letters", filter(None, lines(0, 3).splitlines()))
+    assert replayed(path, limit=2) == [0, 1]
+    assert replayed(path) == [2]
 
 
 def test_each_file_of_a_pattern_has_its_own(tmp_path: Path) -> None:
