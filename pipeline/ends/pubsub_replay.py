@@ -6,8 +6,10 @@ comes again meanwhile, and then given back: it stays in the subscription.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
+import threading
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -107,6 +109,7 @@ class PubSubLetters(Letters):
         self._calls = Calls(settings, self._path)
         self._responses: queue.Queue[Any] = queue.Queue(_WAITING)
         self._stream: Stream | None = None
+        self._closed = threading.Event()
         self._began = 0.0
         self._settings = settings
         #: What is ours until it is acknowledged or given back: ack ids, by message ids.
@@ -160,12 +163,22 @@ class PubSubLetters(Letters):
 
     def _receive(self, response: Any) -> None:
         """Hands on what came, in the stream's thread; nothing more is read while nobody takes it."""
-        while self._stream is None or not self._stream.stopped:
+        received = list(response.received_messages)
+        while not self._closed.is_set():
             try:
-                self._responses.put(list(response.received_messages), timeout=_WAIT)
-                return
+                self._responses.put(received, timeout=_WAIT)
             except queue.Full:
                 continue
+            break
+        else:
+            self._calls.give_back([r.ack_id for r in received])
+        if self._closed.is_set():
+            self._give_back_waiting()
+
+    def _give_back_waiting(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._calls.give_back([r.ack_id for r in self._responses.get_nowait()])
 
     def _fresh(self, received: Sequence[Any]) -> list[Message]:
         """What was there at the start, and has not come before: then the newest ack id counts."""
@@ -202,11 +215,10 @@ class PubSubLetters(Letters):
             del self._held[i]
 
     def close(self) -> None:
+        self._closed.set()
         if self._stream is not None:
             self._stream.stop()
-            self._stream.join()
-        while not self._responses.empty():
-            self._fresh(self._responses.get_nowait())
+        self._give_back_waiting()
         self._calls.give_back(list(self._held.values()))
         close_channels()
 
