@@ -21,10 +21,22 @@ EXPORT = [
 ]
 #: The road to the default model, `training/`.
 TRAIN = [*EXPORT, *PLOT, "safetensors>=0.4,<1", "tqdm>=4.66,<5"]
+#: Pub/Sub alone; `gcp` is all of Google Cloud that Beam knows: BigQuery, gs:// paths.
+PUBSUB = ["google-cloud-pubsub>=2.20,<3"]
+GCP = ["apache-beam[gcp]", *PUBSUB]
+#: Paths of s3://.
+S3 = ["boto3>=1.28,<2"]
+#: Registries that give Protobuf schemas as source only, such as Apicurio.
+PROTOBUF_SOURCE = ["grpcio-tools>=1.76,<1.81"]
 TEST = [
-    "boto3>=1.28,<2",
+    *GCP,
+    *S3,
+    *PROTOBUF_SOURCE,
+    "confluent-kafka[avro,json,protobuf,schemaregistry]>=2.16,<3",
     "cryptography>=42",
+    "gcp-storage-emulator>=2024.8",
     "hypothesis>=6.100,<7",
+    "moto[s3,server]>=5,<6",
     "psutil>=5.9,<8",
     "pytest>=8.2,<10",
     "pytest-timeout>=2.3,<3",
@@ -49,10 +61,14 @@ setup(
     },
     install_requires=[
         "apache-beam>=2.76,<2.78",
+        "fastavro>=1.9,<2",
         "kafka-python[crc32c,lz4,snappy,zstd]>=3.0.12,<4",
         "msgspec>=0.19,<1",
         "numpy>=1.26,<3",
         "onnxruntime>=1.20,<2",
+        "protobuf>=4.25,<7",
+        "pyarrow>=14",
+        "requests>=2.32,<3",
         "rich>=13.7,<16",
         "tokenizers>=0.20,<1",
         "typer>=0.15,<1",
@@ -60,6 +76,10 @@ setup(
     ],
     extras_require={
         "demo": DEMO,
+        "gcp": GCP,
+        "protobuf-source": PROTOBUF_SOURCE,
+        "pubsub": PUBSUB,
+        "s3": S3,
         "export": EXPORT,
         "plot": PLOT,
         "train": TRAIN,

@@ -52,7 +52,7 @@ def connect(
     named = [(share, role, kinds.parse(uri)) for share, role, uri in routes_of(asked)]
     beside = named[-1][2].beside() or StdEnd("stderr")
     letters = kinds.parse(asked.dead_letters) if asked.dead_letters else beside
-    run = Run(options, runner, local, source.news(options.news), checkpoint)
+    run = Run(options, runner, local, source.news(options.news), source.FINITE, checkpoint)
     all_ends: Sequence[End] = [source, *(end for _, _, end in named), letters]
     if ask:
         all_ends = kinds.recognized(all_ends, options)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
+from transforms.formats.framing import framed
 from transforms.records import (
     HEADER_PREFIX,
     Message,
@@ -13,13 +16,20 @@ from transforms.records import (
     dead_letter_from_json,
 )
 
+if TYPE_CHECKING:
+    from transforms.avro_items import AvroItemsReader
+
 
 class UnreadableRecord(Exception):
     """A record is neither a categorized item nor a dead letter; the message says where and why."""
 
 
-def outcome_of(message: Message) -> Outcome:
+def outcome_of(message: Message, avro: AvroItemsReader | None = None) -> Outcome:
     """Decodes what newsbeam wrote.
+
+    Args:
+        message: The record that it wrote.
+        avro: Reads results in Avro; without it they can't be read.
 
     Raises:
         UnreadableRecord: It wrote something else, or somebody else did.
@@ -31,6 +41,10 @@ def outcome_of(message: Message) -> Outcome:
             return dead_letter_from_headers(message)
         if message.value is None:
             raise ValueError("it has no value (a tombstone)")
+        if (frame := framed(message)) is not None:
+            if avro is None:
+                raise ValueError(f"it is {frame}: give ?schema_registry=URL")
+            return avro.read(message)
         try:
             return categorized_from_json(message.value)
         except msgspec.ValidationError as not_categorized:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import (
     DirectOptions,
     PipelineOptions,
@@ -31,6 +32,8 @@ def check(options: RunOptions, beam_options: PipelineOptions) -> Ends:
         BundleError: The model can't be used.
     """
     _check_runner(beam_options)
+    # Clients of object stores are made with these, and kept.
+    FileSystems.set_options(beam_options)
     runner = beam_options.view_as(StandardOptions).runner
     ends = connect(
         options,

@@ -127,6 +127,8 @@ def _run(options: RunOptions, parsed: PipelineOptions, ends: Ends, live_status: 
             if options.news.fail_fast and TALLY.first.hopeless:
                 raise all_dead(TALLY.first.hopeless)
             # Before the summary: what it tells of is in place then.
+            for sink in ends.written:
+                sink.complete()
             ends.source.complete()
     finally:
         ends.source.close()

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 
+from transforms.failures import PipelineFailure
 from transforms.records import CategorizedItem, DeadLetter, Message, Outcome, Record, dead_letter
 from transforms.tally import TALLY
 
@@ -24,7 +25,7 @@ class Step(beam.DoFn, abc.ABC):
     """A DoFn that turns one record into one record, or into its dead letter.
 
     Subclasses say what they do to a record in `apply`; any exception there makes a dead letter with
-    the name of the step as its stage.
+    the name of the step as its stage. A `PipelineFailure` alone does not: it is no record's fault.
     """
 
     @abc.abstractmethod
@@ -41,6 +42,8 @@ class Step(beam.DoFn, abc.ABC):
             return
         try:
             result = self.apply(element)
+        except PipelineFailure:
+            raise
         except Exception as e:
             result = dead_letter(self.message_of(element), type(self).__name__, e)
         error = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 log = logging.getLogger("newsbeam")
 
@@ -47,19 +47,21 @@ class FirstRecords:
             if count + 1 == FIRST:
                 self._give_up(stage)
 
-    def item(self, wanted: Iterable[str], fields: Iterable[str]) -> None:
+    def item(
+        self, wanted: Iterable[str], fields: Iterable[str], has: Callable[[str], bool]
+    ) -> None:
         """Notes the fields of an item.
 
         Args:
             wanted: The names that were asked for.
             fields: The names that it has.
+            has: Whether it has what one of the former names.
         """
         if self._items >= FIRST or self._missing == set():
             return
         with self._lock:
-            folded = {name.casefold() for name in fields}
             before = set(wanted) if self._missing is None else self._missing
-            self._missing = {name for name in before if name.casefold() not in folded}
+            self._missing = {name for name in before if not has(name)}
             self._there.update(dict.fromkeys(list(fields)[:_SHOWN]))
             self._items += 1
             if self._items == FIRST:

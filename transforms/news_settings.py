@@ -9,7 +9,8 @@ from models.settings import Option, settings
 from transforms.csv_rows import column_list, delimiter_named
 from transforms.errors import ConfigurationError
 from transforms.fields import field_names
-from transforms.rows import FORMATS
+from transforms.formats.names import FORMATS
+from transforms.schema_registry.settings import SchemaRegistry
 
 #: What is classified, by default: the title, and the first of the others that an item has.
 TEXT_FIELDS = ("title", "description|body|text")
@@ -28,8 +29,8 @@ class NewsSettings:
     format: Annotated[
         str | None,
         Option(
-            "What a message is: `json` (an object), `text`, or `csv` (a row; see --columns). "
-            "Default: by the file's extension, else json.",
+            "What a message is: `json` (an object), `text`, `csv` (a row; see --columns), or in topics "
+            "`avro` or `protobuf` (see --schema_registry). Default: by the file's extension, else json.",
             metavar="FORMAT",
         ),
     ] = None
@@ -37,7 +38,7 @@ class NewsSettings:
         tuple[str, ...],
         Option(
             "Fields that make the text, joined by a space; `a|b` is the first of them that the item "
-            "has.",
+            "has. A name with dots is a path where no field has it: `payload.title`, `items.0.title`.",
             metavar="FIELDS",
         ),
     ] = TEXT_FIELDS
@@ -88,6 +89,16 @@ class NewsSettings:
             "Where the list of items stands in a file or stdin that is one JSON document: "
             "`articles`, `response.docs`. Arrays at its top need none.",
             metavar="PATH",
+        ),
+    ] = None
+    schema_registry: Annotated[
+        str | SchemaRegistry | None,
+        Option(
+            "URL of a schema registry (Confluent's API; several with commas between) with the schemas "
+            "of Avro, Protobuf and framed JSON. Secrets: NEWSBEAM_SCHEMA_REGISTRY_USER and _PASSWORD, "
+            "or _TOKEN; TLS: _CA, _CERTIFICATE, _KEY (PEM files). `?schema_registry=` of an end is the "
+            "same.",
+            metavar="URL",
         ),
     ] = None
     fail_fast: Annotated[

@@ -13,14 +13,18 @@ import msgspec
 
 from models.clean_up import clean_up_named
 from models.settings import merged
-from transforms.csv_rows import BadRow, detect_delimiter, fields_of
 from transforms.dates import moment_of
 from transforms.dead_letters import Step
 from transforms.event_time import event_timestamp, of_element
 from transforms.failures import PipelineFailure
 from transforms.fields import FieldFinder, field_names
+from transforms.formats.decoder import NotNews, json_type
+from transforms.formats.envelopes import Deleted
+from transforms.formats.named import decoder_named
+from transforms.items import Item, item_of
 from transforms.news_settings import TEXT_FIELDS, TIME_FIELDS, NewsSettings
 from transforms.records import DeadLetter, Message, NewsItem
+from transforms.schema_registry.settings import SchemaRegistry
 from transforms.tally import TALLY
 
 _DEFAULTS = {"id", *"|".join((*TEXT_FIELDS, TIME_FIELDS)).split("|")}
@@ -30,19 +34,8 @@ _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _EARLIEST, _LATEST = -62_135_596_800_000_000, 253_402_300_799_999_999
 
 
-class NotNews(ValueError):
-    """The message is no news item; says why."""
-
-
 class UnreadableRecord(ValueError):
     """The source could not read the record whole; says where it stands, and why."""
-
-
-#: Fields of an item are written again with its result. Encoding them here once, deeper than any sink
-#: will, shows that they can be: a few levels below Python's recursion limit they could be read, but
-#: not written under a deeper stack.
-_NESTING_MARGIN = 100
-_encoder = msgspec.json.Encoder()
 
 
 class ParseNews(Step):
@@ -50,7 +43,9 @@ class ParseNews(Step):
 
     Args:
         settings: Which fields they are, and the form of a message's bytes: a `json` object, plain
-            `text`, or a `csv` row (whose column names come with the message, or are given).
+            `text`, a `csv` row (whose column names come with the message, or are given), or `avro`
+            or `protobuf` of a schema registry. Where an object has none of the text fields, the
+            envelopes of Kafka Connect and Debezium are opened.
         **given: Settings by name, in place of those in `settings`.
 
     Raises:
@@ -60,9 +55,14 @@ class ParseNews(Step):
     def __init__(self, settings: NewsSettings | None = None, **given: Any) -> None:
         super().__init__()
         settings = merged(NewsSettings, settings, given)
-        self._format = settings.format or "json"
         self._clean_up = clean_up_named(settings.text_clean_up)
-        self._columns, self._delimiter = settings.columns, settings.delimiter
+        registry = settings.schema_registry
+        self._decoder = decoder_named(
+            settings.format or "json",
+            settings.columns,
+            settings.delimiter,
+            SchemaRegistry.of(registry) if isinstance(registry, str) else registry,
+        )
         self._finder = FieldFinder(
             tuple(field_names(f, "text_fields") for f in settings.text_fields),
             field_names(settings.id_field, "id_field"),
@@ -86,61 +86,39 @@ class ParseNews(Step):
         message = as_message(record)
         if message.fault is not None:
             raise UnreadableRecord(f"{message.source} can't be read: {message.fault}")
+        if message.value is None:
+            raise Deleted("a tombstone: the message has no value")
         if not message.value:
             raise NotNews("the message is empty")
-        fields = self._fields(message)
+        item = item_of(self._decoder.decode(message), self._finder)
         if self._asked:
-            TALLY.first.item(self._asked, fields)
-        text = self._clean_up(self._text(fields))
+            there = item.fields.all
+            TALLY.first.item(self._asked, there, lambda name: item.has(self._finder, name))
+        text = self._clean_up(self._text(item))
         if not text.strip():
             raise NotNews("the text is empty")
         return NewsItem(
             message=message,
-            id=self._id(fields, message),
+            id=self._id(item, message),
             text=text,
-            fields=fields,
-            event_time=self._event_time(fields, message),
+            fields=item.fields.all,
+            event_time=self._event_time(item, message),
         )
 
-    def _fields(self, message: Message) -> dict[str, Any]:
-        assert message.value is not None
-        if self._format == "text":
-            return {"text": _utf8(message.value)}
-        if self._format == "csv":
-            return self._csv_row(message)
-        try:
-            fields = msgspec.json.decode(message.value)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as e:
-            _utf8(message.value)
-            raise NotNews(f"not valid JSON: {e}") from None
-        except RecursionError:
-            raise NotNews("the JSON is nested too deeply") from None
-        if not isinstance(fields, dict):
-            raise NotNews(f"a JSON {_json_type(fields)}, not an object")
-        nested: Any = fields
-        for _ in range(_NESTING_MARGIN):
-            nested = (nested,)
-        try:
-            _encoder.encode(nested)
-        except RecursionError:
-            raise NotNews("the JSON is nested too deeply") from None
-        return fields
-
-    def _text(self, fields: dict[str, Any]) -> str:
-        texts = self._finder.texts(fields)
-        if texts is None:
-            there = ", ".join(repr(name) for name in list(fields)[:6])
+    def _text(self, item: Item) -> str:
+        if item.texts is None:
+            there = ", ".join(repr(name) for name in list(item.fields.all)[:6])
             raise NotNews(
                 f"no text: the item has none of the fields {self._finder.wanted()}"
                 + (f"; it has {there}" if there else "")
             )
-        for name, value in texts:
+        for name, value in item.texts:
             if not isinstance(value, str):
-                raise NotNews(f"field {name!r} is a JSON {_json_type(value)}, not a string")
-        return " ".join(value for _, value in texts)
+                raise NotNews(f"field {name!r} is a JSON {json_type(value)}, not a string")
+        return " ".join(value for _, value in item.texts)
 
-    def _id(self, fields: dict[str, Any], message: Message) -> str:
-        name, value = self._finder.id(fields)
+    def _id(self, item: Item, message: Message) -> str:
+        name, value = item.id(self._finder)
         if isinstance(value, str):
             return value
         if isinstance(value, int) and not isinstance(value, bool):
@@ -149,12 +127,12 @@ class ParseNews(Step):
         if isinstance(value, float) and math.isfinite(value):
             return str(int(value)) if value.is_integer() else repr(value)
         if value is not None:
-            raise NotNews(f"field {name!r} is a JSON {_json_type(value)}, not a string or a number")
+            raise NotNews(f"field {name!r} is a JSON {json_type(value)}, not a string or a number")
         # The same after a restart, where the source has places; elements made in memory have none.
         return str(message.source or "")
 
-    def _event_time(self, fields: dict[str, Any], message: Message) -> datetime.datetime:
-        value = self._finder.time(fields)
+    def _event_time(self, item: Item, message: Message) -> datetime.datetime:
+        value = item.time(self._finder)
         if value is not None:
             moment = moment_of(value)
             if moment is not None:
@@ -164,23 +142,6 @@ class ParseNews(Step):
         # Python has no times before the year 1, nor after 9999.
         micros = min(max(event_timestamp(message).micros, _EARLIEST), _LATEST)
         return _EPOCH + datetime.timedelta(microseconds=micros)
-
-    def _csv_row(self, message: Message) -> dict[str, Any]:
-        assert message.value is not None
-        columns = message.columns or self._columns
-        if not columns:
-            raise NotNews("a CSV row without column names: give columns")
-        row = _utf8(message.value)
-        delimiter = message.delimiter or self._delimiter
-        if delimiter is None:
-            delimiter = detect_delimiter(row, len(columns))
-        try:
-            found = fields_of(row, delimiter)
-        except BadRow as e:
-            raise NotNews(str(e)) from None
-        if len(found) != len(columns):
-            raise NotNews(f"{len(found)} CSV columns, not {len(columns)} as its header has")
-        return dict(zip(columns, found, strict=True))
 
 
 def all_dead(reason: str) -> PipelineFailure:
@@ -214,19 +175,3 @@ def _json_of(element: dict[Any, Any]) -> bytes:
     except (TypeError, ValueError, msgspec.MsgspecError):
         # A lone surrogate stays one, as an escape; an object shows its repr, but is no string.
         return json.dumps(element, default=lambda o: {"repr": repr(o)}, skipkeys=True).encode()
-
-
-def _utf8(value: bytes) -> str:
-    try:
-        return value.decode()
-    except UnicodeDecodeError as e:
-        raise NotNews(f"not UTF-8: byte 0x{value[e.start]:02x} at {e.start}") from None
-
-
-def _json_type(value: Any) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "boolean"
-    names = {dict: "object", list: "array", str: "string", int: "number", float: "number"}
-    return names.get(type(value), type(value).__name__)

@@ -6,27 +6,34 @@ import enum
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
 from models.settings import SettingsSet
-from pipeline.ends.end import Peek
+from pipeline.ends.end import End, Peek
 from pipeline.ends.kinds import KIND_OPTIONS, parse
-from pipeline.flags import with_flags
+from pipeline.ends.registry import registry_of
+from pipeline.flags import taken, with_flags
 from pipeline.outcomes import UnreadableRecord, outcome_of
 from pipeline.printing import fit, headline, moment, preview, printable, reason
 from pipeline.terminal import is_terminal
 from transforms.errors import ConfigurationError
+from transforms.formats.framing import framed
+from transforms.news_settings import NewsSettings
 from transforms.records import (
     CategorizedItem,
     DeadLetter,
     Message,
     Outcome,
+    categorized_to_json,
     dead_letter_to_json,
 )
+
+if TYPE_CHECKING:
+    from transforms.avro_items import AvroItemsReader
 
 #: Width of a table that goes into a file or a pipe, in characters.
 PIPED_WIDTH = 160
@@ -48,7 +55,7 @@ class Start(enum.StrEnum):
     LATEST = "latest"
 
 
-@with_flags(*KIND_OPTIONS, only={"kafka_config"})
+@with_flags(*KIND_OPTIONS, NewsSettings, only={"kafka_config", "schema_registry"})
 def consume(
     uri: Annotated[
         str,
@@ -115,13 +122,15 @@ def consume(
 
     Records of another kind are named on stderr, and skipped.
     """
-    messages = _messages(uri, given, start, follow)
+    end = parse(uri)
+    messages = _messages(end, given, start, follow)
+    avro = _avro(end, given)
     write = _write_json if format is Format.JSON else TableWriter(_width())
     wanted = {name.casefold() for name in category or ()}
     # News may hold characters that the terminal's encoding lacks.
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
-        _show(messages, wanted, limit, write)
+        _show(messages, avro, wanted, limit, write)
     except KeyboardInterrupt:
         if not follow:
             raise
@@ -131,27 +140,41 @@ def consume(
     return 0
 
 
+def _avro(end: End, given: Mapping[str, Any]) -> AvroItemsReader | None:
+    registry = registry_of(end.records, taken(NewsSettings, given))
+    if registry is None:
+        return None
+    from transforms.avro_items import AvroItemsReader
+
+    return AvroItemsReader(registry)
+
+
 def _messages(
-    uri: str, given: Mapping[str, Any], start: Start, follow: bool
+    end: End, given: Mapping[str, Any], start: Start, follow: bool
 ) -> Iterator[list[Message]]:
     latest = start is Start.LATEST
     if latest and not follow:
         raise ConfigurationError("--from latest shows nothing by itself: add --follow")
-    return parse(uri).peek(Peek(latest, follow), SettingsSet(KIND_OPTIONS, given))
+    options = {name: value for name, value in given.items() if name != "schema_registry"}
+    return end.peek(Peek(latest, follow), SettingsSet(KIND_OPTIONS, options))
 
 
 Write = Callable[[Message, Outcome], None]
 
 
 def _show(
-    batches: Iterator[list[Message]], wanted: set[str], limit: int | None, write: Write
+    batches: Iterator[list[Message]],
+    avro: AvroItemsReader | None,
+    wanted: set[str],
+    limit: int | None,
+    write: Write,
 ) -> None:
     shown = unreadable = 0
     try:
         for batch in batches:
             for message in batch:
                 try:
-                    outcome = outcome_of(message)
+                    outcome = outcome_of(message, avro)
                 except UnreadableRecord as e:
                     unreadable += 1
                     if unreadable <= REPORTED:
@@ -181,8 +204,12 @@ def _is_of(outcome: Outcome, wanted: set[str]) -> bool:
 
 def _write_json(message: Message, outcome: Outcome) -> None:
     # A dead letter's record holds the original bytes, which may be no JSON at all.
-    carried = isinstance(outcome, DeadLetter) and bool(message.headers)
-    line = dead_letter_to_json(outcome) if carried else message.value or b""  # type: ignore[arg-type]
+    if isinstance(outcome, DeadLetter):
+        line = dead_letter_to_json(outcome) if message.headers else message.value or b""
+    elif framed(message) is not None:
+        line = categorized_to_json(outcome)
+    else:
+        line = message.value or b""
     sys.stdout.buffer.write(line + b"\n")
 
 

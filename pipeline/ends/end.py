@@ -45,6 +45,7 @@ class Run:
         runner: The name of the runner.
         local: Whether it works in the process of the command line.
         news: What the messages of the source are.
+        finite: Whether its source comes to an end by itself, as files do.
         checkpoint: Seconds between checkpoints, where the runner makes any at a known pace.
     """
 
@@ -52,6 +53,7 @@ class Run:
     runner: str
     local: bool
     news: NewsSettings
+    finite: bool = False
     checkpoint: float | None = None
 
     @property
@@ -96,10 +98,12 @@ class End(abc.ABC):
     uri: str
     records: Records = dataclasses.field(default=Records(), kw_only=True)
 
-    #: The scheme of its URIs; empty where they have none.
-    SCHEME: ClassVar[str] = ""
+    #: The schemes of its URIs; none where they have none.
+    SCHEMES: ClassVar[tuple[str, ...]] = ()
     #: How they look, for messages.
     FORM: ClassVar[str]
+    #: Whether what it has as a source comes to an end by itself.
+    FINITE: ClassVar[bool] = False
     #: The options that are this kind's own.
     OPTIONS: ClassVar[type | None] = None
 
@@ -135,7 +139,7 @@ class End(abc.ABC):
 
     def news(self, news: NewsSettings) -> NewsSettings:
         """What its messages are, as a source: as its URI says, then as the options say."""
-        return self.records.over(news)
+        return self.records.of_lines(news)
 
     def is_same_place(self, other: End) -> bool:
         """Whether what is written to one can be read from the other."""
@@ -249,8 +253,11 @@ class SinkEnd(abc.ABC):
     def write(self, share: Share) -> beam.PTransform:
         """The transform that writes a share of outcomes and gives the rest; see `transforms.writing`."""
 
+    def complete(self) -> None:  # noqa: B027 - few need it
+        """Called when the run has come to its end without a failure: puts in place what was written."""
+
     def close(self) -> None:  # noqa: B027 - few need it
-        """Closes what this process has opened; what was written is in place then."""
+        """Closes what this process has opened."""
 
 
 @dataclass(frozen=True)

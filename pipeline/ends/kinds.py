@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 
 from models.settings import SettingsSet
+from pipeline.ends.bigquery.end import BigQueryEnd
 from pipeline.ends.end import End
 from pipeline.ends.files.end import FileEnd
 from pipeline.ends.kafka.end import KafkaEnd
@@ -16,12 +17,12 @@ from pipeline.ends.std import StdEnd
 from pipeline.ends.uris import shown
 from transforms.errors import ConfigurationError
 
-KINDS: tuple[type[End], ...] = (KafkaEnd, FileEnd, StdEnd)
+KINDS: tuple[type[End], ...] = (KafkaEnd, BigQueryEnd, FileEnd, StdEnd)
 #: The options that are one kind's own.
 KIND_OPTIONS: tuple[type, ...] = tuple(kind.OPTIONS for kind in KINDS if kind.OPTIONS is not None)
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*):(//)?")
-_BY_SCHEME = {kind.SCHEME: kind for kind in KINDS if kind.SCHEME}
+_BY_SCHEME = {scheme: kind for kind in KINDS for scheme in kind.SCHEMES}
 
 
 def parse(uri: str) -> End:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from models.settings import Option, SettingsSet, settings
 from pipeline.ends.end import End, Peek, Role, Run, SinkEnd, SourceEnd
-from pipeline.ends.records import RECORDS_QUERY, Records
+from pipeline.ends.records import TOPIC_QUERY, Records
+from pipeline.ends.registry import RESULTS, check_schemas, item_encoder
 from pipeline.ends.uris import query_of, shown
 from transforms.errors import ConfigurationError
+from transforms.formats.names import FORMATS
 from transforms.news_settings import NewsSettings
 from transforms.records import Message
 
@@ -30,7 +32,7 @@ log = logging.getLogger("newsbeam")
 _FORM = "write pubsub://PROJECT/SUBSCRIPTION for a source, pubsub://PROJECT/TOPIC for a sink"
 _URI = re.compile(r"pubsub://([^/?#]+)/([^/?#]+)/?(?:\?(.*))?", re.IGNORECASE)
 #: What the query of a source says.
-_SOURCE_QUERY = RECORDS_QUERY - {"items"}
+_SOURCE_QUERY = TOPIC_QUERY
 #: A regional endpoint, in the query of both.
 _ENDPOINT = "endpoint"
 #: Messages a second that a reader should be able to hold until a checkpoint.
@@ -93,7 +95,7 @@ class PubSubEnd(End):
     name: str
     query: dict[str, str] = field(default_factory=dict, hash=False)
 
-    SCHEME: ClassVar[str] = "pubsub"
+    SCHEMES: ClassVar[tuple[str, ...]] = ("pubsub",)
     FORM: ClassVar[str] = "pubsub://PROJECT/NAME"
     OPTIONS: ClassVar[type | None] = PubSubOptions
 
@@ -109,7 +111,7 @@ class PubSubEnd(End):
                 f"{unknown!r} in {uri!r} is unknown: Pub/Sub's URIs take {_ENDPOINT}, and those of a "
                 "source format, columns and delimiter"
             )
-        return cls(uri, project, name, query, records=Records.of(uri, query))
+        return cls(uri, project, name, query, records=Records.of(uri, query, FORMATS))
 
     def settings(self) -> PubSubSettings:
         """How to reach it."""
@@ -118,7 +120,7 @@ class PubSubEnd(End):
         return PubSubSettings.from_environment(self.query.get(_ENDPOINT))
 
     def news(self, news: NewsSettings) -> NewsSettings:
-        return self.records.without_lines(news)
+        return self.records.of_messages(news)
 
     def is_same_place(self, other: End) -> bool:
         # What a subscription is of only the service knows: `checked` asks it.
@@ -151,7 +153,7 @@ class PubSubEnd(End):
     def sink(self, role: Role, run: Run) -> PubSubTo:
         from transforms.pubsub.encode import PubSubTopic
 
-        for name in sorted(_SOURCE_QUERY & self.query.keys()):
+        for name in sorted((_SOURCE_QUERY & self.query.keys()) - RESULTS):
             raise ConfigurationError(f"{role} {self.uri!r}: {name} is for sources only, drop it")
         ordering = run.options.of(PubSubOptions).ordering_keys
         topic = PubSubTopic(self.settings(), self.project, self.name, ordering)
@@ -184,6 +186,7 @@ class PubSubFrom(SourceEnd):
     def checked(self) -> PubSubFrom:
         from transforms.pubsub.checks import check_subscription
 
+        check_schemas(self.run.news)
         found = check_subscription(self.end.settings(), self.end.project, self.end.name)
         for note in found.notes:
             log.info("--source: %s", note)
@@ -228,7 +231,8 @@ class PubSubTo(SinkEnd):
         from transforms.pubsub.checks import check_topic
 
         check_topic(self.end.settings(), self.end.project, self.end.name)
-        return self
+        items = item_encoder(self.end.records, self.run.options.of(NewsSettings), self.end.name)
+        return dataclasses.replace(self, topic=dataclasses.replace(self.topic, items=items))
 
     def write(self, share: Share) -> beam.PTransform:
         if self.run.runner == _DATAFLOW:

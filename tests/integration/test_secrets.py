@@ -136,7 +136,7 @@ def test_settings_and_the_pipelines_display_data_keep_them(
         str(settings),
         repr(ends),
         repr(options),
-        repr(ends.read()),
+        repr(ends.source.read()),
     ]
     texts += list(proto.components.transforms)
     texts += [t.unique_name for t in proto.components.transforms.values()]

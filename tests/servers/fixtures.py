@@ -5,20 +5,25 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from tests.servers.apache_kafka import KafkaCluster
 from tests.servers.cache import Unavailable
 from tests.servers.kafka_security import KafkaSecurity
+from tests.servers.object_stores import GcsServer, S3Server
 from tests.servers.prism import prism_binary
 from tests.servers.pubsub import PubSubServer
+from tests.servers.schema_registry import SchemaRegistryServer
+
+T = TypeVar("T")
 
 
 @pytest.fixture(scope="session")
 def apache_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
     """One Apache Kafka broker for the whole session; leave it running when you are done."""
-    with _cluster(lambda: KafkaCluster(tmp_path_factory.mktemp("apache-kafka"))) as cluster:
+    with _made(lambda: KafkaCluster(tmp_path_factory.mktemp("apache-kafka"))) as cluster:
         yield cluster
 
 
@@ -26,7 +31,7 @@ def apache_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaClus
 def apache_kafka_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
     """Three Apache Kafka brokers; whoever kills one starts it again."""
     folder = tmp_path_factory.mktemp("apache-kafka-cluster")
-    with _cluster(lambda: KafkaCluster(folder, brokers=3)) as cluster:
+    with _made(lambda: KafkaCluster(folder, brokers=3)) as cluster:
         yield cluster
 
 
@@ -35,8 +40,22 @@ def secured_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaClu
     """One Apache Kafka broker with TLS and SASL listeners; see `client_settings`."""
     folder = tmp_path_factory.mktemp("secured-kafka")
     security = KafkaSecurity.create(folder / "certificates")
-    with _cluster(lambda: KafkaCluster(folder, security=security)) as cluster:
+    with _made(lambda: KafkaCluster(folder, security=security)) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """One S3 for the session; each test makes buckets of its own."""
+    with _made(lambda: S3Server(tmp_path_factory.mktemp("s3"))) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def gcs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GcsServer]:
+    """One Google Cloud Storage for the session; each test makes buckets of its own."""
+    with _made(lambda: GcsServer(tmp_path_factory.mktemp("gcs"))) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
@@ -65,8 +84,15 @@ def unique() -> Callable[[str], str]:
     return lambda name: f"{name}-{uuid.uuid4().hex[:8]}"
 
 
-def _cluster(make: Callable[[], KafkaCluster]) -> KafkaCluster:
+def _made(make: Callable[[], T]) -> T:
     try:
         return make()
     except Unavailable as reason:
         pytest.skip(str(reason))
+
+
+@pytest.fixture
+def schema_registry() -> Iterator[SchemaRegistryServer]:
+    """A schema registry of one test."""
+    with SchemaRegistryServer() as server:
+        yield server

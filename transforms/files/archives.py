@@ -1,4 +1,4 @@
-"""Opens files by what they hold: text as it is, compressed text unpacked to its very end.
+"""Opens files by what they hold: text as it is, compressed text unpacked, Parquet as lines of JSON.
 
 Python's own readers take what comes after a whole archive, and Beam's the point where one was cut
 off, for the end of the data. Here an archive is whole, or damaged.
@@ -19,6 +19,8 @@ import zstandard
 
 from transforms.errors import ConfigurationError
 from transforms.failures import PipelineFailure
+from transforms.files.parquet_lines import MAGIC, ParquetLines
+from transforms.files.remote import file_systems
 
 #: Compressed bytes unpacked at once: few, since they may become thirty thousand times as many.
 _CHUNK = 4096
@@ -81,7 +83,7 @@ _REFUSED = (
     (0, b"\x1f\x9d", "compressed by `compress`", "unpack it with `uncompress`"),
     (0, b"\x04\x22\x4d\x18", "compressed with lz4", "unpack it with `lz4 -d`"),
     (0, b"\xff\x06\0\0sNaPpY", "compressed with snappy", "unpack it"),
-    (0, b"PAR1", "a Parquet file", _TO_LINES),
+    (0, b"PAR1", "a Parquet file in an archive, or in a pipe", _UNPACK),
     (0, b"Obj\x01", "an Avro file", _TO_LINES),
     (0, b"ARROW1\0", "an Arrow file", _TO_LINES),
     (0, b"SQLite format 3\0", "an SQLite database", _TO_LINES),
@@ -150,7 +152,12 @@ class OpenFile:
         try:
             with self._damage_told():
                 self._data: Any = self._unpacked()
-                _refuse(path, _peek(self._data))
+                head = _peek(self._data)
+                self._rows: ParquetLines | None = None
+                if head.startswith(MAGIC) and self._data is self._raw and self._raw.seekable():
+                    self._rows = _parquet(self._raw)
+                else:
+                    _refuse(path, head)
         except BaseException:
             self._raw.close()
             raise
@@ -171,9 +178,12 @@ class OpenFile:
         return _DamageTold(self.path)
 
     def lines(self) -> Iterator[bytes]:
-        """Its lines, with their ends."""
+        """Its lines, with their ends; a Parquet file's rows are JSON."""
         with self._damage_told():
-            yield from iter(self._data.readline, b"")
+            if self._rows is not None:
+                yield from _told(self._rows)
+            else:
+                yield from iter(self._data.readline, b"")
 
     def position(self) -> int:
         """How many bytes of the file have been read, as it lies on its disk."""
@@ -183,7 +193,13 @@ class OpenFile:
             return 0
 
     def text(self) -> io.TextIOWrapper:
-        """Its text, in UTF-8."""
+        """Its text, in UTF-8.
+
+        Raises:
+            ConfigurationError: It is a Parquet file.
+        """
+        if self._rows is not None:
+            raise ConfigurationError(f"{self.path} is a Parquet file: {_TO_LINES}")
         return io.TextIOWrapper(self._data, encoding="utf-8-sig", newline="")
 
     def close(self) -> None:
@@ -196,6 +212,20 @@ class OpenFile:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _parquet(file: Any) -> ParquetLines:
+    try:
+        return ParquetLines(file)
+    except ValueError as e:
+        raise DamagedArchive(str(e)) from e
+
+
+def _told(rows: ParquetLines) -> Iterator[bytes]:
+    try:
+        yield from rows
+    except ValueError as e:
+        raise DamagedArchive(str(e)) from e
 
 
 def _by_content(head: bytes) -> _Kind | None:
@@ -246,11 +276,9 @@ def check_piped(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
 def _open_raw(path: str) -> Any:
     if "://" not in path:
         return open(path, "rb", buffering=65536)
-    # Not needed for what is here, and slow.
     from apache_beam.io.filesystem import CompressionTypes
-    from apache_beam.io.filesystems import FileSystems
 
-    file = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    file = file_systems().open(path, compression_type=CompressionTypes.UNCOMPRESSED)
     return file if hasattr(file, "peek") else io.BufferedReader(file)
 
 

@@ -6,11 +6,13 @@ import fnmatch
 import glob
 import logging
 import os
+import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from transforms.files.archives import ENDINGS as ARCHIVE_ENDINGS
+from transforms.files.remote import file_systems
 
 log = logging.getLogger("newsbeam")
 
@@ -24,7 +26,10 @@ _NO_NEWS = (
 _FORMATS = {
     "jsonl": "json", "json": "json", "ndjson": "json",
     "csv": "csv", "tsv": "csv", "tab": "csv", "txt": "text",
+    "parquet": "json",
 }  # fmt: skip
+#: How Hive names the folders of a partition.
+_HIVE = re.compile(r"\w+=")
 #: File systems that take names in any case for one file.
 _ANY_CASE = sys.platform in {"darwin", "win32"}
 
@@ -49,6 +54,8 @@ def is_local(name: str) -> bool:
 def find(name: str) -> Found:
     """Finds the files of a source: the file of that very name, those of a folder, or of a pattern.
 
+    Of a folder's own folders only those are looked into that Hive names: `category=Sports`.
+
     Args:
         name: A path or glob pattern (`**` for folders at any depth).
     """
@@ -56,10 +63,18 @@ def find(name: str) -> Found:
         return _find_remote(name)
     if os.path.isdir(name):
         folder = name.rstrip("/") + "/"
-        return _sift(folder, (folder + entry for entry in os.listdir(name)))
+        return _sift(folder, _entries(folder))
     if os.path.exists(name):
         return Found((name,))
     return _sift(name, glob.glob(_pattern(name), recursive=True, include_hidden=True))
+
+
+def _entries(folder: str) -> Iterator[str]:
+    for entry in os.listdir(folder):
+        if _HIVE.match(entry) and os.path.isdir(folder + entry):
+            yield from _entries(f"{folder}{entry}/")
+        else:
+            yield folder + entry
 
 
 def _pattern(name: str) -> str:
@@ -93,7 +108,9 @@ def covers(name: str, path: str) -> bool:
         return False
     here = os.path.realpath(os.path.dirname(path) or ".")
     if os.path.isdir(name):
-        return os.path.realpath(name) == here
+        top = os.path.realpath(name)
+        below = os.path.relpath(here, top).split(os.sep)
+        return here == top or all(map(_HIVE.match, below))
     folder, pattern = os.path.split(_pattern(name))
     # With a slash behind, `**` is the folder itself, too.
     folders = glob.glob(os.path.join(".", folder, ""), recursive=True)
@@ -138,11 +155,14 @@ def _ending(name: str) -> str:
 
 
 def _find_remote(name: str) -> Found:
-    from apache_beam.io.filesystems import FileSystems
-
-    [match] = FileSystems.match([name])
+    systems = file_systems()
+    [match] = systems.match([name])
     if not match.metadata_list:
-        [match] = FileSystems.match([name.rstrip("/") + "/*"])
+        folder = name.rstrip("/") + "/"
+        [match] = systems.match([folder + "**"])
+        paths = [metadata.path for metadata in match.metadata_list]
+        below = {path: path.removeprefix(folder).split("/")[:-1] for path in paths}
+        return _sift(folder, (path for path in paths if all(map(_HIVE.match, below[path]))))
     return _sift(name, (metadata.path for metadata in match.metadata_list))
 
 

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from transforms.files.parquet import write_rows
+from transforms.files.partitions import ITEMS
 from transforms.files.read import Position, sizes_of
 from transforms.files.write import compressed
 
@@ -28,12 +30,16 @@ EVERY = 1.0
 class Part:
     """A file that grows beside its target until it is complete.
 
+    It grows as JSON lines where the target is Parquet, to which nothing can be appended.
+
     Args:
         target: The file's name; links are followed.
+        kind: What it holds: `news` or `dead-letters`.
     """
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, kind: str = ITEMS) -> None:
         self.target = os.path.realpath(target)
+        self._kind = kind
         folder, name = os.path.split(self.target)
         self.path = os.path.join(folder, f".{name}.newsbeam-part")
 
@@ -53,7 +59,19 @@ class Part:
         if not os.path.exists(self.path):
             with open(self.path, "wb") as f:
                 f.write(compressed(self.target, b""))
-        os.replace(self.path, self.target)
+        if self.target.lower().endswith(".parquet"):
+            self._to_parquet()
+        else:
+            os.replace(self.path, self.target)
+
+    def _to_parquet(self) -> None:
+        made = f"{self.path}-made"
+        with open(self.path, "rb") as lines, open(made, "wb") as file:
+            write_rows(file, self._kind, lines)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(made, self.target)
+        self.remove()
 
     def remove(self) -> None:
         """Removes it."""

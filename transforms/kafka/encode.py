@@ -1,4 +1,4 @@
-"""Outcomes as Kafka records: categorized items as JSON, dead letters as they came, headers added."""
+"""Outcomes as Kafka records: categorized items encoded, dead letters as they came, headers added."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import NamedTuple
 from kafka import KafkaProducer
 from kafka.record.default_records import DefaultRecordBatchBuilder
 
+from transforms.formats.framing import item_headers
+from transforms.item_encoders import JSON_ITEMS, ItemEncoder
 from transforms.kafka.settings import KafkaSettings
 from transforms.records import (
     HEADER_PREFIX,
@@ -15,7 +17,6 @@ from transforms.records import (
     Headers,
     Message,
     Outcome,
-    categorized_to_json,
     dead_letter,
     dead_letter_headers,
 )
@@ -42,12 +43,14 @@ class KafkaTopic(NamedTuple):
         name: Its name.
         max_bytes: Its largest batch, in bytes, compressed as it is sent.
         compacted: Whether it takes no record without a key.
+        items: How categorized items are encoded.
     """
 
     settings: KafkaSettings
     name: str
     max_bytes: int = MAX_MESSAGE_BYTES
     compacted: bool = False
+    items: ItemEncoder = JSON_ITEMS
 
 
 class Origin(NamedTuple):
@@ -122,7 +125,8 @@ def encode(
 ) -> Outgoing | DeadLetter:
     """The record of an outcome.
 
-    A categorized item is JSON under the key, headers and time of its message. A dead letter is the
+    A categorized item is encoded as its topic says, under the key, headers and time of its message
+    (the header that names the schema of that message's value stays behind). A dead letter is the
     original value, under its own key, headers and time, with the reasons in `newsbeam.*` headers. An
     item that its topic does not take is a dead letter; a dead letter too large for its own is cut, and
     a header says how large it was.
@@ -175,12 +179,12 @@ def with_key(record: Outgoing) -> Outgoing:
 def _categorized(
     outcome: CategorizedItem, topic: KafkaTopic, dead_letters: KafkaTopic | None
 ) -> Outgoing:
-    value, message = categorized_to_json(outcome), outcome.message
+    value, message = topic.items.encode(outcome), outcome.message
     origin = Origin(dead_letters, outcome.category, outcome.model)
     if message is None:
         return Outgoing(topic, value, None, (), None, None, origin)
     return Outgoing(
-        topic, value, message.key, message.user_headers, message.timestamp, message, origin
+        topic, value, message.key, item_headers(message), message.timestamp, message, origin
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from transforms.formats.framing import item_headers
+from transforms.item_encoders import JSON_ITEMS, ItemEncoder
 from transforms.pubsub.attributes import (
     HEADER,
     MAX_ATTRIBUTES,
@@ -25,7 +27,6 @@ from transforms.records import (
     DeadLetter,
     Message,
     Outcome,
-    categorized_to_json,
     dead_letter,
     dead_letter_headers,
 )
@@ -49,12 +50,14 @@ class PubSubTopic:
         name: Its name.
         ordering: Whether the keys of messages are ordering keys: subscriptions that have
             `enable_message_ordering` get messages of one key in order then.
+        items: How categorized items are encoded.
     """
 
     settings: PubSubSettings
     project: str
     name: str
     ordering: bool = False
+    items: ItemEncoder = JSON_ITEMS
 
     @property
     def path(self) -> str:
@@ -113,7 +116,7 @@ def buried(item: CategorizedItem, error: Exception) -> DeadLetter:
 
 def _categorized(item: CategorizedItem, topic: PubSubTopic) -> Carried:
     message = item.message or Message(None)
-    content = Content(categorized_to_json(item), message.key, message.user_headers)
+    content = Content(topic.items.encode(item), message.key, item_headers(message))
     carried = to_attributes(content, ordering=topic.ordering, taken=OURS)
     ours = {
         "category": item.category,

@@ -14,23 +14,25 @@ from typing import Any
 
 import msgspec
 
-from pipeline.ends.end import End, Ends, Run, SinkEnd, also_the_sink, also_the_source
-from pipeline.ends.files.end import FileEnd, FileFrom, FileTo
+from pipeline.ends.end import End, Ends, Role, Run, SinkEnd, also_the_sink, also_the_source
+from pipeline.ends.files.end import FileEnd, FileFrom, FileTo, FolderTo
 from pipeline.ends.std import StdEnd, StdTo
 from transforms.errors import ConfigurationError
 from transforms.failures import PipelineFailure
 from transforms.files.archives import OpenFile
 from transforms.files.archives import check as check_archive
+from transforms.files.partitions import ITEMS, LETTERS
 from transforms.files.paths import covers, find_and_tell, format_of, is_local, same_file
 from transforms.files.progress import Part, Progress, fingerprint
 from transforms.files.read import Cut, FileSource
+from transforms.files.remote import check_source as check_remote_source
 from transforms.news_settings import NewsSettings
 from transforms.records import categorized_from_json, dead_letter_from_json
 from transforms.streams import regular_file
 
 log = logging.getLogger("newsbeam")
 
-_NO_SINK = re.compile(r"\.(lzma|deflate|zlib|zz|zip|tar|parquet|7z|lz4|snappy)$", re.IGNORECASE)
+_NO_SINK = re.compile(r"\.(lzma|deflate|zlib|zz|zip|tar|7z|lz4|snappy)$", re.IGNORECASE)
 
 
 def check_files(ends: Ends) -> Ends:
@@ -51,6 +53,10 @@ def check_files(ends: Ends) -> Ends:
     source = ends.source if isinstance(ends.source, FileFrom) else None
     files = _check_source(source.end) if source is not None else ()
     _check_streams(ends, files)
+    for folder in (sink for sink in ends.written if isinstance(sink, FolderTo)):
+        inside = f"{folder.end.path.rstrip('/')}/news.jsonl"
+        if source is not None and covers(source.end.path, inside):
+            raise also_the_source(folder)
     for sink in sinks:
         if source is not None:
             _check_not_the_source(source.end, files, sink)
@@ -84,11 +90,12 @@ def _over(sink: SinkEnd, **changes: Any) -> SinkEnd:
 
 def _part(sink: SinkEnd) -> Part | None:
     if isinstance(sink, FileTo) and _is_regular(sink.end.path):
-        return Part(sink.end.path)
+        return Part(sink.end.path, LETTERS if sink.role is Role.DEAD_LETTERS else ITEMS)
     return None
 
 
 def _check_source(source: FileEnd) -> tuple[str, ...]:
+    check_remote_source("--source", source.path)
     try:
         files = find_and_tell(source.path)
     except Exception as e:  # each file system has errors of its own

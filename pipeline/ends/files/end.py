@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from models.settings import SettingsSet
 from pipeline.ends.end import End, Peek, Role, Run, SinkEnd, SourceEnd
-from pipeline.ends.files.query import file_query, without_query
+from pipeline.ends.files.query import (
+    check_sink_query,
+    check_source_query,
+    file_query,
+    without_query,
+)
 from pipeline.ends.records import Records
 from transforms.errors import ConfigurationError
-from transforms.files.paths import format_by_name
+from transforms.files.folder_options import FORMATS as FOLDER_FORMATS
+from transforms.files.partitions import NOT_OF_LETTERS
+from transforms.files.paths import format_by_name, is_local
 from transforms.news_settings import NewsSettings
 from transforms.records import Message
+from transforms.rows import FORMATS as OF_LINES
 
 if TYPE_CHECKING:
     import apache_beam as beam
 
+    from transforms.files.folder_options import FolderOptions
     from transforms.files.progress import Part, Progress
     from transforms.files.read import FileSource
     from transforms.writing import Share
@@ -26,56 +35,87 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FileEnd(End):
-    """Files by path or pattern, on any file system that Beam knows.
+    """Files by path or pattern, or a folder of them, here or in an object store.
 
     Attributes:
         path: The path or glob pattern.
+        query: What stood after `?`.
     """
 
     path: str
+    query: dict[str, str] = field(default_factory=dict, hash=False)
 
-    SCHEME: ClassVar[str] = "file"
-    FORM: ClassVar[str] = "a path"
+    SCHEMES: ClassVar[tuple[str, ...]] = ("file", "gs", "s3")
+    FORM: ClassVar[str] = "a path (file://, gs://, s3:// too)"
+    FINITE: ClassVar[bool] = True
 
     @classmethod
     def parse(cls, uri: str) -> FileEnd:
-        if uri.lower().startswith("file:"):
-            if not uri.lower().startswith("file://"):
-                raise ConfigurationError(f"{uri!r} is no file URI: write file:///path, or the path")
-            name = uri.split("://", 1)[1]
-        else:
-            name = uri
+        scheme, colon, rest = uri.partition(":")
+        if colon and scheme.lower() in cls.SCHEMES and not rest.startswith("//"):
+            raise ConfigurationError(
+                f"{uri!r} is no {scheme} URI: write {scheme}:///path, or the path"
+            )
+        name = rest.removeprefix("//") if colon and scheme.lower() == "file" else uri
         path, text = without_query(uri, name)
         query = file_query(uri, text)
         if not path:
             raise ConfigurationError(f"{uri!r} names no file: write file:///path, or the path")
-        return cls(uri, path, records=Records.of(uri, query))
+        # That of a sink is another matter.
+        of_records = {k: v for k, v in query.items() if k != "format" or v not in FOLDER_FORMATS}
+        if query.get("format") in OF_LINES:
+            of_records = query
+        return cls(uri, path, query, records=Records.of(uri, of_records))
 
     def news(self, news: NewsSettings) -> NewsSettings:
-        return self.records.over(news, format_by_name(self.path))
+        return self.records.of_lines(news, format_by_name(self.path))
 
     def is_same_place(self, other: End) -> bool:
-        return isinstance(other, FileEnd) and self.path == other.path
+        return isinstance(other, FileEnd) and self.path.rstrip("/") == other.path.rstrip("/")
 
     def beside(self) -> End | None:
+        from transforms.files.folder_options import is_folder
         from transforms.files.write import compressed_ending
 
         # Beside a device or a pipe (`/dev/null`, the `>(…)` of a shell) is no place for a file.
         if _is_device_or_pipe(self.path):
             return None
+        if self.path.lower().endswith(".parquet"):
+            stem, ending = self.path[: -len(".parquet")], self.path[-len(".parquet") :]
+            return self._with(f"{stem}.dead_letters{ending}")
+        if self._is_folder() or is_folder(self.path, self.query):
+            return self._with(f"{self.path.rstrip('/')}-dead-letters/")
         end = compressed_ending(self.path)
         stem = self.path.removesuffix(end).removesuffix(".jsonl")
-        path = f"{stem}.dead_letters.jsonl{end}"
-        return FileEnd(path, path)
+        return self._with(f"{stem}.dead_letters.jsonl{end}")
+
+    def _with(self, path: str) -> FileEnd:
+        """The same kind of files at another path, for dead letters, which have no category."""
+        query = dict(self.query)
+        names = query.pop("partition_by", "").split(",")
+        if kept := [name for name in names if name and name.strip().lower() != NOT_OF_LETTERS]:
+            query["partition_by"] = ",".join(kept)
+        text = "&".join(f"{name}={value}" for name, value in query.items())
+        return FileEnd(path + (f"?{text}" if text else ""), path, query)
+
+    def _is_folder(self) -> bool:
+        """Whether its URI can only be that of a folder."""
+        return "format" in self.query
 
     def source(self, run: Run) -> FileFrom:
+        check_source_query(self.uri, self.query)
         return FileFrom(self, run)
 
-    def sink(self, role: Role, run: Run) -> FileTo:
-        if self.records != Records():
-            raise ConfigurationError(
-                f"{role} {self.uri!r}: what stands after ? is for sources only"
-            )
+    def sink(self, role: Role, run: Run) -> SinkEnd:
+        check_sink_query(role, self.uri, self.query)
+        from transforms.files.folder_options import FolderOptions, is_folder
+
+        # What grows on this machine becomes one file; what remote workers write of Parquet does not.
+        one_file = run.finite and (run.local or not self.path.lower().endswith(".parquet"))
+        in_store = not is_local(self.path) and run.local
+        if self._is_folder() or in_store or is_folder(self.path, self.query, bounded=one_file):
+            options = FolderOptions.of(self.uri, self.path, self.query)
+            return FolderTo(self, role, run, options)
         return FileTo(self, role, run)
 
     def peek(self, how: Peek, options: SettingsSet) -> Iterator[list[Message]]:
@@ -160,3 +200,35 @@ class FileTo(SinkEnd):
         if self.part is not None:
             return WriteOutcomes(FileSink(self.part.path, self.part.target), share)
         return WriteOutcomes(FileSink(self.end.path), share)
+
+
+@dataclass(frozen=True)
+class FolderTo(SinkEnd):
+    """A folder in which files appear, one after the other.
+
+    Attributes:
+        options: Which files.
+    """
+
+    end: FileEnd
+    options: FolderOptions
+
+    def checked(self) -> FolderTo:
+        from transforms.files.folder_checks import check_folder
+
+        check_folder(self.role, self.options, letters=self.role is Role.DEAD_LETTERS)
+        return self
+
+    def write(self, share: Share) -> beam.PTransform:
+        from transforms.files.folder import FolderSink
+        from transforms.writing import WriteOutcomes
+
+        return WriteOutcomes(FolderSink(self.options), share)
+
+    def complete(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        from transforms.files.folder import close_folders
+
+        close_folders()

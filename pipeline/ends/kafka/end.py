@@ -11,9 +11,11 @@ from models.settings import Option, SettingsSet, settings
 from pipeline.ends.end import End, Obstacle, Peek, Role, Run, SinkEnd, SourceEnd
 from pipeline.ends.kafka.clusters import Cluster, Unknown, same_cluster
 from pipeline.ends.kafka.uri import parse
-from pipeline.ends.records import RECORDS_QUERY, Records
+from pipeline.ends.records import TOPIC_QUERY, Records
+from pipeline.ends.registry import RESULTS, check_schemas, item_encoder
 from pipeline.ends.uris import shown
 from transforms.errors import ConfigurationError
+from transforms.formats.names import FORMATS
 from transforms.kafka.settings import KafkaSettings
 from transforms.news_settings import NewsSettings
 from transforms.records import Message
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from transforms.writing import Share
 
 #: What the query of a topic says to us; anything else in it is a Kafka client setting.
-SOURCE_QUERY = {"group", "start", "isolation_level"} | (RECORDS_QUERY - {"items"})
+SOURCE_QUERY = {"group", "start", "isolation_level"} | TOPIC_QUERY
 #: A properties file for one endpoint, in its query.
 _CONFIG = "config"
 
@@ -76,14 +78,14 @@ class KafkaEnd(End):
     query: dict[str, str] = field(default_factory=dict, hash=False)
     cluster: Cluster | Unknown | None = None
 
-    SCHEME: ClassVar[str] = "kafka"
+    SCHEMES: ClassVar[tuple[str, ...]] = ("kafka",)
     FORM: ClassVar[str] = "kafka://host:port/topic"
     OPTIONS: ClassVar[type | None] = KafkaOptions
 
     @classmethod
     def parse(cls, uri: str) -> KafkaEnd:
         servers, topics, query = parse(uri)
-        return cls(uri, servers, topics, query, records=Records.of(shown(uri), query))
+        return cls(uri, servers, topics, query, records=Records.of(shown(uri), query, FORMATS))
 
     @classmethod
     def recognized(cls, ends: Sequence[KafkaEnd], options: SettingsSet) -> Sequence[KafkaEnd]:
@@ -105,7 +107,7 @@ class KafkaEnd(End):
         return KafkaSettings.of(self.servers, self.query.get(_CONFIG, kafka_config), query)
 
     def news(self, news: NewsSettings) -> NewsSettings:
-        return self.records.without_lines(news)
+        return self.records.of_messages(news)
 
     def is_same_cluster(self, other: KafkaEnd) -> bool:
         """Whether both are of one cluster: by its id, or else by a server that both name."""
@@ -146,7 +148,7 @@ class KafkaEnd(End):
             raise ConfigurationError(
                 f"{role} {self.uri!r} names {len(self.topics)} topics: give one"
             )
-        for name in sorted(SOURCE_QUERY & self.query.keys()):
+        for name in sorted((SOURCE_QUERY & self.query.keys()) - RESULTS):
             raise ConfigurationError(f"{role} {self.uri!r}: {name} is for sources only, drop it")
         settings = self.settings(run.options.of(KafkaOptions).kafka_config)
         return KafkaTo(self, role, run, KafkaTopic(settings, self.topics[0]))
@@ -180,6 +182,7 @@ class KafkaFrom(SourceEnd):
     def checked(self) -> KafkaFrom:
         from pipeline.ends.kafka.checks import check_source
 
+        check_schemas(self.run.news)
         checked = check_source(self.source, stop_at_end=self.run.ends.stop_at_end)
         return dataclasses.replace(self, source=checked)
 
@@ -264,7 +267,8 @@ class KafkaTo(SinkEnd):
         topic = check_sink(self.topic, self.role, create)
         if not self.in_transactions:
             check_producer(topic.settings)
-        return dataclasses.replace(self, topic=topic)
+        items = item_encoder(self.end.records, self.run.options.of(NewsSettings), topic.name)
+        return dataclasses.replace(self, topic=topic._replace(items=items))
 
     def delivering(self, exactly_once: bool) -> KafkaTo:
         return dataclasses.replace(self, in_transactions=exactly_once)

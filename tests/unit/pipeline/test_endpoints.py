@@ -84,7 +84,7 @@ def test_client_settings_of_a_topic(tmp_path: Path) -> None:
         ("file:x.jsonl", "file:///path"),
         ("file://", "names no file"),
         ("file:///a.jsonl?colour=red", "'colour'"),
-        ("file:///a.jsonl?format=xml", "'xml'.*json, csv or text"),
+        ("file:///a.jsonl?format=xml", "'xml'.*json, text, csv"),
         ("", "empty.*kafka://"),
     ],
 )

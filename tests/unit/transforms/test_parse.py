@@ -169,7 +169,7 @@ def test_all_fields_are_kept() -> None:
     ("value", "reason"),
     [
         (b"", "empty"),
-        (None, "empty"),
+        (None, "a tombstone: the message has no value"),
         (b"\xff{}", "not UTF-8: byte 0xff at 0"),
         (b'{"title": "A"', "not valid JSON"),
         (b'["A"]', "a JSON array, not an object"),

@@ -123,7 +123,7 @@ def a_zip() -> bytes:
         (a_zip(), "zip archive.*unpack it"),
         (a_tar(), "tar archive.*unpack it"),
         (gzip.compress(a_tar()), "tar archive"),
-        (b"PAR1" + bytes(100), "Parquet.*convert it"),
+        (gzip.compress(b"PAR1" + bytes(100)), "Parquet file in an archive.*unpack it"),
         (b"7z\xbc\xaf\x27\x1c", "7z"),
         (b"\x04\x22\x4d\x18xx", "lz4 -d"),
         ('{"title": "x"}\n'.encode("utf-16"), "UTF-16.*iconv"),

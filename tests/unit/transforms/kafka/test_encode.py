@@ -11,6 +11,7 @@ from hypothesis import given
 from kafka.errors import InvalidRecordError, MessageSizeTooLargeError
 
 from tests.unit import strategies
+from transforms.avro_items import AvroItems
 from transforms.kafka.encode import KafkaTopic, Outgoing, encode
 from transforms.kafka.faults import KafkaFailure
 from transforms.kafka.producers import to_try_again
@@ -60,6 +61,22 @@ def test_a_categorized_item_has_the_key_headers_and_time_of_its_message() -> Non
     assert record.headers == (("traceparent", b"00-1"),)
     assert categorized_from_json(record.value or b"").category == "World"
     assert record.message == MESSAGE
+
+
+def test_the_header_of_a_schema_goes_with_the_value_that_it_is_of() -> None:
+    message = Message(b"v", headers=(("__value_schema_id", b"1"), ("__key_schema_id", b"2")))
+    record = encode(categorized(message), TOPIC, DEAD)
+    assert isinstance(record, Outgoing)
+    assert record.headers == (("__key_schema_id", b"2"),)
+    letter = encode(dead_letter(message, "ParseNews", ValueError("no")), TOPIC, DEAD)
+    assert isinstance(letter, Outgoing)
+    assert letter.headers[:2] == message.headers
+
+
+def test_a_topic_says_how_its_items_are_encoded() -> None:
+    record = encode(categorized(), TOPIC._replace(items=AvroItems(7)), DEAD)
+    assert isinstance(record, Outgoing)
+    assert (record.value or b"").startswith(b"\0\0\0\0\7")
 
 
 @given(strategies.dead_letters)

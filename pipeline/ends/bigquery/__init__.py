@@ -1,0 +1,1 @@
+"""Tables of BigQuery, as ends of the graph."""

@@ -1,0 +1,71 @@
+"""Schema registries of topics: checked before the start, and results registered there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.ends.records import Records
+from transforms.errors import ConfigurationError
+from transforms.formats.names import TYPES
+from transforms.news_settings import NewsSettings
+from transforms.schema_registry.settings import SchemaRegistry
+
+if TYPE_CHECKING:
+    from transforms.item_encoders import ItemEncoder
+
+#: What the query of a sink may say of its records.
+RESULTS = {"format", "schema_registry"}
+
+
+def registry_of(records: Records, news: NewsSettings) -> SchemaRegistry | None:
+    """The registry that a URI names, or else the options do."""
+    named = records.schema_registry or news.schema_registry
+    return SchemaRegistry.of(named) if isinstance(named, str) else named
+
+
+def check_schemas(news: NewsSettings) -> None:
+    """Checks the registry that a source's messages have their schemas in, if they have.
+
+    Raises:
+        ConfigurationError: There is none, or it doesn't let us in.
+    """
+    registry = registry_of(Records(), news)
+    if registry is None or news.format not in TYPES:
+        return
+    from transforms.schema_registry.client import check_registry
+
+    check_registry(registry, TYPES[news.format])
+
+
+def item_encoder(records: Records, news: NewsSettings, topic: str) -> ItemEncoder:
+    """How a topic's categorized items are encoded; Avro's schema is registered by this.
+
+    Args:
+        records: What the topic's URI says of them.
+        news: The options.
+        topic: Its name.
+
+    Raises:
+        ConfigurationError: There is no such format for results, or its schema can't be registered.
+    """
+    from transforms.item_encoders import JSON_ITEMS
+
+    if records.format in {None, "json"}:
+        if records.schema_registry is not None:
+            raise ConfigurationError(
+                f"results for {topic} are JSON, which has no schema here: drop schema_registry, or give "
+                "format=avro"
+            )
+        return JSON_ITEMS
+    if records.format != "avro":
+        raise ConfigurationError(
+            f"results for {topic} can't be {records.format}: give format=json or avro"
+        )
+    registry = registry_of(records, news)
+    if registry is None:
+        raise ConfigurationError(
+            f"results for {topic} need a place for their schema: give ?format=avro&schema_registry=URL"
+        )
+    from transforms.avro_items import AvroItems
+
+    return AvroItems.registered(registry, topic)

@@ -1,0 +1,1 @@
+"""BigQuery: tables, their schemas, and what writes rows to them."""
