@@ -62,7 +62,7 @@ def test_from_avro_to_avro(
     with local_pipeline() as p:
         records = p | beam.Create([*good, *bad])
         for step in (
-            beam.ParDo(ParseNews("avro", schema_registry=registry)),
+            beam.ParDo(ParseNews(format="avro", schema_registry=registry)),
             beam.ParDo(TokenizeNews()),
             RunInference(OnnxTextClassifier()),
             beam.ParDo(Categorize()),
