@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -53,7 +53,7 @@ class StdEnd(End):
             )
         return StdTo(self, role, run)
 
-    def peek(self, how: Peek, options: SettingsSet) -> Iterator[list[Message]]:
+    def peek(self, how: Peek, options: SettingsSet) -> Generator[list[Message]]:
         if how.follow:
             raise ConfigurationError(
                 f"--follow can't wait for more of {self.uri!r}: give a kafka:// URI"
@@ -93,7 +93,7 @@ class StdTo(SinkEnd):
         return WriteOutcomes(StdoutSink(stderr=self.stream == "stderr"), share)
 
 
-def read_stdin() -> Iterator[list[Message]]:
+def read_stdin() -> Generator[list[Message]]:
     """Reads one JSON record a line from stdin, each as it comes.
 
     Raises:
@@ -103,7 +103,7 @@ def read_stdin() -> Iterator[list[Message]]:
     return _stdin()
 
 
-def _stdin() -> Iterator[list[Message]]:
+def _stdin() -> Generator[list[Message]]:
     lines = itertools.chain.from_iterable(
         read_lines(check_piped(read_chunks(sys.stdin.buffer), "stdin"))
     )
