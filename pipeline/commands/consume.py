@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -128,7 +129,9 @@ def consume(
     # News may hold characters that the terminal's encoding lacks.
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
-        _show(messages, avro, wanted, limit, write)
+        # What was only looked at is given back, where it was taken.
+        with contextlib.closing(messages):
+            _show(messages, avro, wanted, limit, write)
     except KeyboardInterrupt:
         if not follow:
             raise
@@ -149,7 +152,7 @@ def _avro(end: End, given: Mapping[str, Any]) -> AvroItemsReader | None:
 
 def _messages(
     end: End, given: Mapping[str, Any], start: Start, follow: bool
-) -> Iterator[list[Message]]:
+) -> Generator[list[Message]]:
     latest = start is Start.LATEST
     if latest and not follow:
         raise ConfigurationError("--from latest shows nothing by itself: add --follow")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from typing import Annotated, Any
 
 import typer
@@ -81,7 +82,9 @@ def dead_letters(
         raise ConfigurationError("--show and --id both name the one to be shown: give one of them")
     options = SettingsSet(KIND_OPTIONS, {n: v for n, v in given.items() if n in _FLAGS})
     survey = Survey(Sieve(taken(WhichLetters, given)), id)
-    survey.read(parse(uri).peek(Peek(), options))
+    # What was looked at in a subscription is given back when this is closed.
+    with closing(parse(uri).peek(Peek(), options)) as records:
+        survey.read(records)
     shown = _shown(survey, uri, show, id)
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     if as_json:

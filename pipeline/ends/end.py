@@ -10,7 +10,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import enum
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
@@ -150,7 +150,7 @@ class End(abc.ABC):
         """Where dead letters go if nobody says; None is stderr."""
         return None
 
-    def peek(self, how: Peek, options: SettingsSet) -> Iterator[list[Message]]:
+    def peek(self, how: Peek, options: SettingsSet) -> Generator[list[Message]]:
         """Reads what is there without a trace, for `newsbeam consume`.
 
         Raises:

@@ -7,7 +7,7 @@ counts as taken once what came of it is published, never before: a replay that i
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import NamedTuple
 
 from transforms.records import Message
@@ -97,7 +97,7 @@ class Letters(abc.ABC):
         return Delivery(False, "after a kill the last batch may be there twice")
 
     @abc.abstractmethod
-    def batches(self) -> Iterator[Sequence[Message]]:
+    def batches(self) -> Generator[Sequence[Message]]:
         """Reads them in batches; an empty one says that it goes on waiting.
 
         Raises:

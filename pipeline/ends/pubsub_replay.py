@@ -12,7 +12,7 @@ import queue
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 from google.pubsub_v1 import StreamingPullRequest
@@ -125,7 +125,7 @@ class PubSubLetters(Letters):
             )
         return super().into(to)
 
-    def batches(self) -> Iterator[Sequence[Message]]:
+    def batches(self) -> Generator[Sequence[Message]]:
         # What fails again while this goes on is for the next time: it could go on for ever.
         self._began = time.time()
         self._stream = stream = self._open()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -54,7 +54,7 @@ class StdEnd(End):
             )
         return StdTo(self, role, run)
 
-    def peek(self, how: Peek, options: SettingsSet) -> Iterator[list[Message]]:
+    def peek(self, how: Peek, options: SettingsSet) -> Generator[list[Message]]:
         if how.follow:
             raise ConfigurationError(
                 f"--follow can't wait for more of {self.uri!r}: give a kafka:// URI"
@@ -100,7 +100,7 @@ class StdTo(SinkEnd):
 class PipedLetters(Letters):
     """Takes dead letters from stdin, which nothing remembers."""
 
-    def batches(self) -> Iterator[Sequence[Message]]:
+    def batches(self) -> Generator[Sequence[Message]]:
         return read_stdin()
 
     def into(self, to: Publisher, *, transactions: bool = True) -> Delivery:
@@ -110,7 +110,7 @@ class PipedLetters(Letters):
         """There is nothing to note."""
 
 
-def read_stdin() -> Iterator[list[Message]]:
+def read_stdin() -> Generator[list[Message]]:
     """Reads one JSON record a line from stdin, each as it comes.
 
     Raises:
@@ -120,7 +120,7 @@ def read_stdin() -> Iterator[list[Message]]:
     return _stdin()
 
 
-def _stdin() -> Iterator[list[Message]]:
+def _stdin() -> Generator[list[Message]]:
     lines = itertools.chain.from_iterable(
         read_lines(check_piped(read_chunks(sys.stdin.buffer), "stdin"))
     )

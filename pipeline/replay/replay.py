@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any, cast
 
 from pipeline.ends.letters import Letters, Publisher, Resent
 from pipeline.replay.found import Found, NoDeadLetter, found_in
@@ -82,8 +81,8 @@ class Replay:
             PipelineFailure: It can't go on. What was handed over before counts.
         """
         counts = self.counts
-        # A generator, whose clients are closed with it.
-        with closing(cast("Any", self._letters.batches())) as batches:
+        # What it has opened is closed with it.
+        with closing(self._letters.batches()) as batches:
             for batch in batches:
                 seen: list[Message] = []
                 sent: list[Found] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -119,7 +119,7 @@ class FileEnd(End):
             return FolderTo(self, role, run, options)
         return FileTo(self, role, run)
 
-    def peek(self, how: Peek, options: SettingsSet) -> Iterator[list[Message]]:
+    def peek(self, how: Peek, options: SettingsSet) -> Generator[list[Message]]:
         from pipeline.ends.files.peek import read_files
 
         if how.follow:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import IO
 
 from transforms.errors import ConfigurationError
@@ -16,7 +16,7 @@ from transforms.records import FilePosition, Message
 _LINES = 500
 
 
-def read_files(pattern: str) -> Iterator[list[Message]]:
+def read_files(pattern: str) -> Generator[list[Message]]:
     """Reads files of one JSON record a line; archives are unpacked.
 
     Args:
@@ -41,7 +41,7 @@ def files_of(pattern: str) -> tuple[str, ...]:
     return paths
 
 
-def read_file(path: str) -> Iterator[list[Message]]:
+def read_file(path: str) -> Generator[list[Message]]:
     """Reads one of them.
 
     Raises:
@@ -58,7 +58,9 @@ def read_file(path: str) -> Iterator[list[Message]]:
         raise ConfigurationError(f"can't read {path!r}: {e}") from None
 
 
-def lines_of(name: str, file: Iterable[bytes] | IO[bytes], at_once: int) -> Iterator[list[Message]]:
+def lines_of(
+    name: str, file: Iterable[bytes] | IO[bytes], at_once: int
+) -> Generator[list[Message]]:
     """Lines as messages, so many at once; empty ones are skipped."""
     messages = (
         Message(value=stripped, source=FilePosition(name, number))

@@ -11,7 +11,7 @@ import errno
 import hashlib
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 import msgspec
 
@@ -62,7 +62,7 @@ class FileLetters(Letters):
             raise _not_kept(self.memory, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
         return super().into(to)
 
-    def batches(self) -> Iterator[Sequence[Message]]:
+    def batches(self) -> Generator[Sequence[Message]]:
         if self._how.from_start and not self._how.look_only:
             for path in self._paths:
                 _forget(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -154,7 +154,7 @@ class KafkaEnd(End):
         settings = self.settings(run.options.of(KafkaOptions).kafka_config)
         return KafkaTo(self, role, run, KafkaTopic(settings, self.topics[0]))
 
-    def peek(self, how: Peek, options: SettingsSet) -> Iterator[list[Message]]:
+    def peek(self, how: Peek, options: SettingsSet) -> Generator[list[Message]]:
         from pipeline.ends.kafka.peek import read_topics
 
         return read_topics(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
@@ -30,7 +30,7 @@ def read_topics(
     isolation_level: str = "read_committed",
     start: str = "earliest",
     follow: bool = False,
-) -> Iterator[list[Message]]:
+) -> Generator[list[Message]]:
     """Reads topics without a consumer group.
 
     Args:
@@ -106,14 +106,14 @@ def poll(consumer: KafkaConsumer) -> list[Message]:
     ]
 
 
-def _poll_for_ever(consumer: KafkaConsumer) -> Iterator[list[Message]]:
+def _poll_for_ever(consumer: KafkaConsumer) -> Generator[list[Message]]:
     while True:
         yield poll(consumer)
 
 
 def _poll_to_end(
     consumer: KafkaConsumer, partitions: list[TopicPartition]
-) -> Iterator[list[Message]]:
+) -> Generator[list[Message]]:
     ends = consumer.end_offsets(partitions)
     while any(consumer.position(tp) < end for tp, end in ends.items()):
         yield poll(consumer)

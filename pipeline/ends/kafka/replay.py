@@ -8,7 +8,7 @@ this is the only reader of. Elsewhere the offsets are committed once the message
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
@@ -127,7 +127,7 @@ class KafkaLetters(Letters):
         same = same_cluster(ours.servers, self._cluster, theirs.servers, to.cluster)
         return same and _without_servers(ours) == _without_servers(theirs)
 
-    def batches(self) -> Iterator[Sequence[Message]]:
+    def batches(self) -> Generator[Sequence[Message]]:
         if self._transactions is not None:
             # Before the committed offsets are read: afterwards nobody else can commit.
             self._transactions.take_over()
@@ -166,7 +166,7 @@ class KafkaLetters(Letters):
         else:
             self._commit(at)
 
-    def _read_from(self, at: Positions) -> Iterator[Sequence[Message]]:
+    def _read_from(self, at: Positions) -> Generator[Sequence[Message]]:
         consumer = self._read.settings.consumer(
             group_id=None,
             enable_auto_commit=False,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import msgspec
@@ -58,7 +58,7 @@ class InMemory(Letters):
         self.noted: list[Message] = []
         self.closed = False
 
-    def batches(self) -> Iterator[Sequence[Message]]:
+    def batches(self) -> Generator[Sequence[Message]]:
         try:
             for i in range(len(self.noted), len(self._records), 3):
                 yield self._records[i : i + 3]
