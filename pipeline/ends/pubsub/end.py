@@ -171,14 +171,14 @@ class PubSubEnd(End):
         return PubSubTo(self, role, run, topic)
 
     def letters(self, how: Taking, options: SettingsSet) -> Letters:
-        from pipeline.ends.pubsub_replay import PubSubLetters
+        from pipeline.ends.pubsub.replay import PubSubLetters
 
         for name in sorted(_SOURCE_QUERY & self.query.keys()):
             raise ConfigurationError(f"FROM {self.uri!r}: {name} changes nothing here, drop it")
         return PubSubLetters(self.settings(), self.project, self.name, how)
 
     def publisher(self, options: SettingsSet) -> Publisher:
-        from pipeline.ends.pubsub_replay import PubSubPublisher
+        from pipeline.ends.pubsub.replay import PubSubPublisher
         from transforms.pubsub.encode import PubSubTopic
 
         for name in sorted(_SOURCE_QUERY & self.query.keys()):
