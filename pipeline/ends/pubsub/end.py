@@ -232,9 +232,9 @@ class PubSubFrom(SourceEnd):
             from transforms.pubsub.native import ReadNatively
 
             return ReadNatively(self.source.subscription)
-        from transforms.reading import ReadUnbounded
+        from transforms.pubsub.read import ReadFromPubSub
 
-        return ReadUnbounded(self.source)
+        return ReadFromPubSub(self.source)
 
     def close(self) -> None:
         from transforms.pubsub.client import close_channels
