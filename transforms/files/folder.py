@@ -176,7 +176,9 @@ def _make_file(place: Place, kept: Kept, group: Group) -> None:
     name = f"{group.kind}-{kept.name}.{journal.ending}"
     place.put(
         f"{group.folder}/{name}" if group.folder else name,
-        lambda file: write_file(file, journal.ending, group.kind, journal.lines(group)),
+        lambda file: write_file(
+            file, journal.ending, group.kind, journal.lines(group), group.named_by
+        ),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import IO, Any
 
 import zstandard
@@ -12,7 +12,13 @@ import zstandard
 from transforms.files.parquet import write_rows
 
 
-def write_file(file: IO[bytes], ending: str, kind: str, lines: Iterable[bytes]) -> None:
+def write_file(
+    file: IO[bytes],
+    ending: str,
+    kind: str,
+    lines: Iterable[bytes],
+    named_by: Collection[str] = (),
+) -> None:
     """Writes a whole file; the same lines make the same bytes.
 
     Args:
@@ -20,9 +26,10 @@ def write_file(file: IO[bytes], ending: str, kind: str, lines: Iterable[bytes]) 
         ending: The ending of its name: `jsonl`, `jsonl.gz`, `jsonl.zst` or `parquet`.
         kind: What it holds: `news` or `dead-letters`.
         lines: The outcomes as JSON lines, without their ends.
+        named_by: What its folder is named by, whose columns Parquet leaves out.
     """
     if ending == "parquet":
-        write_rows(file, kind, lines)
+        write_rows(file, kind, lines, named_by)
         return
     with _compressor(file, ending) as out:
         for line in lines:

@@ -8,15 +8,19 @@ fields, the original bytes as `value`, and why it is one. Of the types:
 - `fields`, which every item may have others of, is JSON text;
 - `source` is a struct of `type` and of what any kind of source says of a place, null where it has none;
 - `headers` is a list of structs: a header may come twice.
+
+A column that the file's folder is named by (`category=Sports/`) is left out, as Hive, Spark and pandas
+do, which else find it twice. Its value is in the file's metadata, so that a file is whole by itself.
 """
 
 from __future__ import annotations
 
 import datetime
 import functools
+import itertools
 import types
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import IO, Any
 
 import msgspec
@@ -37,6 +41,8 @@ ROW_GROUP, _ROW_GROUP_BYTES = 20_000, 16 * 1000**2
 #: The columns of a message that its item has, and those that its dead letter has.
 OF_ITEMS = ("key", "headers")
 OF_LETTERS = ("value", "key", "headers", "timestamp", "source", "columns", "delimiter")
+#: Where a file's metadata has the values of the columns that its folder is named by: a JSON object.
+PARTITION = b"newsbeam.partition"
 #: The column that is JSON text.
 JSON = "fields"
 
@@ -97,22 +103,31 @@ def _place() -> Any:
     return pa.struct(list(fields.items()))
 
 
-def write_rows(file: IO[bytes], kind: str, lines: Iterable[bytes]) -> None:
+def write_rows(
+    file: IO[bytes], kind: str, lines: Iterable[bytes], named_by: Collection[str] = ()
+) -> None:
     """Writes a Parquet file.
 
     Args:
         file: Where to.
         kind: What it holds: `news` or `dead-letters`.
         lines: The outcomes as JSON lines.
+        named_by: What the file's folder is named by: columns in which all of its rows are alike.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     schema = schema_of(kind)
     row = _item_row if kind == ITEMS else _letter_row
+    rows = ([row(line) for line in batch] for batch in _batches(lines))
+    first = next(rows, [])
+    alike = {name: first[0][name] for name in named_by if first and name in schema.names}
+    if alike:
+        schema = pa.schema([field for field in schema if field.name not in alike])
+        schema = schema.with_metadata({PARTITION: msgspec.json.encode(alike)})
     with pq.ParquetWriter(file, schema, compression="zstd") as writer:
-        for batch in _batches(lines):
-            writer.write_table(pa.Table.from_pylist([row(line) for line in batch], schema=schema))
+        for batch in itertools.chain([first] if first else [], rows):
+            writer.write_table(pa.Table.from_pylist(batch, schema=schema))
 
 
 def _batches(lines: Iterable[bytes]) -> Iterator[list[bytes]]:

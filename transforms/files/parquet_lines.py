@@ -7,7 +7,7 @@ from typing import IO, Any
 
 import msgspec
 
-from transforms.files.parquet import JSON, OF_ITEMS, OF_LETTERS
+from transforms.files.parquet import JSON, OF_ITEMS, OF_LETTERS, PARTITION
 from transforms.records import (
     CategorizedItem,
     DeadLetter,
@@ -41,7 +41,9 @@ class ParquetLines:
             self._file = pq.ParquetFile(file)
         except pa.ArrowException as e:
             raise ValueError(str(e)) from None
-        names = {*self._file.schema_arrow.names}
+        schema = self._file.schema_arrow
+        self._alike = msgspec.json.decode((schema.metadata or {}).get(PARTITION, b"{}"))
+        names = {*schema.names, *self._alike}
         # Columns that came later may be missing in older files.
         if {"id", "category", "scores", JSON} <= names:
             self._line: Callable[[dict[str, Any]], bytes] = _item_line
@@ -56,7 +58,7 @@ class ParquetLines:
         try:
             for batch in self._file.iter_batches(_ROWS):
                 for row in _rows(batch):
-                    yield self._line(row) + b"\n"
+                    yield self._line(row | self._alike) + b"\n"
         except (pa.ArrowException, OSError) as e:
             raise ValueError(str(e)) from None
 

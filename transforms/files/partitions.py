@@ -32,6 +32,11 @@ class Group(NamedTuple):
     kind: str
     folder: str
 
+    @property
+    def named_by(self) -> tuple[str, ...]:
+        """What its folder is named by."""
+        return tuple(name.partition("=")[0] for name in self.folder.split("/") if name)
+
 
 def _category(outcome: Outcome) -> str | None:
     return None if isinstance(outcome, DeadLetter) else outcome.category

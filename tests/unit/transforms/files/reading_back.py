@@ -25,8 +25,10 @@ def lines_of(name: str, data: bytes) -> list[bytes]:
 
 
 def rows_of(data: bytes) -> list[dict[str, Any]]:
-    """The rows of a Parquet file, as pyarrow has them."""
-    return pq.read_table(io.BytesIO(data)).to_pylist()
+    """The rows of a Parquet file, as pyarrow has them, with what its folder is named by."""
+    table = pq.read_table(io.BytesIO(data))
+    alike = msgspec.json.decode((table.schema.metadata or {}).get(b"newsbeam.partition", b"{}"))
+    return [row | alike for row in table.to_pylist()]
 
 
 def items_of(name: str, data: bytes) -> Iterator[CategorizedItem]:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import apache_beam as beam
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
 
 from tests.servers.processes import wait_until
@@ -198,6 +200,24 @@ def test_the_folder_is_read_back(tmp_path: Path, ending: str) -> None:
 
 
 # ---- after a kill ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("of", ["items", "letters"])
+def test_a_partitioned_folder_of_parquet_is_one_table(tmp_path: Path, of: str) -> None:
+    names = ("category" if of == "items" else "stage", "hour")
+    written: list[Outcome] = [item(0), item(1, "World")] if of == "items" else [letter(0)]
+    write(options(tmp_path, ending="parquet", partition_by=names), written)
+    close_folders()
+    # As pandas.read_parquet does, which finds columns of two types where files have them, too.
+    by_default = pq.read_table(str(tmp_path / "out"))
+    explicit = ds.dataset(str(tmp_path / "out"), partitioning="hive").to_table()
+    for table in (by_default, explicit):
+        values = {getattr(outcome, names[0]) for outcome in written}
+        assert {*table[names[0]].to_pylist()} == values
+        assert {*table["hour"].to_pylist()} >= ({"2026-11-27T10"} if of == "items" else set())
+    # Each file is whole by itself, wherever it is moved to.
+    lines = [line for path in files(tmp_path) for line in OpenFile(str(path)).lines()]
+    assert sorted(lines) == sorted(to_line(outcome) + b"\n" for outcome in written)
 
 
 def test_what_a_killed_run_left_is_gone_on_with(tmp_path: Path) -> None:
