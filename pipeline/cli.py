@@ -22,6 +22,7 @@ from pipeline.commands import (
 )
 from pipeline.logs import set_up
 from transforms.errors import ConfigurationError
+from transforms.failures import PipelineFailure
 from transforms.streams import check_output, prepare_streams
 
 #: What typer raises for a wrong command line; which module it lives in depends on typer's version.
@@ -85,6 +86,9 @@ def main(args: Sequence[str] | None = None) -> int:
     except (BundleError, ConfigurationError) as e:
         print(f"newsbeam: {e}", file=sys.stderr)
         return 2
+    except PipelineFailure as e:
+        print(f"newsbeam: {e}", file=sys.stderr)
+        return e.exit_code
     except _UsageError as e:
         print(f"newsbeam: {_usage(e)}", file=sys.stderr)
         return 2

@@ -139,7 +139,7 @@ def _print(survey: Survey, uri: str, shown: Found | None) -> None:
         print(f"newsbeam: {survey.left_out:,} more are not among those asked for", file=sys.stderr)
     if survey.strangers:
         print(
-            f"newsbeam: {counted(survey.strangers, 'record')} passed over, being no dead letters: the "
-            f"first is {printable(survey.a_stranger)}",
+            f"newsbeam: {counted(survey.strangers, 'record')} passed over, being no dead letters (the "
+            f"first: {printable(survey.a_stranger)})",
             file=sys.stderr,
         )

@@ -130,3 +130,7 @@ def test_one_line_says_what_is_wrong(ends: Ends) -> None:
     assert "there is no subscription nope" in refused(
         "replay", f"pubsub://{PROJECT}/nope", ends.args[2]
     )
+    for command in ("dead-letters", "consume"):
+        topic = f"pubsub://{PROJECT}/{ends.dead}"
+        assert "there is no subscription nope" in refused(command, f"pubsub://{PROJECT}/nope")
+        assert "and what is read is a subscription" in refused(command, topic)

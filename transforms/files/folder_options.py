@@ -107,7 +107,10 @@ def is_folder(path: str, query: Mapping[str, str], *, bounded: bool = False) -> 
 
 def _ending(uri: str, path: str, form: str | None) -> str:
     if form is None:
-        return "parquet" if path.rstrip("/").lower().endswith(".parquet") else "jsonl"
+        name = path.rstrip("/").lower()
+        return next(
+            (e for e in ("parquet", "jsonl.gz", "jsonl.zst") if name.endswith("." + e)), "jsonl"
+        )
     if form.lower() not in FORMATS:
         raise ConfigurationError(
             f"format={form!r} in {uri!r} can't be written: give {', '.join(FORMATS)}"

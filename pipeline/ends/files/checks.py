@@ -143,6 +143,10 @@ def _check_file_sink(sink: FileTo, bounded: bool, local: bool) -> None:
     path = Path(os.path.realpath(endpoint.path))
     if path.is_dir() or endpoint.path.endswith("/"):
         raise ConfigurationError(f"{flag} {endpoint.uri!r} is a folder: name a file")
+    if not path.parent.exists():
+        raise ConfigurationError(
+            f"{flag} {endpoint.uri!r}: can't write: there is no folder {path.parent}: make it, or check the path"
+        )
     if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
         raise ConfigurationError(
             f"{flag} {endpoint.uri!r}: can't write to the folder {path.parent}"

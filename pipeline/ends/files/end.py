@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, ClassVar
 from models.settings import SettingsSet
 from pipeline.ends.end import End, Obstacle, Peek, Role, Run, SinkEnd, SourceEnd
 from pipeline.ends.files.query import (
+    at_home,
+    check_format,
     check_sink_query,
     check_source_query,
     file_query,
@@ -58,10 +60,11 @@ class FileEnd(End):
                 f"{uri!r} is no {scheme} URI: write {scheme}:///path, or the path"
             )
         name = rest.removeprefix("//") if colon and scheme.lower() == "file" else uri
-        path, text = without_query(uri, name)
+        path, text = without_query(uri, at_home(name))
         query = file_query(uri, text)
         if not path:
             raise ConfigurationError(f"{uri!r} names no file: write file:///path, or the path")
+        check_format(uri, query.get("format"))
         # That of a sink is another matter.
         of_records = {k: v for k, v in query.items() if k != "format" or v not in FOLDER_FORMATS}
         if query.get("format") in OF_LINES:

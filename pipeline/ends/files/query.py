@@ -9,11 +9,16 @@ from collections.abc import Mapping
 from pipeline.ends.records import RECORDS_QUERY
 from pipeline.ends.uris import query_of
 from transforms.errors import ConfigurationError
-from transforms.files.folder_options import FOLDER_QUERY
+from transforms.files.folder_options import FOLDER_QUERY, FORMATS
 from transforms.rows import FORMATS as OF_LINES
 
 #: What may be a query behind a path, where `?` is any character, too.
 _PATH_QUERY = re.compile(r"[a-z_]+=[^/]*")
+
+
+def at_home(path: str) -> str:
+    """A path whose `~` the shell left alone, as in `--sink=~/news` or in quotes; `./~` is that name."""
+    return path if "://" in path or os.path.lexists(path) else os.path.expanduser(path)
 
 
 def without_query(uri: str, path: str) -> tuple[str, str]:
@@ -43,6 +48,19 @@ def file_query(uri: str, text: str) -> dict[str, str]:
             f"as a sink format, {', '.join(FOLDER_QUERY)}"
         )
     return query
+
+
+def check_format(uri: str, form: str | None) -> None:
+    """Checks that there is such a format, of files that are read or of a folder that is written.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    if form is not None and form not in {*OF_LINES, *FORMATS}:
+        raise ConfigurationError(
+            f"format={form!r} in {uri!r} is unknown: give {', '.join(OF_LINES)} for what is read, "
+            f"{', '.join(FORMATS)} for a folder that is written"
+        )
 
 
 def check_source_query(uri: str, query: Mapping[str, str]) -> None:

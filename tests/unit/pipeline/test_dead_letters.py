@@ -43,7 +43,7 @@ def test_reasons_then_the_newest_in_full(dead: Path, capfd: pytest.CaptureFixtur
     assert "header       hop = \x00" not in out  # nothing that a terminal would obey
     assert "\x1b" not in out
     assert max(map(len, lines)) <= PIPED_WIDTH
-    assert err.startswith("newsbeam: 1 record passed over, being no dead letters: the first is ")
+    assert err.startswith("newsbeam: 1 record passed over, being no dead letters (the first: ")
 
 
 def test_one_by_group_or_by_place(dead: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -85,6 +85,7 @@ def test_client_settings_of_a_topic(tmp_path: Path) -> None:
         ("file://", "names no file"),
         ("file:///a.jsonl?colour=red", "'colour'"),
         ("file:///a.jsonl?format=xml", "'xml'.*json, text, csv"),
+        ("out/?format=parket", "'parket'.*jsonl.zst, parquet for a folder that is written"),
         ("", "empty.*kafka://"),
     ],
 )
@@ -163,6 +164,19 @@ def test_files(uri: str, path: str, format: str) -> None:
     assert parse(uri).news(NewsSettings()).format == format
 
 
+def test_a_tilde_that_the_shell_left_is_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.chdir(tmp_path)
+    uri = "~/out/?format=parquet"
+    assert parse(uri) == FileEnd(uri, "/home/me/out/", {"format": "parquet"})
+    assert parse("./~/a.jsonl") == FileEnd("./~/a.jsonl", "./~/a.jsonl")
+    assert parse("s3://b/~/") == FileEnd("s3://b/~/", "s3://b/~/")
+    (tmp_path / "~").touch()
+    assert parse("~") == FileEnd("~", "~")
+
+
 @pytest.mark.parametrize(
     ("uri", "path", "format", "records"),
     [
@@ -171,7 +185,7 @@ def test_files(uri: str, path: str, format: str) -> None:
         ("file:///a.csv?columns=label,title", "/a.csv", "csv", Records(None, ("label", "title"))),
         ("train.csv?columns=class, title", "train.csv", "csv", Records(None, ("class", "title"))),
         ("./d/*.csv?columns=a", "./d/*.csv", "csv", Records(None, ("a",))),
-        ("~/a?.csv?columns=a", "~/a?.csv", "csv", Records(None, ("a",))),
+        ("a~/a?.csv?columns=a", "a~/a?.csv", "csv", Records(None, ("a",))),
         ("news?columns=a,b", "news", "csv", Records(None, ("a", "b"))),
         ("a.csv?delimiter=;", "a.csv", "csv", Records(delimiter=";")),
         ("a.csv?delimiter=tab&columns=a,b", "a.csv", "csv", Records(None, ("a", "b"), "\t")),

@@ -35,6 +35,8 @@ def test_all_that_can_be_said() -> None:
         ("out.parquet", None, "parquet"),
         ("out.parquet/", None, "parquet"),
         ("out.parquet/", "json", "jsonl"),
+        ("out.jsonl.gz", None, "jsonl.gz"),
+        ("out.jsonl.zst/", None, "jsonl.zst"),
         ("out/", "jsonl.gz", "jsonl.gz"),
         ("out/", "JSONL.zst", "jsonl.zst"),
         ("/", None, "jsonl"),
