@@ -148,5 +148,5 @@ def test_what_cannot_be_read_or_written_is_refused(tmp_path: Path) -> None:
         "run", "--source", str(tmp_path / "*.csv"), "--sink", str(tmp_path / "out.jsonl")
     )
     assert "there is no folder" in refused(*news, str(tmp_path / "no" / "out.jsonl"))
-    assert "is a folder: name a file" in refused(*news, str(tmp_path))
+    assert "is also the source" in refused(*news, str(tmp_path))
     assert "is also the source" in refused(*news, str(tmp_path / "news.jsonl"))
