@@ -111,9 +111,13 @@ def merged(cls: type[T], given: T | None, keywords: Mapping[str, Any]) -> T:
     """Settings, with those that were given by keyword in place of theirs.
 
     Raises:
-        TypeError: A keyword names no option of theirs.
+        TypeError: A keyword names no option of theirs, or what was given is of another class.
     """
     settings = cls() if given is None else given
+    if not isinstance(settings, cls):
+        raise TypeError(
+            f"{given!r} is no {cls.__name__}: give {cls.__name__}(…), or its options by name"
+        )
     return dataclasses.replace(settings, **keywords) if keywords else settings  # type: ignore[type-var]
 
 

@@ -59,8 +59,9 @@ def consume(
     uri: Annotated[
         str,
         typer.Argument(
-            help="What to read: kafka://host:port\\[,host:port]/topic\\[,topic], a file or pattern "
-            "of JSON lines (.gz too), or - for stdin. Sinks and dead letters alike. Topics take "
+            help="What to read: kafka://host:port\\[,host:port]/topic\\[,topic], "
+            "pubsub://PROJECT/SUBSCRIPTION, files, a folder or a pattern (JSON lines, packed too, "
+            "Parquet; gs:// and s3://, too), or - for stdin. Sinks and dead letters alike. Topics take "
             "what they take in `newsbeam run` after ?; group and start change nothing here.",
         ),
     ],
@@ -88,7 +89,8 @@ def consume(
         bool,
         typer.Option(
             "--follow",
-            help="Wait for more until Ctrl-C, instead of ending at what is there now; topics only.",
+            help="Wait for more until Ctrl-C, instead of ending at what is there now; of topics and "
+            "subscriptions.",
             envvar="NEWSBEAM_CONSUME_FOLLOW",
             rich_help_panel="What to show",
         ),
@@ -115,9 +117,10 @@ def consume(
     ] = Format.TABLE,
     **given: Any,
 ) -> int:
-    """Show the categorized items, or the dead letters, of a topic or file.
+    """Show the categorized items, or the dead letters, of topics, subscriptions or files.
 
-    Reads without a consumer group, so that nobody else's reading is touched.
+    Reads without a consumer group, so that nobody else's reading is touched; a subscription gets back
+    what was shown of it.
 
     Records of another kind are named on stderr, and skipped.
     """

@@ -57,7 +57,10 @@ class Folder:
         self._place = place_of(options.path)
         #: Held for a moment by those who append, and by who takes the journal away to make files of it.
         self._state = threading.Condition()
-        self._open: Kept | None = self._place.adopt(options.ending)
+        try:
+            self._open: Kept | None = self._place.adopt(options.ending)
+        except Exception as e:  # each file system has errors of its own
+            raise self._failure(e) from e
         self._due = time.monotonic() + options.every
         self._closing = False
         self._error: Exception | None = None

@@ -10,6 +10,7 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from io import FileIO
 
 import apache_beam as beam
 import zstandard
@@ -129,23 +130,29 @@ class _Append:
 
     def __call__(self, lines: Sequence[bytes]) -> None:
         data = compressed(self._name, b"".join(lines))
-        with _append_lock, open(self._path, "ab", buffering=0) as f:
-            regular = stat.S_ISREG(os.fstat(f.fileno()).st_mode)
-            end = f.tell() if regular else 0
-            try:
-                left = memoryview(data)
-                while left:
-                    left = left[f.write(left) :]
-                if regular:
-                    os.fsync(f.fileno())
-            except OSError as e:
-                # A line that was cut off would spoil the next one.
-                if regular:
-                    with contextlib.suppress(OSError):
-                        f.truncate(end)
-                raise PipelineFailure(
-                    f"{self._name} can't be written any further: {e.strerror or e}"
-                ) from e
+        try:
+            with _append_lock, open(self._path, "ab", buffering=0) as f:
+                self._append(f, data)
+        except OSError as e:
+            raise PipelineFailure(
+                f"{self._name} can't be written any further: {e.strerror or e}"
+            ) from e
+
+    def _append(self, file: FileIO, data: bytes) -> None:
+        regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+        end = file.tell() if regular else 0
+        try:
+            left = memoryview(data)
+            while left:
+                left = left[file.write(left) :]
+            if regular:
+                os.fsync(file.fileno())
+        except OSError:
+            # A line that was cut off would spoil the next one.
+            if regular:
+                with contextlib.suppress(OSError):
+                    file.truncate(end)
+            raise
 
 
 class FileSink(LinesSink):

@@ -7,6 +7,7 @@ from typing import Any
 
 from transforms.pubsub.attributes import from_attributes
 from transforms.records import Message, PubSubPosition
+from transforms.tally import TALLY
 
 #: The end of the year 9999, in milliseconds.
 _LATEST = 253_402_300_799_999
@@ -22,11 +23,17 @@ def message_of(received: Any, subscription: str, time_attribute: str | None = No
         received: A `PubsubMessage` of protobuf.
         subscription: The name of the subscription.
         time_attribute: The attribute that holds its time, as RFC 3339 or in milliseconds since the
-            epoch. Where it is missing or can't be read, the time of publication counts.
+            epoch. Where it is missing or can't be read, the time of publication counts, and the
+            message is counted as one whose time is unreadable.
     """
     attributes = dict(received.attributes)
     content = from_attributes(received.data, attributes, received.ordering_key)
-    time = None if time_attribute is None else milliseconds(attributes.get(time_attribute, ""))
+    time = None
+    if time_attribute is not None:
+        time = milliseconds(attributes.get(time_attribute, ""))
+        if time is None:
+            # A name that no message has would else go unnoticed.
+            TALLY.unreadable_time()
     if time is None:
         time = content.timestamp
     if time is None:

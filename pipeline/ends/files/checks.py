@@ -145,7 +145,8 @@ def _check_file_sink(sink: FileTo, bounded: bool, local: bool) -> None:
         raise ConfigurationError(f"{flag} {endpoint.uri!r} is a folder: name a file")
     if not path.parent.exists():
         raise ConfigurationError(
-            f"{flag} {endpoint.uri!r}: can't write: there is no folder {path.parent}: make it, or check the path"
+            f"{flag} {endpoint.uri!r}: can't write: there is no folder {path.parent}: make "
+            "it, or check the path"
         )
     if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
         raise ConfigurationError(

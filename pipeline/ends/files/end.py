@@ -56,9 +56,8 @@ class FileEnd(End):
     def parse(cls, uri: str) -> FileEnd:
         scheme, colon, rest = uri.partition(":")
         if colon and scheme.lower() in cls.SCHEMES and not rest.startswith("//"):
-            raise ConfigurationError(
-                f"{uri!r} is no {scheme} URI: write {scheme}:///path, or the path"
-            )
+            form = "file:///path, or the path" if scheme == "file" else f"{scheme}://bucket/path"
+            raise ConfigurationError(f"{uri!r} is no {scheme} URI: write {form}")
         name = rest.removeprefix("//") if colon and scheme.lower() == "file" else uri
         path, text = without_query(uri, at_home(name))
         query = file_query(uri, text)

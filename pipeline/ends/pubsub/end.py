@@ -109,8 +109,8 @@ class PubSubEnd(End):
         query = query_of(uri, text or "")
         for unknown in sorted(query.keys() - _SOURCE_QUERY - {_ENDPOINT}):
             raise ConfigurationError(
-                f"{unknown!r} in {uri!r} is unknown: Pub/Sub's URIs take {_ENDPOINT}, and those of a "
-                "source format, columns and delimiter"
+                f"{unknown!r} in {uri!r} is unknown: Pub/Sub's URIs take {_ENDPOINT}, format and "
+                "schema_registry, and those of a source columns and delimiter"
             )
         return cls(uri, project, name, query, records=Records.of(uri, query, FORMATS))
 

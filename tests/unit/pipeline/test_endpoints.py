@@ -82,6 +82,7 @@ def test_client_settings_of_a_topic(tmp_path: Path) -> None:
         ("kafka://[::1/t", r"\[::1/t"),
         ("rabbit://h/t", "unknown scheme 'rabbit'.*kafka://"),
         ("file:x.jsonl", "file:///path"),
+        ("s3:/b/x", "s3://bucket/path"),
         ("file://", "names no file"),
         ("file:///a.jsonl?colour=red", "'colour'"),
         ("file:///a.jsonl?format=xml", "'xml'.*json, text, csv"),

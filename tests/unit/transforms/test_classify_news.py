@@ -153,6 +153,15 @@ def test_a_setting_that_cannot_work_is_an_error_at_once(
         ClassifyNews(**settings)
 
 
+@pytest.mark.parametrize("name", ["news", "scores"])
+def test_settings_of_another_class_are_named(name: str) -> None:
+    given: dict[str, Any] = {name: {"text_fields": "title"}}
+    with pytest.raises(
+        TypeError, match=r"is no (News|Score)Settings: give .*, or its options by name"
+    ):
+        ClassifyNews(**given)
+
+
 def test_a_model_that_cannot_work_is_an_error_at_once(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="nowhere"):
         ClassifyNews(tmp_path / "nowhere")

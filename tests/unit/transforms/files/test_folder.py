@@ -305,6 +305,13 @@ def test_a_full_disk_ends_the_run_and_keeps_what_is_there(tmp_path: Path) -> Non
     assert numbers(files(tmp_path)) == {1: 1}
 
 
+def test_a_folder_that_is_none_ends_the_run(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".newsbeam").write_text("mine")
+    with pytest.raises(PipelineFailure, match=r"out can't be written .*: Not a dir.*/\.newsbeam"):
+        write(options(tmp_path), [item(1)])
+
+
 def test_files_that_cannot_be_made_end_the_run(tmp_path: Path) -> None:
     out = options(tmp_path, every=0.1, partition_by=("category",))
     (tmp_path / "out").mkdir()

@@ -112,7 +112,8 @@ def test_an_unbounded_stream_is_appended(tmp_path: Path, name: str) -> None:
 
 def test_a_file_that_cannot_be_written_fails_the_bundle(tmp_path: Path) -> None:
     sink = FileSink(str(tmp_path / "nowhere" / "out.jsonl"))
-    with pytest.raises(Exception, match="nowhere"), local_pipeline() as p:
+    what = "nowhere/out.jsonl can't be written any further: No such file"
+    with pytest.raises(Exception, match=what), local_pipeline() as p:
         _ = p | beam.Create(outcomes()) | WriteOutcomes(sink, ALL)
 
 

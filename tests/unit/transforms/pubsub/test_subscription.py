@@ -6,12 +6,14 @@ import pickle
 from typing import Any
 
 import pytest
+from google.pubsub_v1 import PubsubMessage
 
 from transforms.errors import ConfigurationError
 from transforms.pubsub.client import PubSubSettings
-from transforms.pubsub.messages import milliseconds
+from transforms.pubsub.messages import message_of, milliseconds
 from transforms.pubsub.read import PubSubSource
 from transforms.pubsub.subscription import Subscription, outstanding
+from transforms.tally import TALLY
 
 SERVICE = PubSubSettings()
 
@@ -71,3 +73,18 @@ def test_how_much_a_reader_has_to_hold() -> None:
 )
 def test_times_of_attributes(text: str, time: int | None) -> None:
     assert milliseconds(text) == time
+
+
+@pytest.mark.parametrize(
+    ("attribute", "unreadable"), [(None, 0), ("at", 0), ("when", 1), ("a typing error", 1)]
+)
+def test_messages_without_the_time_that_was_asked_for_are_counted(
+    attribute: str | None, unreadable: int
+) -> None:
+    TALLY.reset()
+    received = PubsubMessage.pb(
+        PubsubMessage(data=b"x", attributes={"at": "1714557600000", "when": "soon"})
+    )
+    message = message_of(received, "news", attribute)
+    assert message.timestamp == (1714557600000 if attribute == "at" else 0)
+    assert TALLY.snapshot().unreadable_times == unreadable
