@@ -33,8 +33,8 @@ class EndSettings:
     route: Annotated[
         tuple[str, ...],
         Option(
-            "Where news of these categories goes, in place of the sink; may be given again. Without "
-            "--sink, each category needs a route.",
+            "Where news of these categories goes, in place of the sink; may be given again (in the "
+            "environment variable: with spaces between). Without --sink, each category needs a route.",
             metavar="CATEGORY[,CATEGORY]=URI",
             repeated=True,
         ),
