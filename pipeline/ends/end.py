@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
 from models.settings import SettingsSet
+from pipeline.ends.letters import Letters, Publisher, Taking
 from pipeline.ends.records import Records
 from pipeline.ends.settings import EndSettings
 from transforms.errors import ConfigurationError
@@ -156,6 +157,24 @@ class End(abc.ABC):
             ConfigurationError: It can't be read.
         """
         raise ConfigurationError(f"{self.uri!r} can't be read here: name what can")
+
+    def letters(self, how: Taking, options: SettingsSet) -> Letters:
+        """Its dead letters, to be replayed.
+
+        Raises:
+            ConfigurationError: They can't be read, or nothing can remember how far they were.
+        """
+        raise ConfigurationError(f"FROM {self.uri!r} can't be replayed: name a topic or a file")
+
+    def publisher(self, options: SettingsSet) -> Publisher:
+        """What replayed messages are written with.
+
+        Raises:
+            ConfigurationError: It takes none.
+        """
+        raise ConfigurationError(
+            f"TO {self.uri!r} is no topic: replayed messages go to one, which newsbeam reads as news"
+        )
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -12,6 +12,7 @@ from models.settings import SettingsSet
 from pipeline.ends.end import End, Peek, Role, Run, SinkEnd, SourceEnd
 from pipeline.ends.files.peek import lines_of
 from pipeline.ends.files.query import file_query
+from pipeline.ends.letters import Delivery, Letters, Publisher, Resent, Taking
 from pipeline.ends.records import Records
 from transforms.errors import ConfigurationError
 from transforms.files.archives import check_piped
@@ -60,6 +61,9 @@ class StdEnd(End):
             )
         return read_stdin()
 
+    def letters(self, how: Taking, options: SettingsSet) -> Letters:
+        return PipedLetters()
+
 
 @dataclass(frozen=True)
 class StdFrom(SourceEnd):
@@ -91,6 +95,19 @@ class StdTo(SinkEnd):
         from transforms.writing import WriteOutcomes
 
         return WriteOutcomes(StdoutSink(stderr=self.stream == "stderr"), share)
+
+
+class PipedLetters(Letters):
+    """Takes dead letters from stdin, which nothing remembers."""
+
+    def batches(self) -> Generator[Sequence[Message]]:
+        return read_stdin()
+
+    def into(self, to: Publisher, *, transactions: bool = True) -> Delivery:
+        return Delivery(False, "whoever pipes them in begins anew after a kill")
+
+    def taken(self, seen: Sequence[Message], sent: Sequence[Resent]) -> None:
+        """There is nothing to note."""
 
 
 def read_stdin() -> Generator[list[Message]]:

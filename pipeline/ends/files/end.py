@@ -15,6 +15,7 @@ from pipeline.ends.files.query import (
     file_query,
     without_query,
 )
+from pipeline.ends.letters import Letters, Taking
 from pipeline.ends.records import Records
 from transforms.errors import ConfigurationError
 from transforms.files.folder_options import FORMATS as FOLDER_FORMATS
@@ -126,6 +127,11 @@ class FileEnd(End):
                 f"--follow can't wait for more of {self.uri!r}: give a kafka:// URI"
             )
         return read_files(self.path)
+
+    def letters(self, how: Taking, options: SettingsSet) -> Letters:
+        from pipeline.ends.files.replay import FileLetters
+
+        return FileLetters(self.path, how)
 
 
 def _is_device_or_pipe(path: str) -> bool:

@@ -25,19 +25,37 @@ def read_files(pattern: str) -> Generator[list[Message]]:
     Raises:
         ConfigurationError: There is no such file, or it can't be read.
     """
+    for path in files_of(pattern):
+        yield from read_file(path)
+
+
+def files_of(pattern: str) -> tuple[str, ...]:
+    """The files of a pattern.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
     paths = find_and_tell(pattern)
     if not paths:
         raise ConfigurationError(f"no file matches {pattern!r}: give a path, or a pattern of one")
-    for path in paths:
-        try:
-            with OpenFile(path) as file:
-                yield from lines_of(path, file.lines(), _LINES)
-        except PipelineFailure as e:
-            raise ConfigurationError(str(e)) from None
-        except OSError as e:
-            if isinstance(e, BrokenPipeError):
-                raise
-            raise ConfigurationError(f"can't read {path!r}: {e}") from None
+    return paths
+
+
+def read_file(path: str) -> Generator[list[Message]]:
+    """Reads one of them.
+
+    Raises:
+        ConfigurationError: It can't be read.
+    """
+    try:
+        with OpenFile(path) as file:
+            yield from lines_of(path, file.lines(), _LINES)
+    except PipelineFailure as e:
+        raise ConfigurationError(str(e)) from None
+    except OSError as e:
+        if isinstance(e, BrokenPipeError):
+            raise
+        raise ConfigurationError(f"can't read {path!r}: {e}") from None
 
 
 def lines_of(

@@ -90,7 +90,8 @@ def _partitions(
     ]
 
 
-def _poll(consumer: KafkaConsumer) -> list[Message]:
+def poll(consumer: KafkaConsumer) -> list[Message]:
+    """What has come, or nothing after a while."""
     return [
         Message(
             value=record.value,
@@ -107,7 +108,7 @@ def _poll(consumer: KafkaConsumer) -> list[Message]:
 
 def _poll_for_ever(consumer: KafkaConsumer) -> Generator[list[Message]]:
     while True:
-        yield _poll(consumer)
+        yield poll(consumer)
 
 
 def _poll_to_end(
@@ -115,9 +116,9 @@ def _poll_to_end(
 ) -> Generator[list[Message]]:
     ends = consumer.end_offsets(partitions)
     while any(consumer.position(tp) < end for tp, end in ends.items()):
-        yield _poll(consumer)
+        yield poll(consumer)
     # Tansu, the embedded broker, names the start of the last batch as the end: read what is left.
     while any(consumer.position(tp) < (consumer.highwater(tp) or 0) for tp in partitions):
-        if not (rest := _poll(consumer)):
+        if not (rest := poll(consumer)):
             break
         yield rest

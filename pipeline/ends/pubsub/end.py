@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from models.settings import Option, SettingsSet, settings
 from pipeline.ends.end import End, Peek, Role, Run, SinkEnd, SourceEnd
+from pipeline.ends.letters import Letters, Publisher, Taking
 from pipeline.ends.records import TOPIC_QUERY, Records
 from pipeline.ends.registry import RESULTS, check_schemas, item_encoder
 from pipeline.ends.uris import query_of, shown
@@ -169,6 +170,22 @@ class PubSubEnd(End):
         topic = PubSubTopic(settings, self.project, self.name, ordering)
         return PubSubTo(self, role, run, topic)
 
+    def letters(self, how: Taking, options: SettingsSet) -> Letters:
+        from pipeline.ends.pubsub.replay import PubSubLetters
+
+        for name in sorted(_SOURCE_QUERY & self.query.keys()):
+            raise ConfigurationError(f"FROM {self.uri!r}: {name} changes nothing here, drop it")
+        return PubSubLetters(self.settings(), self.project, self.name, how)
+
+    def publisher(self, options: SettingsSet) -> Publisher:
+        from pipeline.ends.pubsub.replay import PubSubPublisher
+        from transforms.pubsub.encode import PubSubTopic
+
+        for name in sorted(_SOURCE_QUERY & self.query.keys()):
+            raise ConfigurationError(f"TO {self.uri!r}: {name} is for sources only, drop it")
+        ordering = options.of(PubSubOptions).ordering_keys
+        return PubSubPublisher(PubSubTopic(self.settings(), self.project, self.name, ordering))
+
     def peek(self, how: Peek, options: SettingsSet) -> Generator[list[Message]]:
         settings = self.settings()
         from transforms.pubsub.peek import peek
@@ -215,9 +232,9 @@ class PubSubFrom(SourceEnd):
             from transforms.pubsub.native import ReadNatively
 
             return ReadNatively(self.source.subscription)
-        from transforms.reading import ReadUnbounded
+        from transforms.pubsub.read import ReadFromPubSub
 
-        return ReadUnbounded(self.source)
+        return ReadFromPubSub(self.source)
 
     def close(self) -> None:
         from transforms.pubsub.client import close_channels
