@@ -61,7 +61,7 @@ class Session:
         bus: The broker, started.
         messages: What to produce.
         rate: Messages per second.
-        pipeline: What turns them into the records of the other two topics.
+        pipeline: What turns them into categorized items and dead letters.
         show: Where it is shown.
         clock: Gives seconds that never go back.
         patience: When nothing has come out for so many seconds, though something should, it is lost.
@@ -100,7 +100,7 @@ class Session:
             The books at the end.
 
         Raises:
-            DemoError: The pipeline or the producer failed.
+            DemoError: The pipeline, the producer or the broker failed.
         """
         outcomes = self._bus.outcomes()
         try:
