@@ -13,11 +13,12 @@ from pipeline.ends.bigquery.end import BigQueryEnd
 from pipeline.ends.end import End
 from pipeline.ends.files.end import FileEnd
 from pipeline.ends.kafka.end import KafkaEnd
+from pipeline.ends.pubsub import PubSubEnd
 from pipeline.ends.std import StdEnd
 from pipeline.ends.uris import shown
 from transforms.errors import ConfigurationError
 
-KINDS: tuple[type[End], ...] = (KafkaEnd, BigQueryEnd, FileEnd, StdEnd)
+KINDS: tuple[type[End], ...] = (KafkaEnd, PubSubEnd, BigQueryEnd, FileEnd, StdEnd)
 #: The options that are one kind's own.
 KIND_OPTIONS: tuple[type, ...] = tuple(kind.OPTIONS for kind in KINDS if kind.OPTIONS is not None)
 
