@@ -98,6 +98,9 @@ class Reader(abc.ABC):
     def resume(self, position: Any) -> None:
         """Makes the next poll start at a position; None is the start that the source was given.
 
+        What a poll gave beyond it has to come again: the runner has split before it was claimed, or
+        its bundle has failed. A source that can't be read from a place, such as Pub/Sub, keeps it.
+
         Cheap where the reader stands there already, which is the rule.
         """
 

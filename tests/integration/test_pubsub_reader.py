@@ -14,7 +14,6 @@ from tests.servers.processes import wait_until
 from tests.servers.pubsub import PROJECT, PubSubServer
 from transforms.pubsub import reader as reader_module
 from transforms.pubsub.faults import PubSubFailure
-from transforms.pubsub.peek import peek
 from transforms.pubsub.read import close_readers
 from transforms.records import PubSubPosition
 
@@ -284,6 +283,14 @@ def test_two_readers_share_a_subscription(news: News) -> None:
     assert all(found)
 
 
+def test_a_bundle_that_ends_before_it_begins(news: News) -> None:
+    [sent] = news.publish(1)
+    reader = news.reader()
+    assert reader.commit(None) is None
+    reader.resume(None)
+    assert ids(take(reader, 1)) == [sent]
+
+
 def test_messages_of_a_key_stay_in_order(
     pubsub: PubSubServer, unique: Callable[[str], str]
 ) -> None:
@@ -355,29 +362,6 @@ def test_doubles_are_dropped_and_acknowledged(news: News) -> None:
     wait_until(lambda: len(reader._holding) == 0, "them to be acknowledged")
     close_readers()
     assert news.left() == []
-
-
-def test_peeking_takes_nothing(pubsub: PubSubServer, unique: Callable[[str], str]) -> None:
-    news = News(pubsub, unique("t"))
-    sent = news.publish(25)
-    seen = [
-        m for some in peek(pubsub.settings, PROJECT, news.subscription, quiet=0.5) for m in some
-    ]
-    assert sorted(ids(seen)) == sorted(sent)
-    some = [m for p in peek(pubsub.settings, PROJECT, news.subscription, most=5) for m in p]
-    assert len(some) == 5
-    assert sorted(news.left()) == sorted(sent)
-
-
-def test_following_gives_what_comes(pubsub: PubSubServer, unique: Callable[[str], str]) -> None:
-    news = News(pubsub, unique("t"))
-    following = peek(pubsub.settings, PROJECT, news.subscription, follow=True)
-    assert next(following) == []
-    sent = news.publish(1)
-    found = next(messages for messages in following if messages)
-    assert ids(found) == sent
-    following.close()  # type: ignore[attr-defined]
-    assert news.left() == sent
 
 
 def test_a_policy_of_its_own_counts_our_attempts(

@@ -112,9 +112,11 @@ class SubscriptionReader(Reader):
         """For how long it has listened and nothing came, in seconds."""
         return self._watermark.quiet(time.monotonic())
 
-    def commit(self, position: Position) -> Callable[[], None] | None:
+    def commit(self, position: Position | None) -> Callable[[], None] | None:
         with self._changed:
             self._in_bundle = False
+            if position is None:
+                return None  # it has ended before it began
             numbers = self._holding.end(position)
             messages = self._holding.batches(numbers)
         if not messages:
@@ -246,10 +248,17 @@ class SubscriptionReader(Reader):
 
     def _extend(self) -> None:
         with self._changed:
-            before = time.monotonic() - self._subscription.max_lease
+            held, before = len(self._holding), time.monotonic() - self._subscription.max_lease
             idle = self._holding.lapse(before)
             ids = [held.ack_id for held in self._holding.leases()]
             self._changed.notify_all()
+        if gone := held - len(ids):
+            self._say(
+                "%d messages of %s were held for %.0f s and not acknowledged: they will come again",
+                gone,
+                self._subscription.path,
+                self._subscription.max_lease,
+            )
         self._calls.give_back([held.ack_id for held in idle])
         if lost := self._extended(ids):
             with self._changed:

@@ -67,10 +67,6 @@ class Stream:
             if self._call is not None:
                 self._call.cancel()
 
-    def join(self) -> None:
-        """Waits until it has ended."""
-        self._thread.join()
-
     def _run(self) -> None:
         what = f"pulling from {self._first.subscription}"
         waiting: Patience | None = None
@@ -84,7 +80,7 @@ class Stream:
                     self._receive(StreamingPullResponse.pb(response))
                     if self.stopped:
                         return
-            except ERRORS as e:
+            except Exception as e:  # whatever it is: there is nobody else to tell it
                 error = e
             finally:
                 ended.put(None)
