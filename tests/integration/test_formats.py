@@ -8,10 +8,9 @@ from typing import Any
 import apache_beam as beam
 import pytest
 from apache_beam.ml.inference.base import RunInference
-from pipeline.endpoints import KafkaEndpoint
 
 from pipeline.demo.broker import EmbeddedBroker
-from pipeline.outcomes import read_topics
+from pipeline.ends.kafka.peek import read_topics
 from tests.servers.schema_registry import SchemaRegistryServer, guid_of
 from tests.unit.running import local_pipeline
 from tests.unit.transforms.formats import peers
@@ -90,5 +89,4 @@ def test_from_avro_to_avro(
 
 
 def _read(settings: KafkaSettings, topic: str) -> list[Message]:
-    endpoint = KafkaEndpoint("", settings.servers, (topic,))
-    return [message for batch in read_topics(endpoint) for message in batch]
+    return [message for batch in read_topics("", settings, (topic,)) for message in batch]
