@@ -140,10 +140,10 @@ def plans(options: argparse.Namespace, seed: int) -> list[Plan]:
 
 
 def table(results: Sequence[Result], seed: int) -> Table:
-    shown = Table(title=f"newsbeam under fire, seed {seed}")
+    # All of them go one way.
+    shown = Table(title=f"newsbeam under fire, {results[0].plan.path}, seed {seed}")
     shown.add_column("runner")
     shown.add_column("delivery")
-    shown.add_column("path")
     headings = (
         *("records", "kills", "broker\nkills", "pauses", "rolling\nrestarts", "hand-\novers"),
         *("refusals", "ends"),
@@ -162,7 +162,6 @@ def table(results: Sequence[Result], seed: int) -> Table:
             *(
                 result.plan.runner,
                 result.plan.delivery,
-                result.plan.path,
                 *cells,
                 f"{minutes}:{seconds:02}",
             ),

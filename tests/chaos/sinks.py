@@ -62,7 +62,7 @@ class Sinks(abc.ABC):
         self.committed()
         return self._written
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - Pub/Sub's need not
         """Closes its clients."""
 
 
