@@ -17,12 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 from models.classifier import Annotation, Prediction, TextClassifier
 from models.errors import BundleError, ModelError
+from models.scores import ScoreSettings
 
 if TYPE_CHECKING:
     from transforms.classify_news import ClassifiedNews, ClassifyNews
     from transforms.errors import ConfigurationError
     from transforms.kafka.read import KafkaSource, ReadFromKafka
     from transforms.kafka.settings import KafkaSettings
+    from transforms.news_settings import NewsSettings
+    from transforms.pubsub.client import PubSubSettings
+    from transforms.pubsub.read import PubSubSource, ReadFromPubSub
     from transforms.records import CategorizedItem, DeadLetter, Message, NewsItem
 
 __all__ = [
@@ -38,8 +42,13 @@ __all__ = [
     "Message",
     "ModelError",
     "NewsItem",
+    "NewsSettings",
     "Prediction",
+    "PubSubSettings",
+    "PubSubSource",
     "ReadFromKafka",
+    "ReadFromPubSub",
+    "ScoreSettings",
     "TextClassifier",
     "load",
 ]
@@ -55,6 +64,10 @@ _LAZY = {
     "KafkaSettings": "transforms.kafka.settings",
     "KafkaSource": "transforms.kafka.read",
     "ReadFromKafka": "transforms.kafka.read",
+    "NewsSettings": "transforms.news_settings",
+    "PubSubSettings": "transforms.pubsub.client",
+    "PubSubSource": "transforms.pubsub.read",
+    "ReadFromPubSub": "transforms.pubsub.read",
 }
 
 

@@ -22,7 +22,7 @@ EXPORT = [
 #: The road to the default model, `training/`.
 TRAIN = [*EXPORT, *PLOT, "safetensors>=0.4,<1", "tqdm>=4.66,<5"]
 #: Pub/Sub alone; `gcp` is all of Google Cloud that Beam knows: BigQuery, gs:// paths.
-PUBSUB = ["google-cloud-pubsub>=2.20,<3"]
+PUBSUB = ["google-cloud-pubsub>=2.29,<3"]
 GCP = ["apache-beam[gcp]", *PUBSUB]
 #: Paths of s3://.
 S3 = ["boto3>=1.28,<2"]
@@ -56,7 +56,7 @@ setup(
     py_modules=["newsbeam"],
     package_data={
         "models": ["py.typed", "ag_news_small/*", "ag_news_mini/*"],
-        "pipeline": ["py.typed", "demo/*.jsonl"],
+        "pipeline": ["py.typed", "demo/*.jsonl", "demo/pubsub_fake/*"],
         "transforms": ["py.typed"],
     },
     install_requires=[

@@ -170,12 +170,16 @@ def latency(rows: Sequence[news.Row], rate: float, args: Sequence[str]) -> list[
         results.wait_for(WARM_UP, run)
         sent: dict[str, float] = {}
         call: Callable[..., Any] = settings.publisher().transport.publish.future
+        calls = []
         started = time.perf_counter()
         for i, row in enumerate(rows[WARM_UP:]):
             time.sleep(max(0.0, started + i / rate - time.perf_counter()))
             sent[row.id] = time.perf_counter()
             message = PubsubMessage(data=row.message())
-            call(PublishRequest(topic=pubsub_runs.NEWS, messages=[message]))
+            # One that nobody keeps is cancelled.
+            calls.append(call(PublishRequest(topic=pubsub_runs.NEWS, messages=[message])))
+        for one in calls:
+            one.result()
         results.wait_for(len(rows), run)
         return [results.seen[i] - at for i, at in sent.items()]
 

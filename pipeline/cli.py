@@ -10,7 +10,16 @@ from typing import Annotated, Any
 import typer
 
 from models.errors import BundleError
-from pipeline.commands import classify, consume, demo, evaluate, model, run
+from pipeline.commands import (
+    classify,
+    consume,
+    dead_letters,
+    demo,
+    evaluate,
+    model,
+    replay,
+    run,
+)
 from pipeline.logs import set_up
 from transforms.errors import ConfigurationError
 from transforms.streams import check_output, prepare_streams
@@ -32,6 +41,8 @@ app.command("run", context_settings={"allow_extra_args": True, "ignore_unknown_o
 app.command("classify")(classify.classify)
 app.command("evaluate")(evaluate.evaluate)
 app.command("consume")(consume.consume)
+app.command("dead-letters")(dead_letters.dead_letters)
+app.command("replay")(replay.replay)
 app.command("demo")(demo.demo)
 app.add_typer(model.app, name="model")
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,7 +20,7 @@ from pipeline.ends.registry import registry_of
 from pipeline.flags import taken, with_flags
 from pipeline.outcomes import UnreadableRecord, outcome_of
 from pipeline.printing import fit, headline, moment, preview, printable, reason
-from pipeline.terminal import is_terminal
+from pipeline.terminal import table_width
 from transforms.errors import ConfigurationError
 from transforms.formats.framing import framed
 from transforms.news_settings import NewsSettings
@@ -35,8 +36,6 @@ from transforms.records import (
 if TYPE_CHECKING:
     from transforms.avro_items import AvroItemsReader
 
-#: Width of a table that goes into a file or a pipe, in characters.
-PIPED_WIDTH = 160
 #: Unreadable records reported one by one; the rest are counted.
 REPORTED = 10
 
@@ -125,12 +124,14 @@ def consume(
     end = parse(uri)
     messages = _messages(end, given, start, follow)
     avro = _avro(end, given)
-    write = _write_json if format is Format.JSON else TableWriter(_width())
+    write = _write_json if format is Format.JSON else TableWriter(table_width())
     wanted = {name.casefold() for name in category or ()}
     # News may hold characters that the terminal's encoding lacks.
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
-        _show(messages, avro, wanted, limit, write)
+        # What was only looked at is given back, where it was taken.
+        with contextlib.closing(messages):
+            _show(messages, avro, wanted, limit, write)
     except KeyboardInterrupt:
         if not follow:
             raise
@@ -151,7 +152,7 @@ def _avro(end: End, given: Mapping[str, Any]) -> AvroItemsReader | None:
 
 def _messages(
     end: End, given: Mapping[str, Any], start: Start, follow: bool
-) -> Iterator[list[Message]]:
+) -> Generator[list[Message]]:
     latest = start is Start.LATEST
     if latest and not follow:
         raise ConfigurationError("--from latest shows nothing by itself: add --follow")
@@ -211,11 +212,6 @@ def _write_json(message: Message, outcome: Outcome) -> None:
     else:
         line = message.value or b""
     sys.stdout.buffer.write(line + b"\n")
-
-
-def _width() -> int:
-    console = Console()
-    return console.width if is_terminal(console) else PIPED_WIDTH
 
 
 class TableWriter:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import abc
 import dataclasses
 import enum
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
 from models.settings import SettingsSet
+from pipeline.ends.letters import Letters, Publisher, Taking
 from pipeline.ends.records import Records
 from pipeline.ends.settings import EndSettings
 from transforms.errors import ConfigurationError
@@ -149,13 +150,31 @@ class End(abc.ABC):
         """Where dead letters go if nobody says; None is stderr."""
         return None
 
-    def peek(self, how: Peek, options: SettingsSet) -> Iterator[list[Message]]:
+    def peek(self, how: Peek, options: SettingsSet) -> Generator[list[Message]]:
         """Reads what is there without a trace, for `newsbeam consume`.
 
         Raises:
             ConfigurationError: It can't be read.
         """
         raise ConfigurationError(f"{self.uri!r} can't be read here: name what can")
+
+    def letters(self, how: Taking, options: SettingsSet) -> Letters:
+        """Its dead letters, to be replayed.
+
+        Raises:
+            ConfigurationError: They can't be read, or nothing can remember how far they were.
+        """
+        raise ConfigurationError(f"FROM {self.uri!r} can't be replayed: name a topic or a file")
+
+    def publisher(self, options: SettingsSet) -> Publisher:
+        """What replayed messages are written with.
+
+        Raises:
+            ConfigurationError: It takes none.
+        """
+        raise ConfigurationError(
+            f"TO {self.uri!r} is no topic: replayed messages go to one, which newsbeam reads as news"
+        )
 
 
 @dataclass(frozen=True)

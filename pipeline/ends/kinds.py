@@ -13,7 +13,7 @@ from pipeline.ends.bigquery.end import BigQueryEnd
 from pipeline.ends.end import End
 from pipeline.ends.files.end import FileEnd
 from pipeline.ends.kafka.end import KafkaEnd
-from pipeline.ends.pubsub import PubSubEnd
+from pipeline.ends.pubsub.end import PubSubEnd
 from pipeline.ends.std import StdEnd
 from pipeline.ends.uris import shown
 from transforms.errors import ConfigurationError

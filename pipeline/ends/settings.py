@@ -24,8 +24,9 @@ class EndSettings:
     dead_letters: Annotated[
         str | None,
         Option(
-            "Where messages go that can't be processed, whole. Default: beside the sink "
-            "(topic `SINK-dead-letters`, file `SINK.dead_letters.jsonl`, or stderr).",
+            "Where messages go that can't be processed, whole. Default: beside the sink (topic "
+            "`SINK-dead-letters`, file `SINK.dead_letters.jsonl`, folder `SINK-dead-letters/`, table "
+            "`SINK_dead_letters`, or stderr).",
             metavar="URI",
         ),
     ] = None

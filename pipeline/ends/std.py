@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -12,6 +12,7 @@ from models.settings import SettingsSet
 from pipeline.ends.end import End, Peek, Role, Run, SinkEnd, SourceEnd
 from pipeline.ends.files.peek import lines_of
 from pipeline.ends.files.query import file_query
+from pipeline.ends.letters import Delivery, Letters, Publisher, Resent, Taking
 from pipeline.ends.records import Records
 from transforms.errors import ConfigurationError
 from transforms.files.archives import check_piped
@@ -53,12 +54,15 @@ class StdEnd(End):
             )
         return StdTo(self, role, run)
 
-    def peek(self, how: Peek, options: SettingsSet) -> Iterator[list[Message]]:
+    def peek(self, how: Peek, options: SettingsSet) -> Generator[list[Message]]:
         if how.follow:
             raise ConfigurationError(
                 f"--follow can't wait for more of {self.uri!r}: give a kafka:// URI"
             )
         return read_stdin()
+
+    def letters(self, how: Taking, options: SettingsSet) -> Letters:
+        return PipedLetters()
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,20 @@ class StdTo(SinkEnd):
         return WriteOutcomes(StdoutSink(stderr=self.stream == "stderr"), share)
 
 
-def read_stdin() -> Iterator[list[Message]]:
+class PipedLetters(Letters):
+    """Takes dead letters from stdin, which nothing remembers."""
+
+    def batches(self) -> Generator[Sequence[Message]]:
+        return read_stdin()
+
+    def into(self, to: Publisher, *, transactions: bool = True) -> Delivery:
+        return Delivery(False, "whoever pipes them in begins anew after a kill")
+
+    def taken(self, seen: Sequence[Message], sent: Sequence[Resent]) -> None:
+        """There is nothing to note."""
+
+
+def read_stdin() -> Generator[list[Message]]:
     """Reads one JSON record a line from stdin, each as it comes.
 
     Raises:
@@ -103,7 +120,7 @@ def read_stdin() -> Iterator[list[Message]]:
     return _stdin()
 
 
-def _stdin() -> Iterator[list[Message]]:
+def _stdin() -> Generator[list[Message]]:
     lines = itertools.chain.from_iterable(
         read_lines(check_piped(read_chunks(sys.stdin.buffer), "stdin"))
     )

@@ -193,7 +193,7 @@ def random_text(rng: random.Random) -> str:
 
 def outcomes_of(data: bytes, format: str, **more: Any) -> list[Any]:
     """What becomes of a file; each message comes out of parsing once, with its bytes."""
-    parse = ParseNews(format, ["title"])
+    parse = ParseNews(format=format, text_fields=["title"])
     found = []
     for message in messages_of(io.BytesIO(data), "f", format, **more):
         record = next_only(parse.process(message))

@@ -19,10 +19,11 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO, TypeVar
 
+from models.errors import one_line
 from transforms.files.journal import Journal
 from transforms.files.places import HIDDEN, Kept, Place, new_name
 from transforms.files.stores import Found, store_of
-from transforms.kafka.faults import Patience
+from transforms.patience import Patience
 
 log = logging.getLogger("newsbeam.files")
 T = TypeVar("T")
@@ -149,7 +150,7 @@ class ObjectPlace(Place):
 
     def do(self, act: Callable[[], T]) -> T:
         """Does something, again and again as long as what fails may pass."""
-        patience = Patience(f"writing to {self._path}")
+        patience = Patience(f"writing to {self._path}", said=one_line, log=log)
         while True:
             try:
                 return act()

@@ -72,6 +72,7 @@ class Outgoing(NamedTuple):
 
     Attributes:
         origin: What a categorized item becomes where its topic does not take it; None for others.
+        whole: Whether it is written as it is or not at all; otherwise a dead letter may be cut.
     """
 
     topic: KafkaTopic
@@ -81,6 +82,7 @@ class Outgoing(NamedTuple):
     timestamp: int | None
     message: Message | None
     origin: Origin | None = None
+    whole: bool = False
 
     @property
     def fits_plain(self) -> bool:

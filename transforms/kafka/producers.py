@@ -162,7 +162,9 @@ def to_try_again(record: Outgoing, error: BaseException) -> Outgoing | DeadLette
     if is_refused_time(error):
         changed = None if record.timestamp is None else record._replace(timestamp=None)
     elif is_refused(error):
-        if record.origin is not None:
+        if record.whole:
+            changed = None
+        elif record.origin is not None:
             why = f"topic {record.topic.name} does not take it: {said(error)}"
             changed = buried(record, RecordRefused(why))
         elif not isinstance(error, InvalidRecordError):

@@ -153,6 +153,20 @@ class ShardTransactions:
             self._write(records, offsets)
             self._note(offsets)
 
+    def commit_up_to(self, offsets: Positions, records: Sequence[Outgoing]) -> None:
+        """Writes records and the offsets after what they were made of, all or nothing.
+
+        For a shard that is read and written by one thread, which answers for it that nothing is
+        skipped: that not each record of the source has one is no hole here.
+
+        Raises:
+            Fenced: Another instance has taken the shard over.
+            KafkaFailure: Kafka refuses.
+        """
+        with self._lock:
+            self._write(records, offsets)
+            self._note(offsets)
+
     def _write(self, records: Sequence[Outgoing], offsets: Positions) -> None:
         patience = Patience(f"committing shard {self._shard}")
         topics = {tp.topic for tp in offsets} | {record.topic.name for record in records}

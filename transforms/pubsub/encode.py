@@ -66,10 +66,15 @@ class PubSubTopic:
 
 
 class Outgoing(NamedTuple):
-    """A message to be published, and the outcome that it carries."""
+    """A message to be published, and the outcome that it carries.
+
+    Attributes:
+        carried: The message.
+        outcome: What it carries; None is published as it is or not at all.
+    """
 
     carried: Carried
-    outcome: Outcome
+    outcome: Outcome | None
 
 
 class MessageTooLarge(ValueError):

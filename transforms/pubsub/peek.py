@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from transforms.pubsub.client import PubSubSettings
 from transforms.pubsub.reader import SubscriptionReader
@@ -24,7 +24,7 @@ def peek(
     quiet: float = END_AFTER,
     most: int = MOST,
     time_attribute: str | None = None,
-) -> Iterator[list[Message]]:
+) -> Generator[list[Message]]:
     """Gives the messages that wait in a subscription, some at a time; nothing is acknowledged.
 
     They are given back when the iterator is closed, to be delivered again at once. While it runs, other

@@ -157,7 +157,7 @@ def _mend(
     if isinstance(message.outcome, CategorizedItem):
         why = f"topic {topic.name} refuses its result: {said(error)}"
         return [buried(message.outcome, MessageRefused(why))]
-    smaller = cut_further(message.carried)
+    smaller = None if message.outcome is None else cut_further(message.carried)
     if smaller is None:
         raise PubSubFailure(f"can't publish to topic {topic.path}: {said(error)}") from error
     chain.appendleft([message._replace(carried=smaller)])

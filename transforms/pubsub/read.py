@@ -8,11 +8,14 @@ import dataclasses
 import uuid
 from typing import Any
 
+import apache_beam as beam
+
 from transforms.per_process import PerProcess
 from transforms.pubsub.client import PubSubSettings
 from transforms.pubsub.reader import SubscriptionReader
 from transforms.pubsub.subscription import END_AFTER, Subscription
-from transforms.reading import Source
+from transforms.reading import ReadUnbounded, Source
+from transforms.records import Message
 
 
 class PubSubSource(Source):
@@ -55,6 +58,17 @@ class PubSubSource(Source):
         source = copy.copy(self)
         source.subscription = dataclasses.replace(self.subscription, end_after=after)
         return source
+
+
+class ReadFromPubSub(beam.PTransform):
+    """Reads Pub/Sub messages as `Message`s, on any runner: an unbounded PCollection."""
+
+    def __init__(self, source: PubSubSource) -> None:
+        super().__init__()
+        self._source = source
+
+    def expand(self, root: beam.pvalue.PBegin) -> beam.PCollection[Message]:
+        return root | ReadUnbounded(self._source)
 
 
 _readers: PerProcess[tuple[Subscription, str], SubscriptionReader] = PerProcess()

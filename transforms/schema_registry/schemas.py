@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from models.errors import one_line
 from transforms.failures import PipelineFailure
 from transforms.formats.decoder import NotNews
 from transforms.formats.framing import SchemaRef
-from transforms.kafka.faults import Patience
+from transforms.patience import Patience
 from transforms.per_process import PerProcess
 from transforms.schema_registry.client import (
     RegisteredSchema,
@@ -20,6 +22,8 @@ from transforms.schema_registry.client import (
     refused_login,
 )
 from transforms.schema_registry.settings import SchemaRegistry
+
+log = logging.getLogger("newsbeam")
 
 T = TypeVar("T")
 
@@ -97,7 +101,7 @@ class Schemas(Generic[T]):
         return found
 
     def _patiently(self, ref: SchemaRef) -> T:
-        patience = Patience(f"asking for {ref}")
+        patience = Patience(f"asking for {ref}", said=one_line, log=log)
         while True:
             try:
                 return self._ask(ref)

@@ -89,7 +89,7 @@ def _over(sink: SinkEnd, **changes: Any) -> SinkEnd:
 
 
 def _part(sink: SinkEnd) -> Part | None:
-    if isinstance(sink, FileTo) and _is_regular(sink.end.path):
+    if isinstance(sink, FileTo) and sink.is_regular:
         return Part(sink.end.path, LETTERS if sink.role is Role.DEAD_LETTERS else ITEMS)
     return None
 
@@ -126,11 +126,6 @@ def _format(source: FileEnd, run: Run, files: tuple[str, ...]) -> str:
     return next(iter(formats))
 
 
-def _is_regular(path: str) -> bool:
-    """Whether a sink is a file, there or not: no device, no pipe."""
-    return is_local(path) and (os.path.isfile(path) or not os.path.exists(path))
-
-
 def _check_file_sink(sink: FileTo, bounded: bool, local: bool) -> None:
     endpoint, flag = sink.end, sink.role
     if not is_local(endpoint.path):
@@ -163,7 +158,7 @@ def _check_no_file_twice(sinks: list[FileTo]) -> None:
     for one, other in itertools.combinations(sinks, 2):
         path, others = one.end.path, other.end.path
         if any(same_file(a, b) for a, b in itertools.product(_places(path), _places(others))) and (
-            _is_regular(path) or same_file(path, others)
+            one.is_regular or same_file(path, others)
         ):
             raise also_the_sink(other, one)
 

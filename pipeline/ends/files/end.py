@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from models.settings import SettingsSet
-from pipeline.ends.end import End, Peek, Role, Run, SinkEnd, SourceEnd
+from pipeline.ends.end import End, Obstacle, Peek, Role, Run, SinkEnd, SourceEnd
 from pipeline.ends.files.query import (
     check_sink_query,
     check_source_query,
     file_query,
     without_query,
 )
+from pipeline.ends.letters import Letters, Taking
 from pipeline.ends.records import Records
 from transforms.errors import ConfigurationError
 from transforms.files.folder_options import FORMATS as FOLDER_FORMATS
@@ -118,7 +119,7 @@ class FileEnd(End):
             return FolderTo(self, role, run, options)
         return FileTo(self, role, run)
 
-    def peek(self, how: Peek, options: SettingsSet) -> Iterator[list[Message]]:
+    def peek(self, how: Peek, options: SettingsSet) -> Generator[list[Message]]:
         from pipeline.ends.files.peek import read_files
 
         if how.follow:
@@ -126,6 +127,11 @@ class FileEnd(End):
                 f"--follow can't wait for more of {self.uri!r}: give a kafka:// URI"
             )
         return read_files(self.path)
+
+    def letters(self, how: Taking, options: SettingsSet) -> Letters:
+        from pipeline.ends.files.replay import FileLetters
+
+        return FileLetters(self.path, how)
 
 
 def _is_device_or_pipe(path: str) -> bool:
@@ -147,9 +153,16 @@ class FileFrom(SourceEnd):
     parts: tuple[Part, ...] = ()
     progress: Progress | None = None
 
+    ONCE: ClassVar[str] = "files to files, which appear when they are complete"
+
     @property
     def bounded(self) -> bool:
         return not self.run.local
+
+    def obstacle(self, sinks: Sequence[SinkEnd]) -> Obstacle | None:
+        if self.run.local and all(isinstance(s, FileTo) and s.is_regular for s in sinks):
+            return None
+        return super().obstacle(sinks)
 
     def read(self) -> beam.PTransform:
         from transforms.files.read import ReadFromFiles
@@ -190,6 +203,12 @@ class FileTo(SinkEnd):
     end: FileEnd
     part: Part | None = None
     bounded: bool = False
+
+    @property
+    def is_regular(self) -> bool:
+        """Whether it is a file, there or not: no device, no pipe."""
+        path = self.end.path
+        return is_local(path) and (os.path.isfile(path) or not os.path.exists(path))
 
     def write(self, share: Share) -> beam.PTransform:
         from transforms.files.write import FileSink, WriteToFile

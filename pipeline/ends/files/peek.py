@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import IO
 
 from transforms.errors import ConfigurationError
@@ -16,7 +16,7 @@ from transforms.records import FilePosition, Message
 _LINES = 500
 
 
-def read_files(pattern: str) -> Iterator[list[Message]]:
+def read_files(pattern: str) -> Generator[list[Message]]:
     """Reads files of one JSON record a line; archives are unpacked.
 
     Args:
@@ -25,22 +25,42 @@ def read_files(pattern: str) -> Iterator[list[Message]]:
     Raises:
         ConfigurationError: There is no such file, or it can't be read.
     """
+    for path in files_of(pattern):
+        yield from read_file(path)
+
+
+def files_of(pattern: str) -> tuple[str, ...]:
+    """The files of a pattern.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
     paths = find_and_tell(pattern)
     if not paths:
         raise ConfigurationError(f"no file matches {pattern!r}: give a path, or a pattern of one")
-    for path in paths:
-        try:
-            with OpenFile(path) as file:
-                yield from lines_of(path, file.lines(), _LINES)
-        except PipelineFailure as e:
-            raise ConfigurationError(str(e)) from None
-        except OSError as e:
-            if isinstance(e, BrokenPipeError):
-                raise
-            raise ConfigurationError(f"can't read {path!r}: {e}") from None
+    return paths
 
 
-def lines_of(name: str, file: Iterable[bytes] | IO[bytes], at_once: int) -> Iterator[list[Message]]:
+def read_file(path: str) -> Generator[list[Message]]:
+    """Reads one of them.
+
+    Raises:
+        ConfigurationError: It can't be read.
+    """
+    try:
+        with OpenFile(path) as file:
+            yield from lines_of(path, file.lines(), _LINES)
+    except PipelineFailure as e:
+        raise ConfigurationError(str(e)) from None
+    except OSError as e:
+        if isinstance(e, BrokenPipeError):
+            raise
+        raise ConfigurationError(f"can't read {path!r}: {e}") from None
+
+
+def lines_of(
+    name: str, file: Iterable[bytes] | IO[bytes], at_once: int
+) -> Generator[list[Message]]:
     """Lines as messages, so many at once; empty ones are skipped."""
     messages = (
         Message(value=stripped, source=FilePosition(name, number))

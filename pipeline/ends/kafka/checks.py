@@ -45,12 +45,13 @@ def cluster_of(settings: KafkaSettings) -> Cluster | Unknown:
     return Cluster(found, ids) if found else Unknown.CLUSTER
 
 
-def check_source(source: KafkaSource, *, stop_at_end: bool) -> KafkaSource:
+def check_source(source: KafkaSource, *, stop_at_end: bool, flag: str = "--source") -> KafkaSource:
     """Checks that brokers answer, topics are there, and the group is free.
 
     Args:
         source: The source.
         stop_at_end: Whether it is to end where its topics end now.
+        flag: What names it on the command line.
 
     Returns:
         The same source, with that end.
@@ -60,8 +61,8 @@ def check_source(source: KafkaSource, *, stop_at_end: bool) -> KafkaSource:
     """
     settings, topics = source.subscription.settings, source.subscription.topics
     with _admin(settings) as admin:
-        _check_topics(admin, settings, topics, "--source", create=False)
-        _check_group(admin, source.subscription.group)
+        _check_topics(admin, settings, topics, flag, create=None)
+        _check_group(admin, source.subscription.group, flag)
     if stop_at_end:
         source = _with_end(source)
     if source.subscription.exactly_once:
@@ -95,11 +96,12 @@ def _check_topics(
     settings: KafkaSettings,
     topics: Iterable[str],
     flag: str,
-    create: bool,
+    create: bool | None,
 ) -> None:
+    """Checks that topics are there; `create` says whether those that aren't may be made, if asked."""
     missing = sorted(set(topics) - set(admin.list_topics()))
     if missing and not create:
-        hint = "" if flag == "--source" else ", run with --create_topics"
+        hint = "" if create is None else ", run with --create_topics"
         raise ConfigurationError(
             f"{flag}: no topic {missing[0]!r} at {settings.servers}: create it{hint}, or let this "
             "user see it"
@@ -112,7 +114,7 @@ def _check_topics(
         pass  # Somebody else made it just now.
 
 
-def _check_group(admin: KafkaAdminClient, group: str) -> None:
+def _check_group(admin: KafkaAdminClient, group: str, flag: str) -> None:
     """Refuses a group that others read with: brokers take offsets of its members only."""
     try:
         found = admin.describe_groups([group])[group]
@@ -128,7 +130,7 @@ def _check_group(admin: KafkaAdminClient, group: str) -> None:
         for m in members[:3]
     )
     raise ConfigurationError(
-        f"group {group!r} of --source is in use by a subscribing consumer ({who or 'unnamed'}), and "
+        f"group {group!r} of {flag} is in use by a subscribing consumer ({who or 'unnamed'}), and "
         "both would set back each other's offsets: name a group of newsbeam's own, ?group=NAME, or "
         "stop that consumer and wait until its session has ended"
     )

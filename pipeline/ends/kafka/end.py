@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -11,6 +11,7 @@ from models.settings import Option, SettingsSet, settings
 from pipeline.ends.end import End, Obstacle, Peek, Role, Run, SinkEnd, SourceEnd
 from pipeline.ends.kafka.clusters import Cluster, Unknown, same_cluster
 from pipeline.ends.kafka.uri import parse
+from pipeline.ends.letters import Letters, Publisher, Taking
 from pipeline.ends.records import TOPIC_QUERY, Records
 from pipeline.ends.registry import RESULTS, check_schemas, item_encoder
 from pipeline.ends.uris import shown
@@ -153,7 +154,7 @@ class KafkaEnd(End):
         settings = self.settings(run.options.of(KafkaOptions).kafka_config)
         return KafkaTo(self, role, run, KafkaTopic(settings, self.topics[0]))
 
-    def peek(self, how: Peek, options: SettingsSet) -> Iterator[list[Message]]:
+    def peek(self, how: Peek, options: SettingsSet) -> Generator[list[Message]]:
         from pipeline.ends.kafka.peek import read_topics
 
         return read_topics(
@@ -164,6 +165,33 @@ class KafkaEnd(End):
             start="latest" if how.latest else "earliest",
             follow=how.follow,
         )
+
+    def letters(self, how: Taking, options: SettingsSet) -> Letters:
+        from pipeline.ends.kafka.replay import KafkaLetters
+
+        for name in sorted((SOURCE_QUERY - {"group"}) & self.query.keys()):
+            raise ConfigurationError(
+                f"FROM {self.uri!r}: {name} changes nothing here, drop it; --from_start begins at the "
+                "first dead letter"
+            )
+        return KafkaLetters(
+            self.settings(options.of(KafkaOptions).kafka_config),
+            self.topics,
+            self.query.get("group", f"newsbeam-replay-{'+'.join(sorted(set(self.topics)))}"),
+            self.cluster,
+            how,
+        )
+
+    def publisher(self, options: SettingsSet) -> Publisher:
+        from pipeline.ends.kafka.replay import KafkaPublisher
+
+        if len(self.topics) != 1:
+            raise ConfigurationError(f"TO {self.uri!r} names {len(self.topics)} topics: give one")
+        for name in sorted(SOURCE_QUERY & self.query.keys()):
+            raise ConfigurationError(f"TO {self.uri!r}: {name} is for sources only, drop it")
+        asked = options.of(KafkaOptions)
+        settings = self.settings(asked.kafka_config)
+        return KafkaPublisher(settings, self.topics[0], self.cluster, asked.create_topics)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
@@ -30,7 +30,7 @@ def read_topics(
     isolation_level: str = "read_committed",
     start: str = "earliest",
     follow: bool = False,
-) -> Iterator[list[Message]]:
+) -> Generator[list[Message]]:
     """Reads topics without a consumer group.
 
     Args:
@@ -90,7 +90,8 @@ def _partitions(
     ]
 
 
-def _poll(consumer: KafkaConsumer) -> list[Message]:
+def poll(consumer: KafkaConsumer) -> list[Message]:
+    """What has come, or nothing after a while."""
     return [
         Message(
             value=record.value,
@@ -105,19 +106,19 @@ def _poll(consumer: KafkaConsumer) -> list[Message]:
     ]
 
 
-def _poll_for_ever(consumer: KafkaConsumer) -> Iterator[list[Message]]:
+def _poll_for_ever(consumer: KafkaConsumer) -> Generator[list[Message]]:
     while True:
-        yield _poll(consumer)
+        yield poll(consumer)
 
 
 def _poll_to_end(
     consumer: KafkaConsumer, partitions: list[TopicPartition]
-) -> Iterator[list[Message]]:
+) -> Generator[list[Message]]:
     ends = consumer.end_offsets(partitions)
     while any(consumer.position(tp) < end for tp, end in ends.items()):
-        yield _poll(consumer)
+        yield poll(consumer)
     # Tansu, the embedded broker, names the start of the last batch as the end: read what is left.
     while any(consumer.position(tp) < (consumer.highwater(tp) or 0) for tp in partitions):
-        if not (rest := _poll(consumer)):
+        if not (rest := poll(consumer)):
             break
         yield rest

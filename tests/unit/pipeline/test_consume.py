@@ -13,9 +13,10 @@ import msgspec
 import pytest
 import typer
 
-from pipeline.commands.consume import PIPED_WIDTH, consume
+from pipeline.commands.consume import consume
 from pipeline.demo.poison import POISON
 from pipeline.outcomes import UnreadableRecord, outcome_of
+from pipeline.terminal import PIPED_WIDTH
 from transforms.errors import ConfigurationError
 from transforms.records import (
     CategorizedItem,

@@ -152,7 +152,7 @@ def test_a_folder_of_several_formats(here: Path) -> None:
         checked("d", "-")
 
 
-@pytest.mark.parametrize("name", ["o.zip", "o.jsonl.lzma", "o.parquet"])
+@pytest.mark.parametrize("name", ["o.zip", "o.jsonl.lzma"])
 def test_sinks_that_cannot_be_written(here: Path, name: str) -> None:
     with pytest.raises(ConfigurationError, match="can't write"):
         checked("b.jsonl", name)

@@ -38,7 +38,8 @@ def test_files_that_are_fine(news: str, tmp_path: Path) -> None:
     [
         ("{tmp}/none-*.jsonl", "-", {}, "--source .*none-.* matches no file"),
         ("{news}", "{tmp}/no/out.jsonl", {}, "--sink .*/no/out.jsonl.*can't write"),
-        ("{news}", "{tmp}", {}, "--sink .* is a folder"),
+        ("{news}", "{tmp}", {}, "--sink .* is also the source"),
+        ("{news}", "{tmp}/news.jsonl/d/", {}, "--sink .*can.t write"),
         ("{news}", "-", {"dead_letters": "{tmp}/no/d.jsonl"}, "--dead_letters .*can't write"),
     ],
 )

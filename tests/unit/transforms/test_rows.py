@@ -61,7 +61,7 @@ def test_csv_rows_come_out_as_they_were_written(rows: list[tuple[str, str, str]]
     csv.writer(file, quoting=csv.QUOTE_ALL).writerows([("id", "title", "text"), *rows])
     messages = cut(file.getvalue().encode(), "csv")
     assert all(m.columns == ("id", "title", "text") for m in messages)
-    parse = ParseNews("csv", ["title|text|id"], id_field="none")
+    parse = ParseNews(format="csv", text_fields=["title|text|id"], id_field="none")
     found = []
     for message in messages:
         [record] = parse.process(message)
@@ -75,7 +75,7 @@ def test_csv_rows_come_out_as_they_were_written(rows: list[tuple[str, str, str]]
 
 @given(st.binary() | st.text(st.sampled_from('a,"\n\r')).map(str.encode))
 def test_no_bytes_stop_a_csv_file(data: bytes) -> None:
-    parse = ParseNews("csv")
+    parse = ParseNews(format="csv")
     for message in cut(data, "csv"):
         [record] = parse.process(message)
         assert record.message == message
@@ -110,14 +110,14 @@ def test_csv_without_a_header_has_the_columns_it_is_given() -> None:
 def test_a_quote_that_is_never_closed_is_one_bad_row() -> None:
     messages = cut(b'id,title\n1,A\n2,"B\n3,C\n', "csv")
     assert [m.value for m in messages] == [b"1,A", b'2,"B', b"3,C"]
-    [letter] = ParseNews("csv").process(messages[1])
+    [letter] = ParseNews(format="csv").process(messages[1])
     assert isinstance(letter, DeadLetter)
     assert "the quote at column 3 of the line never closes" in letter.error
 
 
 def titles(data: bytes, columns: tuple[str, ...] | None = None, **more: str) -> list[str | None]:
     """The title of each row, in order; None where it is a dead letter."""
-    parse = ParseNews("csv", ["title"])
+    parse = ParseNews(format="csv", text_fields=["title"])
     found: list[str | None] = []
     for message in messages_of(io.BytesIO(data), "f", "csv", columns, **more):
         [record] = parse.process(message)
@@ -222,7 +222,7 @@ def test_a_header_that_is_odd_is_said(
 
 def test_columns_of_one_name_are_both_kept() -> None:
     [message] = cut(b" id , title,title,title_2\n1,A,B,C\n", "csv")
-    [record] = ParseNews("csv").process(message)
+    [record] = ParseNews(format="csv").process(message)
     assert isinstance(record, NewsItem)
     assert record.fields == {"id": "1", "title": "A", "title_3": "B", "title_2": "C"}
 

@@ -224,8 +224,8 @@ def test_a_guid_before_the_value_and_an_id_in_a_header(
 
 def test_it_needs_a_registry() -> None:
     with pytest.raises(ConfigurationError, match="format=avro needs its schemas: give schema_reg"):
-        ParseNews("avro")
+        ParseNews(format="avro")
     registry = SchemaRegistry.of("http://h:1", {})
     with pytest.raises(ConfigurationError, match="format=text has no schemas: drop schema_regis"):
-        ParseNews("text", schema_registry=registry)
+        ParseNews(format="text", schema_registry=registry)
     assert pickle.loads(pickle.dumps(AvroDecoder(registry)))

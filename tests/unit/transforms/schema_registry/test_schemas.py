@@ -15,11 +15,11 @@ from tests.servers.certificates import CertificateAuthority
 from tests.servers.processes import free_port, wait_until
 from tests.servers.schema_registry import SchemaRegistryServer
 from tests.unit.transforms.parsing import news, refused
+from transforms import patience
 from transforms.errors import ConfigurationError
 from transforms.failures import PipelineFailure, forget_failures
 from transforms.formats.decoder import NotNews
 from transforms.formats.framing import SchemaRef, frame_of_id
-from transforms.kafka import faults
 from transforms.parse import ParseNews
 from transforms.reading import drain
 from transforms.records import Message
@@ -127,7 +127,7 @@ def test_a_registry_that_is_away_is_waited_for(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(faults, "_logged_at", -faults.LOG_INTERVAL)
+    monkeypatch.setattr(patience, "_logged_at", -patience.LOG_INTERVAL)
     schema_registry.add("news", SCHEMA)
     schema_registry.stop()
     found: list[Any] = []
@@ -155,10 +155,10 @@ def test_a_registry_that_is_away_is_waited_for(
 
 
 def test_a_drain_ends_the_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(faults, "DRAIN_PATIENCE", 0.0)
+    monkeypatch.setattr(patience, "DRAIN_PATIENCE", 0.0)
     drain()
     url = f"http://127.0.0.1:{free_port()}"
-    step = ParseNews("avro", schema_registry=of(url))
+    step = ParseNews(format="avro", schema_registry=of(url))
     with pytest.raises(PipelineFailure) as caught:
         list(step.process(Message(VALUE)))
     forget_failures()
@@ -170,7 +170,7 @@ def test_a_login_that_is_refused_ends_the_pipeline(
     schema_registry: SchemaRegistryServer, status: int
 ) -> None:
     schema_registry.answers_instead = status, b'{"error_code": 1, "message": "No"}'
-    step = ParseNews("avro", schema_registry=of(schema_registry.url, PASSWORD))
+    step = ParseNews(format="avro", schema_registry=of(schema_registry.url, PASSWORD))
     with pytest.raises(PipelineFailure, match=f"refuses us: {status} No; check NEWS") as caught:
         list(step.process(Message(VALUE)))
     forget_failures()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from models.settings import Option, SettingsSet, settings
 from pipeline.ends.end import End, Peek, Role, Run, SinkEnd, SourceEnd
+from pipeline.ends.letters import Letters, Publisher, Taking
 from pipeline.ends.records import TOPIC_QUERY, Records
 from pipeline.ends.registry import RESULTS, check_schemas, item_encoder
 from pipeline.ends.uris import query_of, shown
@@ -114,8 +115,17 @@ class PubSubEnd(End):
         return cls(uri, project, name, query, records=Records.of(uri, query, FORMATS))
 
     def settings(self) -> PubSubSettings:
-        """How to reach it."""
-        from transforms.pubsub.client import PubSubSettings
+        """How to reach it.
+
+        Raises:
+            ConfigurationError: Google's client is not installed.
+        """
+        try:
+            from transforms.pubsub.client import PubSubSettings
+        except ImportError:
+            raise ConfigurationError(
+                f"{self.uri!r} needs Google's client: pip install 'newsbeam[pubsub]'"
+            ) from None
 
         return PubSubSettings.from_environment(self.query.get(_ENDPOINT))
 
@@ -133,13 +143,13 @@ class PubSubEnd(End):
         return self.parse(f"pubsub://{self.project}/{self.name}-dead-letters{mark}{query}")
 
     def source(self, run: Run) -> PubSubFrom:
+        settings, options = self.settings(), run.options.of(PubSubOptions)
         from transforms.pubsub.read import PubSubSource
         from transforms.pubsub.subscription import MAX_MESSAGES, outstanding
 
-        options = run.options.of(PubSubOptions)
         most = options.max_outstanding or max(MAX_MESSAGES, outstanding(RATE, run.checkpoint or 0))
         source = PubSubSource(
-            self.settings(),
+            settings,
             self.project,
             self.name,
             shard_count=run.ends.shards or 1,
@@ -151,18 +161,36 @@ class PubSubEnd(End):
         return PubSubFrom(self, run, source.ending() if run.ends.stop_at_end else source)
 
     def sink(self, role: Role, run: Run) -> PubSubTo:
-        from transforms.pubsub.encode import PubSubTopic
-
         for name in sorted((_SOURCE_QUERY & self.query.keys()) - RESULTS):
             raise ConfigurationError(f"{role} {self.uri!r}: {name} is for sources only, drop it")
         ordering = run.options.of(PubSubOptions).ordering_keys
-        topic = PubSubTopic(self.settings(), self.project, self.name, ordering)
+        settings = self.settings()
+        from transforms.pubsub.encode import PubSubTopic
+
+        topic = PubSubTopic(settings, self.project, self.name, ordering)
         return PubSubTo(self, role, run, topic)
 
-    def peek(self, how: Peek, options: SettingsSet) -> Iterator[list[Message]]:
+    def letters(self, how: Taking, options: SettingsSet) -> Letters:
+        from pipeline.ends.pubsub.replay import PubSubLetters
+
+        for name in sorted(_SOURCE_QUERY & self.query.keys()):
+            raise ConfigurationError(f"FROM {self.uri!r}: {name} changes nothing here, drop it")
+        return PubSubLetters(self.settings(), self.project, self.name, how)
+
+    def publisher(self, options: SettingsSet) -> Publisher:
+        from pipeline.ends.pubsub.replay import PubSubPublisher
+        from transforms.pubsub.encode import PubSubTopic
+
+        for name in sorted(_SOURCE_QUERY & self.query.keys()):
+            raise ConfigurationError(f"TO {self.uri!r}: {name} is for sources only, drop it")
+        ordering = options.of(PubSubOptions).ordering_keys
+        return PubSubPublisher(PubSubTopic(self.settings(), self.project, self.name, ordering))
+
+    def peek(self, how: Peek, options: SettingsSet) -> Generator[list[Message]]:
+        settings = self.settings()
         from transforms.pubsub.peek import peek
 
-        return peek(self.settings(), self.project, self.name, follow=how.follow)
+        return peek(settings, self.project, self.name, follow=how.follow)
 
 
 @dataclass(frozen=True)
@@ -204,9 +232,9 @@ class PubSubFrom(SourceEnd):
             from transforms.pubsub.native import ReadNatively
 
             return ReadNatively(self.source.subscription)
-        from transforms.reading import ReadUnbounded
+        from transforms.pubsub.read import ReadFromPubSub
 
-        return ReadUnbounded(self.source)
+        return ReadFromPubSub(self.source)
 
     def close(self) -> None:
         from transforms.pubsub.client import close_channels

@@ -1,0 +1,1 @@
+"""Google Cloud Pub/Sub as ends of the graph."""

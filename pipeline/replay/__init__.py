@@ -1,0 +1,1 @@
+"""Dead letters: which of them, why they are, and back to a topic with them."""
