@@ -47,19 +47,19 @@ def at(name: str) -> str:
 
 def test_a_missing_subscription(news: News) -> None:
     line = refused(*run(at("nowhere"), at(news.out), "--dead_letters", at(news.dead)))
-    assert "there is no subscription nowhere in project" in line
+    assert "--source: there is no subscription nowhere in project" in line
     assert "gcloud pubsub subscriptions create nowhere --topic TOPIC" in line
 
 
 def test_missing_topics(news: News) -> None:
     source = at(news.subscription)
     line = refused(*run(source, at("nowhere"), "--dead_letters", at(news.dead)))
-    assert "there is no topic nowhere in project" in line
+    assert "--sink: there is no topic nowhere in project" in line
     # Those that nobody named, too.
     line = refused(*run(source, at(news.out)))
-    assert f"there is no topic {news.out}-dead-letters in project" in line
+    assert f"--dead_letters: there is no topic {news.out}-dead-letters in project" in line
     line = refused(*run(source, "-", "--route", f"Sports={at('nowhere')}"))
-    assert "there is no topic nowhere in project" in line
+    assert "--route: there is no topic nowhere in project" in line
 
 
 def test_one_for_the_other(news: News) -> None:
