@@ -167,7 +167,7 @@ def places(path: str, servers: str, often: bool) -> Iterator[tuple[From, To, Pat
             "kafka": lambda: ToKafka(servers, f"{name}-out"),
         }
         if sink in FOLDERS:
-            to: To = ToFolder(folder, FOLDERS[sink] + (OFTEN if often else ""))
+            to: To = ToFolder(folder, FOLDERS[sink], OFTEN if often else "")
         else:
             to = tos[sink]()
         yield froms[source](), to, folder
@@ -241,7 +241,7 @@ class Run:
                 print(run.said()[-3000:], file=sys.stderr)
                 print(f"stuck with {self._given.books(self._to.found())}", file=sys.stderr)
                 return
-            time.sleep(0.02)
+            time.sleep(0.05)
 
     def _ended(self, run: Instance) -> None:
         said = run.said()

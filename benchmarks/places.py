@@ -161,11 +161,11 @@ class FromFiles(From):
 class ToFolder(To):
     """Two folders, of files that appear when they are whole."""
 
-    def __init__(self, folder: Path, query: str) -> None:
+    def __init__(self, folder: Path, query: str, more: str = "") -> None:
         super().__init__()
         self._folders = folder / "out", folder / "dead"
-        self.uri = f"{self._folders[0]}/?{query}"
-        self.letters = f"{self._folders[1]}/?format=jsonl"
+        self.uri = f"{self._folders[0]}/?{query}{more}"
+        self.letters = f"{self._folders[1]}/?format=jsonl{more}"
         self._read: set[Path] = set()
 
     @property
