@@ -20,7 +20,7 @@ from tests.integration.ends import (
     files_of,
     places,
 )
-from tests.integration.harness import Topics, mixed, running, short, succeeded
+from tests.integration.harness import Sent, Topics, mixed, running, short, succeeded
 from tests.integration.pubsub import News
 from tests.servers.pubsub import PROJECT, PubSubServer
 from tests.servers.schema_registry import SchemaRegistryServer
@@ -60,6 +60,14 @@ def test_to_the_end(ends: Ends, source: str, sink: str) -> None:
     done = succeeded(*ends.args(source, sink, *flags))
     assert done.stderr.count(AT_LEAST_ONCE) == 1
     assert_came_out(ends.outcomes(sink), sent)
+
+
+def test_messages_without_data_are_dead_letters(ends: Ends, tmp_path: Path) -> None:
+    sent = ends.send("pubsub", [Sent(b"") for _ in range(3)])
+    with running(ends.args("pubsub", "pubsub"), tmp_path) as process:
+        process.wait_for(all_out(ends, "pubsub", sent), "all to come out")
+        process.drain()
+    assert {outcome.message.value for _, outcome in ends.outcomes("pubsub")} == {b""}  # type: ignore
 
 
 def test_sigterm_in_the_middle_of_pubsub(ends: Ends, tmp_path: Path) -> None:
