@@ -38,8 +38,14 @@ def run(
       earliest, latest, or a time such as 2026-01-31T12:00:00Z. Any other name there is a Kafka
       client setting.
 
+    - `pubsub://PROJECT/SUBSCRIPTION` for a source, `pubsub://PROJECT/TOPIC` for a sink.
+
     - a path or `file://` URI: JSON lines, CSV or text by extension, globs, .gz too; with
-      `?columns=a,b` for CSV without a header line, `?delimiter=`, `?format=`.
+      `?columns=a,b` for CSV without a header line, `?delimiter=`, `?format=`. A sink
+      that ends with `/` is a folder of files, in `gs://` and `s3://`, too: `?format=parquet`,
+      `&partition_by=category,hour`, `&every=5m`, `&max_size=128MB`.
+
+    - `bigquery://PROJECT.DATASET.TABLE` for a sink.
 
     - `-`: stdin or stdout.
 

@@ -136,6 +136,19 @@ def test_consume_looks_and_takes_nothing(ends: Ends) -> None:
     assert len(server.drain(f"{news.out}-sub")) == len(sent) - dead
 
 
+def test_consume_of_a_subscription_that_goes_away(ends: Ends, tmp_path: Path) -> None:
+    server, name = ends.news.server, f"{ends.news.out}-sub"
+    server.create_subscription(name, ends.news.out)
+    server.publish(ends.news.out, [b"nothing of ours"])
+    with running(["consume", f"pubsub://{PROJECT}/{name}", "--follow"], tmp_path) as process:
+        process.wait_for(lambda: "is neither a categorized item" in process.log, "a record")
+        server.delete_subscription(name)
+        done = process.wait()
+    assert done.code == 1
+    _, line = done.stderr.splitlines()
+    assert "does not exist" in line
+
+
 @pytest.mark.parametrize("sink", ["kafka", "pubsub"])
 def test_avro_is_read_back(ends: Ends, schema_registry: SchemaRegistryServer, sink: str) -> None:
     server, news, topics = ends.news.server, ends.news, ends.topics

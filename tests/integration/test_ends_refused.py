@@ -71,6 +71,12 @@ def test_one_for_the_other(news: News) -> None:
     assert f"all-of-{news.out} is a subscription of project {PROJECT}" in line
 
 
+def test_looking_at_what_is_no_subscription(news: News) -> None:
+    line = refused("consume", at(news.out))
+    assert f"{news.out} is a topic of project {PROJECT}, and what is read is a subscription" in line
+    assert "there is no subscription nowhere in project" in refused("consume", at("nowhere"))
+
+
 def test_a_loop(news: News) -> None:
     line = refused(*run(at(news.subscription), at(news.topic), "--dead_letters", at(news.dead)))
     assert line.startswith("newsbeam: --sink")

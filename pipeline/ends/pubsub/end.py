@@ -189,8 +189,10 @@ class PubSubEnd(End):
 
     def peek(self, how: Peek, options: SettingsSet) -> Generator[list[Message]]:
         settings = self.settings()
+        from transforms.pubsub.checks import check_subscription
         from transforms.pubsub.peek import peek
 
+        check_subscription(settings, self.project, self.name)
         return peek(settings, self.project, self.name, follow=how.follow)
 
 
