@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -214,7 +214,7 @@ class Run:
         run = self._start()
         for moment in moments:
             least = max(moment, len(self._to.found()) + 1)
-            self._wait(run, lambda least=least: len(self._to.found()) >= least)  # type: ignore[misc]
+            self._wait(run, lambda least=least: len(self._to.found()) >= least)
             time.sleep(rng.uniform(0.0, 0.5))
             if run.code is not None:
                 sys.exit(f"it has ended with {run.code} before it was killed: more rows are needed")
@@ -231,10 +231,10 @@ class Run:
         self._starts += 1
         return Instance([*self._args, *args], self._folder / f"newsbeam-{self._starts}.log")
 
-    def _wait(self, run: Instance, condition: object) -> None:
+    def _wait(self, run: Instance, condition: Callable[[], bool]) -> None:
         """Waits for a condition, as long as something comes out."""
         count, since = -1, time.monotonic()
-        while not condition():  # type: ignore[operator]
+        while not condition():
             if (now := len(self._to.found())) != count:
                 count, since = now, time.monotonic()
             if run.code not in {None, 0} or time.monotonic() - since > PATIENCE:
