@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -49,6 +51,14 @@ class PubSubServer:
         """Its process id."""
         return self._fake.pid
 
+    def pause(self) -> None:
+        """Freezes it: it keeps its connections and answers nothing."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Lets it go on."""
+        os.kill(self.pid, signal.SIGCONT)
+
     def kill(self) -> None:
         """Ends it at once; all that was in it is gone."""
         self._fake.stop()
@@ -77,6 +87,15 @@ class PubSubServer:
         )
         self.settings.subscriber().create_subscription(subscription)
         return path
+
+    def delete_topic(self, name: str) -> None:
+        """Deletes a topic; its subscriptions keep what they have."""
+        self.settings.publisher().delete_topic(topic=f"projects/{PROJECT}/topics/{name}")
+
+    def delete_subscription(self, name: str) -> None:
+        """Deletes a subscription."""
+        path = f"projects/{PROJECT}/subscriptions/{name}"
+        self.settings.subscriber().delete_subscription(subscription=path)
 
     def publish(
         self,

@@ -217,6 +217,11 @@ class _FolderWriter(Writer):
     def __init__(self, options: FolderOptions) -> None:
         self._options = options
         self.forget()
+        # What a killed run has left there becomes files, even if nothing more comes for this folder.
+        self._folder()
+
+    def _folder(self) -> Folder:
+        return _folders.get(self._options, lambda: Folder(self._options))
 
     def add(self, outcome: Outcome) -> None:
         line = to_line(outcome)
@@ -227,8 +232,7 @@ class _FolderWriter(Writer):
         outcomes = self._outcomes
         self.forget()
         if outcomes:
-            folder = _folders.get(self._options, lambda: Folder(self._options))
-            folder.append(frame(outcomes, self._options.partition_by))
+            self._folder().append(frame(outcomes, self._options.partition_by))
         return ()
 
     @property

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -188,8 +189,10 @@ class PubSubEnd(End):
 
     def peek(self, how: Peek, options: SettingsSet) -> Generator[list[Message]]:
         settings = self.settings()
+        from transforms.pubsub.checks import check_subscription
         from transforms.pubsub.peek import peek
 
+        check_subscription(settings, self.project, self.name)
         return peek(settings, self.project, self.name, follow=how.follow)
 
 
@@ -215,7 +218,8 @@ class PubSubFrom(SourceEnd):
         from transforms.pubsub.checks import check_subscription
 
         check_schemas(self.run.news)
-        found = check_subscription(self.end.settings(), self.end.project, self.end.name)
+        with _of(Role.SOURCE):
+            found = check_subscription(self.end.settings(), self.end.project, self.end.name)
         for note in found.notes:
             log.info("--source: %s", note)
         for warning in found.warnings:
@@ -258,7 +262,8 @@ class PubSubTo(SinkEnd):
     def checked(self) -> PubSubTo:
         from transforms.pubsub.checks import check_topic
 
-        check_topic(self.end.settings(), self.end.project, self.end.name)
+        with _of(self.role):
+            check_topic(self.end.settings(), self.end.project, self.end.name)
         items = item_encoder(self.end.records, self.run.options.of(NewsSettings), self.end.name)
         return dataclasses.replace(self, topic=dataclasses.replace(self.topic, items=items))
 
@@ -271,3 +276,12 @@ class PubSubTo(SinkEnd):
         from transforms.writing import WriteOutcomes
 
         return WriteOutcomes(PubSubSink(self.topic), share)
+
+
+@contextlib.contextmanager
+def _of(role: Role) -> Iterator[None]:
+    """Says which flag has named what can't be."""
+    try:
+        yield
+    except ConfigurationError as e:
+        raise ConfigurationError(f"{role}: {e}") from e

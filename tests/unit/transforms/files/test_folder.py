@@ -211,6 +211,18 @@ def test_what_a_killed_run_left_is_gone_on_with(tmp_path: Path) -> None:
     assert journals(tmp_path) == []
 
 
+def test_what_a_killed_run_left_becomes_files_though_nothing_more_comes(tmp_path: Path) -> None:
+    """As with dead letters: those there were are out, and no other comes."""
+    out = options(tmp_path)
+    run_that_dies(out, [letter(1), letter(2)])
+    write(out, [])
+    close_folders()
+    [file] = files(tmp_path)
+    found = [dead_letter_from_json(line) for line in lines_of(file.name, file.read_bytes())]
+    assert [str(one.message.source) for one in found] == ["news-0@1", "news-0@2"]
+    assert journals(tmp_path) == []
+
+
 def test_what_others_left_is_completed_at_the_start(tmp_path: Path) -> None:
     run_that_dies(options(tmp_path, ending="parquet"), [item(1)])
     run_that_dies(options(tmp_path), [item(2)])
