@@ -218,7 +218,7 @@ class Holding:
         Returns:
             Those of them that nobody works on: they can be given back at once.
         """
-        old = [held for held in self._held.values() if held.since < before]
+        old = self._with_doubles([held for held in self._held.values() if held.since < before])
         idle = [held for held in old if held.message is None or held.message_id in self._waiting]
         self._give_up(old)
         for number, batch in list(self._batches.items()):
@@ -227,13 +227,20 @@ class Holding:
                 del self._batches[number]
         return idle
 
-    def lose(self, ack_ids: Collection[str]) -> None:
-        """Drops what waits and whose leases have ended: it comes again."""
-        self._give_up([held for held in self._waiting.values() if held.ack_id in ack_ids])
+    def lose(self, ack_ids: Collection[str]) -> list[Held]:
+        """Drops what waits and whose leases have ended: it comes again.
+
+        Returns:
+            Doubles of it, which are to be given back: nobody would acknowledge them any more.
+        """
+        lost = [held for held in self._waiting.values() if held.ack_id in ack_ids]
+        given_up = self._with_doubles(lost)
+        self._give_up(given_up)
+        return [held for held in given_up if held.ack_id not in ack_ids]
 
     def give_back_waiting(self) -> list[Held]:
         """Gives up all that waits, doubles included."""
-        idle = [h for held in self._waiting.values() for h in (held, *held.doubles)]
+        idle = self._with_doubles(list(self._waiting.values()))
         self._give_up(idle)
         return idle
 
@@ -243,6 +250,11 @@ class Holding:
         self._give_up(every)
         self._batches.clear()
         return every
+
+    def _with_doubles(self, messages: Sequence[Held]) -> list[Held]:
+        """Messages, each followed by its doubles: these are acknowledged with it, or not at all."""
+        found = {h.message_id: h for held in messages for h in (held, *held.doubles)}
+        return [held for held in found.values() if self._held.get(held.message_id) is held]
 
     def _give_up(self, messages: Iterable[Held]) -> None:
         for held in messages:

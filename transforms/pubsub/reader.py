@@ -262,7 +262,8 @@ class SubscriptionReader(Reader):
         self._calls.give_back([held.ack_id for held in idle])
         if lost := self._extended(ids):
             with self._changed:
-                self._holding.lose(lost)
+                doubles = self._holding.lose(lost)
+            self._calls.give_back([held.ack_id for held in doubles])
 
     def _extended(self, ids: Sequence[str]) -> Collection[str]:
         """Extends leases; says which of them have ended before."""

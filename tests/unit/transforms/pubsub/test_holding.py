@@ -200,6 +200,25 @@ def test_when_the_first_is_given_back_the_next_one_is_the_first() -> None:
     assert names(h.take(5)) == ["b"]
 
 
+def test_doubles_of_what_is_lost_are_given_back_and_the_next_one_is_the_first() -> None:
+    h = holding(dedupe=Dedupe("id"))
+    h.receive(held("a", value="x"))
+    h.receive(held("b", value="x"))
+    assert [one.ack_id for one in h.lose({"a:1"})] == ["b:1"]
+    assert len(h) == h.bytes == 0
+    assert not h.receive(held("b", 2, value="x"))
+    assert names(h.take(5)) == ["b"]
+
+
+def test_doubles_lapse_with_their_first_however_late_they_came() -> None:
+    h = holding(dedupe=Dedupe("id"))
+    h.receive(held("a", value="x"))
+    h.take(1)
+    h.receive(held("b", at=5.0, value="x"))
+    assert [one.ack_id for one in h.lapse(before=1.0)] == ["b:1"]  # a is worked on
+    assert len(h) == 0
+
+
 def test_doubles_are_remembered_in_a_bounded_memory() -> None:
     dedupe = Dedupe("id", most=2, seconds=10)
     for value in "abc":
@@ -218,9 +237,22 @@ def test_doubles_are_remembered_in_a_bounded_memory() -> None:
 class Service(RuleBasedStateMachine):
     """A service that delivers what is not acknowledged, and a runner that does as it likes."""
 
+    def dedupe(self) -> Dedupe | None:
+        return None
+
+    def value(self, name: str) -> str | None:
+        return None
+
+    def is_durable(self, name: str) -> bool:
+        """Whether it is, or one that it is a double of."""
+        value = self.value(name)
+        return name in self.durable or (
+            value is not None and value in {self.value(other) for other in self.durable}
+        )
+
     @initialize()
     def begin(self) -> None:
-        self.holding = Holding()
+        self.holding = Holding(self.dedupe())
         self.now = 0.0
         self.deliveries: dict[str, int] = {}
         self.acknowledged: set[str] = set()
@@ -232,8 +264,9 @@ class Service(RuleBasedStateMachine):
 
     def deliver(self, name: str) -> None:
         self.deliveries[name] = self.deliveries.get(name, 0) + 1
-        if self.holding.receive(held(name, self.deliveries[name], at=self.now)):
-            assert name in self.durable
+        one = held(name, self.deliveries[name], at=self.now, value=self.value(name))
+        if self.holding.receive(one):
+            assert self.is_durable(name)
             self.acknowledged.add(name)
 
     @rule()
@@ -287,13 +320,19 @@ class Service(RuleBasedStateMachine):
     def lapse(self, age: int) -> None:
         self.holding.lapse(self.now - age)
 
+    @rule(data=st.data())
+    def lose(self, data: st.DataObject) -> None:
+        leases = sorted(one.ack_id for one in self.holding.leases())
+        if leases:
+            self.holding.lose(data.draw(st.sets(st.sampled_from(leases))))
+
     @rule()
     def park(self) -> None:
         self.holding.give_back_waiting()
 
     @invariant()
     def only_what_is_durable_is_acknowledged(self) -> None:
-        assert self.acknowledged <= self.durable
+        assert all(map(self.is_durable, self.acknowledged))
 
     @invariant()
     def sizes_are_right(self) -> None:
@@ -315,8 +354,19 @@ class Service(RuleBasedStateMachine):
             self.durable |= {one.message_id for one in messages}
             done = self.holding.final(numbers, messages)
             self.holding.acknowledged(done)
-        assert self.durable == self.deliveries.keys()
+        assert all(map(self.is_durable, self.deliveries))
         assert len(self.holding) == 0
 
 
+class WithDoubles(Service):
+    """The same, where messages are doubles of one another."""
+
+    def dedupe(self) -> Dedupe:
+        return Dedupe("id")
+
+    def value(self, name: str) -> str:
+        return str(int(name[1:]) % 3)
+
+
 TestService = Service.TestCase
+TestWithDoubles = WithDoubles.TestCase
