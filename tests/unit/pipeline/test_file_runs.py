@@ -161,8 +161,8 @@ def test_sinks_that_cannot_be_written(here: Path, name: str) -> None:
 def test_where_the_progress_is_kept(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(here / "state"))
 
-    def kept(sink: str) -> Any:
-        options = RunOptions("b.jsonl", sink)
+    def kept(sink: str, source: str = "b.jsonl", **others: Any) -> Any:
+        options = RunOptions(source, sink, **others)
         return check_files(connect(options)).source.progress.path
 
     assert kept("d/o.jsonl") == f"{here}/d/.o.jsonl.newsbeam-progress"
@@ -170,6 +170,12 @@ def test_where_the_progress_is_kept(here: Path, monkeypatch: pytest.MonkeyPatch)
     assert kept("kafka://localhost:9092/news") != kept("kafka://localhost:9092/others")
     assert kept("-") is None
     assert kept("/dev/null") is None
+    # What is in a folder is known there: it may be removed, or be another one from elsewhere.
+    assert kept("d/").startswith(f"{here}/d/.newsbeam/progress-")
+    routed = {"source": f"{here}/b.jsonl", "route": ["Sports=gs://bucket/out"]}
+    there = kept("d/", **routed)
+    monkeypatch.chdir(here / "d")
+    assert kept("d/", **routed) != there
 
 
 def test_brackets_in_a_sink(here: Path) -> None:
