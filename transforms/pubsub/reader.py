@@ -232,8 +232,12 @@ class SubscriptionReader(Reader):
 
     def _lost(self) -> None:
         with self._changed:
-            self._watermark.listening(time.monotonic())
-            self._changed.notify_all()
+            self._will_come_again()
+
+    def _will_come_again(self) -> None:
+        """What has come so far says nothing of what comes next, nor that there is no more."""
+        self._watermark.listening(time.monotonic())
+        self._changed.notify_all()
 
     # ---- leases ------------------------------------------------------------------------------------
 
@@ -251,7 +255,8 @@ class SubscriptionReader(Reader):
             held, before = len(self._holding), time.monotonic() - self._subscription.max_lease
             idle = self._holding.lapse(before)
             ids = [held.ack_id for held in self._holding.leases()]
-            self._changed.notify_all()
+            if held > len(ids):
+                self._will_come_again()
         if gone := held - len(ids):
             self._say(
                 "%d messages of %s were held for %.0f s and not acknowledged: they will come again",
@@ -263,6 +268,7 @@ class SubscriptionReader(Reader):
         if lost := self._extended(ids):
             with self._changed:
                 doubles = self._holding.lose(lost)
+                self._will_come_again()
             self._calls.give_back([held.ack_id for held in doubles])
 
     def _extended(self, ids: Sequence[str]) -> Collection[str]:
