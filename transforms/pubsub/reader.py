@@ -303,9 +303,10 @@ class SubscriptionReader(Reader):
     def close(self) -> None:
         """Acknowledges what becomes final yet, and gives the rest back, to be delivered anew at once."""
         with self._changed:
+            # First of all: bundles that are alive may resume while this waits, and open another stream.
+            self._closed.set()
             stream = self._silence()
             self._changed.wait_for(lambda: not self._holding.unfinished, CLOSE_PATIENCE)
-            self._closed.set()
             left = self._holding.give_back_all()
         if stream is not None:
             stream.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -131,3 +132,16 @@ def test_what_is_given_up_will_come_again_and_the_watermark_waits_for_it(
     )
     wait_until(lambda: began_anew, "an end of its lease")
     assert began_anew[0] == 0
+
+
+def test_a_bundle_that_resumes_while_the_reader_closes_opens_nothing(readers: Any) -> None:
+    reader = readers(Client(streaming_pull=lambda **_: Stream(1)))
+    batch = reader.poll(60, 1)
+    done = reader.commit(batch.position)
+    closing = threading.Thread(target=reader.close)
+    closing.start()
+    wait_until(lambda: reader._stream is None, "silence")
+    reader.resume(batch.position)
+    assert reader._stream is None
+    done()
+    closing.join()
