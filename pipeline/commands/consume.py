@@ -59,8 +59,9 @@ def consume(
     uri: Annotated[
         str,
         typer.Argument(
-            help="What to read: kafka://host:port\\[,host:port]/topic\\[,topic], a file or pattern "
-            "of JSON lines (.gz too), or - for stdin. Sinks and dead letters alike. Topics take "
+            help="What to read: kafka://host:port\\[,host:port]/topic\\[,topic], "
+            "pubsub://PROJECT/SUBSCRIPTION (which keeps its messages), a file, folder or pattern of "
+            "JSON lines (.gz too) or Parquet, or - for stdin. Sinks and dead letters alike. Topics take "
             "what they take in `newsbeam run` after ?; group and start change nothing here.",
         ),
     ],
