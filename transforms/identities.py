@@ -1,4 +1,4 @@
-"""What tells a record from all others: for who writes again what may be there already."""
+"""What tells a result from all others: for who writes again what may be there already."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ _PART = struct.Struct(">I")
 
 
 def identity(outcome: Outcome) -> bytes | None:
-    """What tells the record of an outcome from all others, wherever and whenever it is read again.
+    """What is the same whenever a record is read again and classified by the same model, and only then.
 
-    Its place in the source alone does not: another cluster has a topic of that name, too, and one that
-    was deleted and made again has its offsets once more.
+    Its place in the source alone is not enough: another cluster has a topic of that name, too, and one
+    that was deleted and made again has its offsets once more. And who runs the same file again with
+    another model wants its results.
 
     Args:
         outcome: What was made of the record.
@@ -28,7 +29,7 @@ def identity(outcome: Outcome) -> bytes | None:
     source = outcome.source if isinstance(outcome, CategorizedItem) else outcome.message.source
     if source is None:
         return None
-    parts = [str(source).encode(errors="surrogatepass")]
+    parts = [str(source).encode(errors="surrogatepass"), (outcome.model or "").encode()]
     if message is not None:
         parts += [message.key or b"", message.value or b"", str(message.timestamp).encode()]
     digest = hashlib.blake2b(digest_size=LENGTH)

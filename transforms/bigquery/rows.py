@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import Any
 
@@ -41,14 +40,10 @@ def insert_id(outcome: Outcome) -> str | None:
     """An id that is the same whenever the same is written again; None for what has no place.
 
     BigQuery drops rows of an id that it has seen in the last minute or so, as well as it can: those of
-    others, too, who write to the table. The model is part of it: who runs the same file again with
-    another one wants its results.
+    others, too, who write to the table.
     """
-    record = identity(outcome)
-    if record is None:
-        return None
-    model = hashlib.blake2b((outcome.model or "").encode(), digest_size=8)
-    return f"{record.hex()}-{model.hexdigest()}"
+    found = identity(outcome)
+    return None if found is None else found.hex()
 
 
 def _item_row(item: CategorizedItem) -> dict[str, Any]:

@@ -91,8 +91,11 @@ def test_a_record_that_comes_again_is_in_it_once() -> None:
     later = msgspec.structs.replace(letter, message=msgspec.structs.replace(message, timestamp=1))
     nowhere = dead_letter(Message(b"x"), "ParseNews", ValueError("no"))
     journal = journal_of(b"")
-    for bundle in ([letter, nowhere], [letter], [nowhere, other, later]):
+    of_model = msgspec.structs.replace(letter, model="another")
+    for bundle in ([letter, nowhere], [letter], [nowhere, other, later, of_model]):
         journal.append(frame_of(bundle))
     assert lines_of(journal) == {
-        "dead-letters/": [to_line(each) for each in (letter, nowhere, nowhere, other, later)]
+        "dead-letters/": [
+            to_line(each) for each in (letter, nowhere, nowhere, other, later, of_model)
+        ]
     }
