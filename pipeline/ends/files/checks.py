@@ -108,6 +108,15 @@ def _check_source(source: FileEnd) -> tuple[str, ...]:
             else ("matches no file")
         )
         raise ConfigurationError(f"--source {source.uri!r} {what}: check the path")
+    for path in files:
+        try:
+            path.encode()
+        except UnicodeEncodeError:
+            # It is in each of its results.
+            raise ConfigurationError(
+                f"--source {source.uri!r}: the name of file {os.fsencode(path)!r} is not UTF-8: "
+                "rename it"
+            ) from None
     return files
 
 

@@ -152,6 +152,13 @@ def test_a_folder_of_several_formats(here: Path) -> None:
         checked("d", "-")
 
 
+@pytest.mark.parametrize("source", ["d", "d/n\udcff.jsonl"])
+def test_a_name_that_is_not_utf8(here: Path, source: str) -> None:
+    (here / "d" / "n\udcff.jsonl").write_bytes(b"{}\n")
+    with pytest.raises(ConfigurationError, match=r"file b'd/n\\xff.jsonl' is not UTF-8: rename it"):
+        checked(source, "o/")
+
+
 @pytest.mark.parametrize("name", ["o.zip", "o.jsonl.lzma"])
 def test_sinks_that_cannot_be_written(here: Path, name: str) -> None:
     with pytest.raises(ConfigurationError, match="can't write"):
