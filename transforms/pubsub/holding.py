@@ -23,8 +23,9 @@ from transforms.records import Message
 
 #: A position: the reader's name, and the number of the last batch.
 Position = list[str | int]
-#: How many messages that are done are remembered: one that comes again all the same is acknowledged.
-SETTLED = 20_000
+#: How many messages that are done are remembered, and for how long, in seconds: one that comes again all
+#: the same is acknowledged. What comes much later was asked for: somebody has rewound the subscription.
+SETTLED, SETTLED_FOR = 20_000, 600.0
 
 
 @dataclass(eq=False)
@@ -72,7 +73,7 @@ class Holding:
         self._dedupe = dedupe
         self._held: dict[str, Held] = {}
         self._waiting: dict[str, Held] = {}
-        self._settled: OrderedDict[str, None] = OrderedDict()
+        self._settled: OrderedDict[str, float] = OrderedDict()
         self._batches: dict[int, _Batch] = {}
         self._number = 0
         #: The batch before the first of the bundle that is being read.
@@ -110,7 +111,10 @@ class Holding:
         if known is not None:
             known.ack_id = held.ack_id
             return False
-        if held.message_id in self._settled:
+        settled = self._settled.get(held.message_id)
+        if settled is not None and held.since - settled <= SETTLED_FOR:
+            # As long as nothing can be acknowledged, it comes with each end of a lease.
+            self._settled[held.message_id] = held.since
             return True
         if self._dedupe is not None and held.value is not None:
             found = self._dedupe.first_of(held.value, held.message_id, held.since)
@@ -175,12 +179,15 @@ class Holding:
         """Whether bundles that are over are not final yet."""
         return any(batch.over for batch in self._batches.values())
 
-    def final(self, numbers: Iterable[int], messages: Iterable[Held]) -> list[Held]:
+    def final(
+        self, numbers: Iterable[int], messages: Iterable[Held], at: float = 0.0
+    ) -> list[Held]:
         """What was made of messages is durable: they, and their doubles, are to be acknowledged.
 
         Args:
             numbers: The batches that they were handed out in.
             messages: The messages.
+            at: Now, in seconds that never go back.
 
         Returns:
             What to acknowledge, with the newest ack ids; `acknowledged` is to follow.
@@ -196,7 +203,7 @@ class Holding:
                 self._dedupe.is_final(held.value, held.message_id)
             found += [held, *held.doubles]
         for held in found:
-            self._settled[held.message_id] = None
+            self._settled[held.message_id] = at
         while len(self._settled) > SETTLED:
             self._settled.popitem(last=False)
         return found

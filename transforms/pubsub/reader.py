@@ -127,7 +127,7 @@ class SubscriptionReader(Reader):
 
     def _final(self, numbers: Sequence[int], messages: Sequence[Held]) -> None:
         with self._changed:
-            done = self._holding.final(numbers, messages)
+            done = self._holding.final(numbers, messages, time.monotonic())
         self._acknowledge(done)
         with self._changed:
             self._holding.acknowledged(done)

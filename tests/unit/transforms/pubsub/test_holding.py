@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from transforms.pubsub.dedupe import Dedupe
-from transforms.pubsub.holding import SETTLED, Held, Holding
+from transforms.pubsub.holding import SETTLED, SETTLED_FOR, Held, Holding
 from transforms.records import Message, PubSubPosition
 
 
@@ -166,6 +166,21 @@ def test_the_memory_of_what_is_final_is_bounded() -> None:
     finish(h)
     assert not h.receive(held("0", 2))  # forgotten: at least once
     assert h.receive(held("1", 2))
+
+
+def test_what_comes_again_much_later_was_asked_for() -> None:
+    h = holding("a")
+    h.take(1)
+    numbers = h.end(h.position)
+    h.acknowledged(h.final(numbers, h.batches(numbers), at=100.0))
+    # Acknowledging it fails each time.
+    assert h.receive(held("a", 2, at=100.0 + SETTLED_FOR))
+    assert h.receive(held("a", 3, at=100.0 + 2 * SETTLED_FOR))
+    # Somebody has rewound the subscription.
+    assert not h.receive(held("a", 4, at=101.0 + 3 * SETTLED_FOR))
+    h.resume(h.position)
+    assert names(h.take(1)) == ["a"]
+    assert finish(h) == ["a:4"]
 
 
 def test_bundles_that_never_become_final_take_no_memory_when_their_leases_are_over() -> None:
