@@ -32,6 +32,9 @@ MESSAGE_ID = "message_id"
 PARK_AFTER = 60.0
 #: And one whose bundle takes so long: it may have failed, which nobody tells.
 PARK_IN_BUNDLE_AFTER = 600.0
+#: One that no bundle has asked for so long gives back what is not final yet, too: those bundles have
+#: failed with their job, and the shard is read elsewhere.
+ABANDONED_AFTER = 600.0
 #: How long one that is closed waits for bundles that are over to become final, in seconds.
 CLOSE_PATIENCE = 5.0
 
@@ -284,14 +287,14 @@ class SubscriptionReader(Reader):
         """Gives back what waits, if nobody asks: another process may have taken the shard over."""
         with self._changed:
             idle = time.monotonic() - self._asked
-            if self._stream is None:
-                return
             if idle < (PARK_IN_BUNDLE_AFTER if self._in_bundle else PARK_AFTER):
                 return
-            stream, waiting = self._silence(), self._holding.give_back_waiting()
+            stream, left = self._silence(), self._holding.give_back_waiting()
+            if not self._in_bundle and idle >= ABANDONED_AFTER:
+                left += self._holding.give_back_all()
         if stream is not None:
             stream.stop()
-        self._calls.give_back([held.ack_id for held in waiting])
+        self._calls.give_back([held.ack_id for held in left])
 
     def _silence(self) -> Stream | None:
         """Lets nothing more come."""
