@@ -38,10 +38,17 @@ def run(
       earliest, latest, or a time such as 2026-01-31T12:00:00Z. Any other name there is a Kafka
       client setting.
 
-    - a path or `file://` URI: JSON lines, CSV or text by extension, globs, .gz too; with
-      `?columns=a,b` for CSV without a header line, `?delimiter=`, `?format=`.
+    - `pubsub://PROJECT/NAME`: a subscription as a source, a topic as a sink.
 
-    - `-`: stdin or stdout.
+    - a path, `file://`, `gs://` or `s3://`. A source: JSON lines, CSV, text or Parquet, globs, .gz too;
+      with `?columns=a,b` for CSV without a header line, `?delimiter=`, `?format=`. A sink: one file,
+      or a folder, `out/?format=parquet&partition_by=category,hour&every=5m&max_size=128MB`.
+
+    - `bigquery://PROJECT.DATASET.TABLE`: a sink.
+
+    - `-`: stdin, stdout, for dead letters stderr.
+
+    Messages in topics may have a schema in a registry: `?format=avro&schema_registry=URL`, results too.
 
     Ends with its files, at the end of its topics with --stop_at_end, or on SIGTERM or Ctrl-C, when
     it finishes what it has read. Any other option is Beam's: --runner=FnApiRunner (default),
