@@ -61,9 +61,9 @@ def consume(
         str,
         typer.Argument(
             help="What to read: kafka://host:port\\[,host:port]/topic\\[,topic], "
-            "pubsub://PROJECT/SUBSCRIPTION, a folder, a file or pattern of JSON lines (.gz too) or "
-            "Parquet, or - for stdin. Sinks and dead letters alike. Topics take what they take in "
-            "`newsbeam run` after ?; group and start change nothing here.",
+            "pubsub://PROJECT/SUBSCRIPTION (which keeps its messages), a file, folder or pattern of "
+            "JSON lines (.gz too) or Parquet, or - for stdin. Sinks and dead letters alike. Topics take "
+            "what they take in `newsbeam run` after ?; group and start change nothing here.",
         ),
     ],
     category: Annotated[

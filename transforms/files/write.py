@@ -132,6 +132,9 @@ class _Append:
         with _append_lock, open(self._path, "ab", buffering=0) as f:
             regular = stat.S_ISREG(os.fstat(f.fileno()).st_mode)
             end = f.tell() if regular else 0
+            if end and not compressed_ending(self._name) and _ends_within_a_line(self._path):
+                # A run that was killed has left half a line: it must not take the next one with it.
+                data = b"\n" + data
             try:
                 left = memoryview(data)
                 while left:
@@ -146,6 +149,13 @@ class _Append:
                 raise PipelineFailure(
                     f"{self._name} can't be written any further: {e.strerror or e}"
                 ) from e
+
+
+def _ends_within_a_line(path: str) -> bool:
+    with contextlib.suppress(OSError), open(path, "rb") as f:
+        f.seek(-1, os.SEEK_END)
+        return f.read(1) != b"\n"
+    return False
 
 
 class FileSink(LinesSink):

@@ -322,6 +322,22 @@ def test_files_that_cannot_be_made_end_the_run(tmp_path: Path) -> None:
     assert numbers(files(tmp_path)).keys() >= {1, 3}
 
 
+def test_a_runner_that_tries_again_in_this_process_begins_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = options(tmp_path, every=0.1, partition_by=("category",))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "category=World").write_text("mine")
+    write(out, [item(1, "World")])
+    wait_until(lambda: "can't be written any further" in caplog.text, "a line that says so")
+    with pytest.raises(PipelineFailure):
+        write(out, [item(2, "World")])
+    (tmp_path / "out" / "category=World").unlink()
+    write(out, [item(2, "World")])
+    close_folders()
+    assert numbers(files(tmp_path)) == {1: 1, 2: 1}
+
+
 def test_files_of_the_user_stay(tmp_path: Path) -> None:
     mine = tmp_path / "out" / "mine.jsonl"
     mine.parent.mkdir()
