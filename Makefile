@@ -16,7 +16,7 @@ TRAINED ?= build/training
 # Need minutes for Flink's job server, and have a target of their own.
 FLINK_TESTS := tests/flink
 
-.PHONY: help setup demo test test-most test-torch test-flink lint format train bench chaos soak clean
+.PHONY: help setup demo test test-most test-torch test-pubsub test-flink lint format train bench chaos soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z_-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -53,6 +53,10 @@ test-torch: $(TORCH_READY)
 	$(TORCH_BIN)/python -m pytest $(TORCH_TESTS) > build/test-torch.log 2>&1; \
 	code=$$?; cat build/test-torch.log; exit $$code
 
+test-pubsub: $(READY) ## Run the tests of Pub/Sub alone (needs Go, for Google's fake)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m pubsub \
+		$(TORCH_TESTS:%=--ignore=%) --ignore=$(FLINK_TESTS)
+
 test-flink: $(READY) ## Run the tests on Apache Flink (needs Java and Maven)
 	$(BIN)/python -m pytest $(FLINK_TESTS)
 
@@ -73,7 +77,7 @@ bench: $(READY) ## Measure throughput and latency (needs the AG News data beside
 	$(BIN)/python -m benchmarks.latency
 	$(BIN)/python -m benchmarks.partitions
 
-chaos: $(READY) ## Kill, pause and refuse at random on real Kafka, then count (needs Java, Maven, Go)
+chaos: $(READY) ## Kill, pause and refuse at random, then count (needs Java, Maven, Go; ARGS='--source pubsub')
 	$(BIN)/python -m tests.chaos $(ARGS)
 
 soak: $(READY) ## Run 200,000 records, and 1 GB in a file: watch rate, memory, open files and threads

@@ -33,6 +33,14 @@ pytest_plugins = ["tests.servers.fixtures"]
 AG_NEWS = Path(__file__).parents[1].parent / "shared" / "data" / "ag_news"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what is about Pub/Sub: what needs its fake, and what lies where it is tested."""
+    for item in items:
+        of_it = any("pubsub" in name for name in item.path.relative_to(item.config.rootpath).parts)
+        if of_it or "pubsub" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.pubsub)
+
+
 @pytest.fixture(autouse=True)
 def _fresh_process() -> Iterator[None]:
     """Let sources read, and counts start from zero, whatever the test before did."""

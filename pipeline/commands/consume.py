@@ -22,6 +22,7 @@ from pipeline.outcomes import UnreadableRecord, outcome_of
 from pipeline.printing import fit, headline, moment, preview, printable, reason
 from pipeline.terminal import table_width
 from transforms.errors import ConfigurationError
+from transforms.failures import PipelineFailure
 from transforms.formats.framing import framed
 from transforms.news_settings import NewsSettings
 from transforms.records import (
@@ -60,8 +61,8 @@ def consume(
         str,
         typer.Argument(
             help="What to read: kafka://host:port\\[,host:port]/topic\\[,topic], "
-            "pubsub://PROJECT/SUBSCRIPTION, files, a folder or a pattern (JSON lines, packed too, "
-            "Parquet; gs:// and s3://, too), or - for stdin. Sinks and dead letters alike. Topics take "
+            "pubsub://PROJECT/SUBSCRIPTION (which keeps its messages), a file, folder or pattern of "
+            "JSON lines (.gz too) or Parquet, or - for stdin. Sinks and dead letters alike. Topics take "
             "what they take in `newsbeam run` after ?; group and start change nothing here.",
         ),
     ],
@@ -89,8 +90,7 @@ def consume(
         bool,
         typer.Option(
             "--follow",
-            help="Wait for more until Ctrl-C, instead of ending at what is there now; of topics and "
-            "subscriptions.",
+            help="Wait for more until Ctrl-C, instead of ending at what is there now; topics only.",
             envvar="NEWSBEAM_CONSUME_FOLLOW",
             rich_help_panel="What to show",
         ),
@@ -117,10 +117,10 @@ def consume(
     ] = Format.TABLE,
     **given: Any,
 ) -> int:
-    """Show the categorized items, or the dead letters, of topics, subscriptions or files.
+    """Show the categorized items, or the dead letters, of a topic or file.
 
-    Reads without a consumer group, so that nobody else's reading is touched; a subscription gets back
-    what was shown of it.
+    Reads without a consumer group, so that nobody else's reading is touched. What a Pub/Sub
+    subscription gives is given back at the end; meanwhile its other readers don't get it.
 
     Records of another kind are named on stderr, and skipped.
     """
@@ -138,6 +138,9 @@ def consume(
     except KeyboardInterrupt:
         if not follow:
             raise
+    except PipelineFailure as e:
+        print(f"newsbeam: {printable(str(e))}", file=sys.stderr)
+        return 1
     except BrokenPipeError:
         # The reader went away (`newsbeam consume … | head`): what is buffered has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import enum
 import logging
+import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,9 +17,18 @@ from rich.logging import RichHandler
 
 from pipeline.logs import NoTraceback
 from pipeline.terminal import is_terminal
+from transforms.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from pipeline.demo.bus import Bus, Outgoing
     from pipeline.demo.session import Session
+
+
+class Broker(enum.StrEnum):
+    """What news goes through."""
+
+    KAFKA = "kafka"
+    PUBSUB = "pubsub"
 
 
 class Runner(enum.StrEnum):
@@ -28,6 +38,8 @@ class Runner(enum.StrEnum):
     PRISM = "PrismRunner"
 
 
+#: What starts, for people.
+_NAMES = {Broker.KAFKA: "a broker", Broker.PUBSUB: "Google's fake Pub/Sub"}
 _TRAFFIC = "Traffic"
 _PIPELINE = "Pipeline"
 #: Columns of the plain lines where there is no terminal.
@@ -35,6 +47,16 @@ _PLAIN_WIDTH = 120
 
 
 def demo(
+    broker: Annotated[
+        Broker,
+        typer.Option(
+            "--with",
+            help="What news goes through: Kafka, on an embedded broker; or Google's fake Pub/Sub, "
+            "which is built with Go the first time, in a minute or so.",
+            envvar="NEWSBEAM_DEMO_WITH",
+            rich_help_panel=_TRAFFIC,
+        ),
+    ] = Broker.KAFKA,
     seconds: Annotated[
         float,
         typer.Option(
@@ -93,45 +115,51 @@ def demo(
 ) -> int:
     """Show news being categorized: broker, producer, pipeline and reader in one command.
 
-    Sample news and some poison go through Kafka; every message has to come out once.
+    Sample news and some poison go through Kafka, or Pub/Sub; every message has to come out once.
 
     Exit code 0 if so, 1 if one was lost or came out twice.
     """
     console = Console()
     if not is_terminal(console):
         console = Console(width=_PLAIN_WIDTH)
-    console.print("[bold cyan]newsbeam demo[/] starts a broker and a pipeline …", highlight=False)
-    with _errors_on(console):
+    console.print(
+        f"[bold cyan]newsbeam demo[/] starts {_NAMES[broker]} and a pipeline …", highlight=False
+    )
+    # The core of gRPC, which Pub/Sub's clients and Prism's use, writes to stderr, past all logging.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    with _terminated_as_interrupted(), _errors_on(console):
         beam_args = [f"--runner={runner}"]
         if prism_location:
             beam_args.append(f"--prism_location={prism_location}")
-        return _run(console, max(1, round(seconds * rate)), rate, model, beam_args)
+        return _run(console, broker, max(1, round(seconds * rate)), rate, model, beam_args)
 
 
-def _run(console: Console, total: int, rate: float, model: str | None, beam_args: list[str]) -> int:
+def _run(
+    console: Console,
+    broker: Broker,
+    total: int,
+    rate: float,
+    model: str | None,
+    beam_args: list[str],
+) -> int:
     # Beam takes seconds to import: `newsbeam --help` should not have to wait for it.
     from models.bundle import Bundle
-    from pipeline.demo.broker import EmbeddedBroker
-    from pipeline.demo.poison import POISON
-    from pipeline.demo.session import CATEGORIZED, TOPICS, DemoError, Pipeline, Session
+    from pipeline.demo.bus import DemoError
+    from pipeline.demo.session import Pipeline, Session
     from pipeline.demo.show import Show, ok, summary
-    from pipeline.demo.traffic import mix, sample_news
 
     Bundle.load(model)  # a model that can't be used is said before anything starts
-    with EmbeddedBroker() as broker:
-        broker.create_topics(TOPICS)
-        pipeline = Pipeline(*_pipeline(broker.bootstrap_servers, model, beam_args))
-        topic = f"kafka://{broker.bootstrap_servers}/{CATEGORIZED}"
-        try:
+    try:
+        with _bus(broker, console) as bus:
+            pipeline = Pipeline(*_pipeline(bus, model, beam_args))
             with Show(console, "newsbeam demo") as show:
-                show.say(f"to read along: newsbeam consume {topic} --follow")
-                messages = mix(sample_news(), POISON, total)
-                session = Session(broker, messages, rate, pipeline, show)
+                show.say(f"to read along: {bus.read_along}")
+                session = Session(bus, _messages(bus, total, show.say), rate, pipeline, show)
                 with _first_interrupt_to(session):
                     totals = session.run()
-        except DemoError as e:
-            print(f"newsbeam: {e}", file=sys.stderr)
-            return 1
+    except DemoError as e:
+        print(f"newsbeam: {e}", file=sys.stderr)
+        return 1
     console.print()
     console.print(summary(totals))
     if not ok(totals):
@@ -140,20 +168,53 @@ def _run(console: Console, total: int, rate: float, model: str | None, beam_args
     return 0
 
 
+def _bus(broker: Broker, console: Console) -> Bus:
+    """The broker, not started."""
+    if broker is Broker.KAFKA:
+        from pipeline.demo.kafka_bus import KafkaBus
+
+        return KafkaBus()
+    try:
+        from pipeline.demo.pubsub_bus import PubSubBus
+    except ImportError:
+        raise ConfigurationError(
+            "--with pubsub needs Google's client: pip install 'newsbeam[pubsub]'"
+        ) from None
+
+    def building() -> None:
+        console.print("builds the fake with Go, which takes a minute, once …", highlight=False)
+
+    return PubSubBus(building)
+
+
+def _messages(bus: Bus, total: int, say: Callable[[str], None]) -> Sequence[Outgoing]:
+    """What is produced: news, and the poison that the broker can hold; what is left out is said."""
+    from pipeline.demo.bus import Outgoing
+    from pipeline.demo.poison import POISON
+    from pipeline.demo.traffic import mix, sample_news
+
+    poison = []
+    for p in POISON:
+        if (why := bus.refusal(Outgoing(p.value, p.key))) is None:
+            poison.append(p)
+        else:
+            say(f"left out of the poison: {p.name}. {why}")
+    return mix(sample_news(), poison, total)
+
+
 def _pipeline(
-    servers: str, model: str | None, beam_args: list[str]
+    bus: Bus, model: str | None, beam_args: list[str]
 ) -> tuple[Callable[[], None], Callable[[], None]]:
     """How to run the pipeline, and how to make it finish."""
-    from pipeline.demo.session import CATEGORIZED, DEAD_LETTERS, FETCH_WAIT_MS, NEWS
     from pipeline.ends.settings import AT_LEAST_ONCE
     from pipeline.options import RunOptions
     from pipeline.run import beam_options, execute, start_prism
     from transforms.reading import drain
 
     options = RunOptions(
-        source=f"kafka://{servers}/{NEWS}?group=newsbeam-demo&fetch_max_wait_ms={FETCH_WAIT_MS}",
-        sink=f"kafka://{servers}/{CATEGORIZED}",
-        dead_letters=f"kafka://{servers}/{DEAD_LETTERS}",
+        source=bus.source,
+        sink=bus.sink,
+        dead_letters=bus.dead_letters,
         model=model,
         # The embedded broker answers to transactions, but readers see them before they are committed.
         delivery=AT_LEAST_ONCE,
@@ -185,6 +246,16 @@ def _errors_on(console: Console) -> Iterator[None]:
         yield
     finally:
         root.handlers[:], root.level = handlers, level
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Makes SIGTERM an interrupt, so that what was started is stopped."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -38,19 +38,17 @@ def run(
       earliest, latest, or a time such as 2026-01-31T12:00:00Z. Any other name there is a Kafka
       client setting.
 
-    - `pubsub://PROJECT/SUBSCRIPTION` as a source, `pubsub://PROJECT/TOPIC` as a sink.
+    - `pubsub://PROJECT/NAME`: a subscription as a source, a topic as a sink.
 
-    - a path, `file://`, `gs://` or `s3://` URI. As a source: JSON lines, CSV, text, Parquet, archives,
-      folders, globs; with `?columns=a,b` for CSV without a header line, `?delimiter=`, `?format=`. As a
-      sink: one file (.jsonl, .gz, .zst, .parquet), or a folder (`out/`) in which files appear, with
-      `?format=jsonl` (jsonl.gz, jsonl.zst, parquet), `&partition_by=category,hour`, `&every=5m`,
-      `&max_size=128MB`.
+    - a path, `file://`, `gs://` or `s3://`. A source: JSON lines, CSV, text or Parquet, globs, .gz too;
+      with `?columns=a,b` for CSV without a header line, `?delimiter=`, `?format=`. A sink: one file,
+      or a folder, `out/?format=parquet&partition_by=category,hour&every=5m&max_size=128MB`.
 
-    - `bigquery://PROJECT.DATASET.TABLE` as a sink; `?partition_by=day`.
+    - `bigquery://PROJECT.DATASET.TABLE`: a sink.
 
-    - `-`: stdin or stdout.
+    - `-`: stdin, stdout, for dead letters stderr.
 
-    Kafka and Pub/Sub also take `?format=avro&schema_registry=URL`, as a source and as a sink.
+    Messages in topics may have a schema in a registry: `?format=avro&schema_registry=URL`, results too.
 
     Ends with its files, at the end of its topics with --stop_at_end, or on SIGTERM or Ctrl-C, when
     it finishes what it has read. Any other option is Beam's: --runner=FnApiRunner (default),

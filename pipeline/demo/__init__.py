@@ -1,1 +1,1 @@
-"""What `newsbeam demo` needs: an embedded broker, sample news and poison messages."""
+"""What `newsbeam demo` needs: embedded brokers, sample news and poison messages."""

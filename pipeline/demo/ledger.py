@@ -46,7 +46,7 @@ class Totals:
 
 
 class Ledger:
-    """Books messages in and out by their place in the source topic (`topic-partition@offset`).
+    """Books messages in and out by their place in the source, as the position of a record reads.
 
     Every message must come out exactly once, as a categorized item or as a dead letter. Thread-safe;
     a message may come out before the broker's answer says where it went in.

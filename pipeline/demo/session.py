@@ -5,28 +5,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from kafka import KafkaConsumer, TopicPartition
-
-from pipeline.demo.broker import EmbeddedBroker
+from pipeline.demo.bus import Bus, DemoError, Outcomes, Outgoing
 from pipeline.demo.ledger import Ledger, Totals
 from pipeline.demo.show import Show
-from pipeline.demo.traffic import Outgoing, Traffic
+from pipeline.demo.traffic import Traffic
 from pipeline.outcomes import UnreadableRecord, outcome_of
-from transforms.records import DeadLetter, KafkaPosition, Message
+from transforms.records import DeadLetter, Message
 
-NEWS, CATEGORIZED, DEAD_LETTERS = "news", "news-categorized", "news-dead-letters"
-TOPICS = {NEWS: 4, CATEGORIZED: 1, DEAD_LETTERS: 1}
-
-#: Tansu does not answer a waiting fetch when a record comes, but looks again after a part of this.
-FETCH_WAIT_MS = 20
 #: How often the screen is drawn again, in seconds.
 REDRAW = 0.1
-
-
-class DemoError(Exception):
-    """The demo could not go on; the message says why."""
+#: How long it waits for outcomes at a time, in seconds.
+WAIT = 0.1
 
 
 class Pipeline:
@@ -68,10 +58,10 @@ class Session:
     """Produces messages, waits for all of them to come out, and keeps the books.
 
     Args:
-        broker: The broker, started, with the demo's topics.
+        bus: The broker, started.
         messages: What to produce.
         rate: Messages per second.
-        pipeline: What turns them into the records of the other two topics.
+        pipeline: What turns them into categorized items and dead letters.
         show: Where it is shown.
         clock: Gives seconds that never go back.
         patience: When nothing has come out for so many seconds, though something should, it is lost.
@@ -79,7 +69,7 @@ class Session:
 
     def __init__(
         self,
-        broker: EmbeddedBroker,
+        bus: Bus,
         messages: Sequence[Outgoing],
         rate: float,
         pipeline: Pipeline,
@@ -87,13 +77,13 @@ class Session:
         clock: Callable[[], float] = time.monotonic,
         patience: float = 120.0,
     ) -> None:
-        self._broker = broker
+        self._bus = bus
         self._pipeline = pipeline
         self._show = show
         self._clock = clock
         self._patience = patience
         self._ledger = Ledger()
-        self._traffic = Traffic(broker.bootstrap_servers, NEWS, messages, rate, self._ledger, clock)
+        self._traffic = Traffic(bus, messages, rate, self._ledger, clock)
         self._begun = self._progress = self._drawn = clock()
         self._interrupted = False
         self._came = False
@@ -110,34 +100,27 @@ class Session:
             The books at the end.
 
         Raises:
-            DemoError: The pipeline or the producer failed.
+            DemoError: The pipeline, the producer or the broker failed.
         """
-        consumer = KafkaConsumer(
-            bootstrap_servers=self._broker.bootstrap_servers,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
-            fetch_max_wait_ms=FETCH_WAIT_MS,
-        )
+        outcomes = self._bus.outcomes()
         try:
-            consumer.assign([TopicPartition(t, 0) for t in (CATEGORIZED, DEAD_LETTERS)])
             self._traffic.start()
             self._pipeline.start()
-            self._follow(consumer)
-            self._drain(consumer)
+            self._follow(outcomes)
+            self._drain(outcomes)
         finally:
             # However this ends, nothing of it must keep the process from ending.
             self._traffic.stop()
             self._pipeline.drain()
-            consumer.close()
+            outcomes.close()
         return self._ledger.totals()
 
-    def _follow(self, consumer: KafkaConsumer) -> None:
+    def _follow(self, outcomes: Outcomes) -> None:
         """Takes outputs until all is in and out, or nothing comes any more."""
         self._progress = self._clock()
         while not (self._traffic.done and self._ledger.settled):
             self._check()
-            if not self._take(consumer) and self._clock() - self._progress > self._patience:
+            if not self._take(outcomes) and self._clock() - self._progress > self._patience:
                 return
             if self._came:
                 self._traffic.go()
@@ -151,48 +134,38 @@ class Session:
             return "stopping" if self._interrupted else "producing"
         return "waiting for the last ones"
 
-    def _drain(self, consumer: KafkaConsumer) -> None:
+    def _drain(self, outcomes: Outcomes) -> None:
         """Ends the pipeline, then looks whether anything came out twice."""
         self._pipeline.drain()
         while self._pipeline.running:
-            self._take(consumer)
+            self._take(outcomes)
             self._draw("draining the pipeline")
         if self._pipeline.error is not None:
-            raise DemoError(f"the pipeline failed: {_line(self._pipeline.error)}")
-        while self._take(consumer):
+            raise DemoError.because("the pipeline failed", self._pipeline.error)
+        while self._take(outcomes):
             pass
         self._draw("done", at_once=True)
 
     def _check(self) -> None:
         if self._traffic.error is not None:
-            raise DemoError(f"producing failed: {_line(self._traffic.error)}")
+            raise DemoError.because("producing failed", self._traffic.error)
         if not self._pipeline.running:
-            reason = self._pipeline.error
-            raise DemoError(
-                f"the pipeline failed: {_line(reason)}" if reason else "the pipeline ended early"
-            )
+            if self._pipeline.error is not None:
+                raise DemoError.because("the pipeline failed", self._pipeline.error)
+            raise DemoError("the pipeline ended early")
 
-    def _take(self, consumer: KafkaConsumer) -> int:
+    def _take(self, outcomes: Outcomes) -> int:
         """Books and shows what has come out; returns how many records that were."""
-        taken = 0
-        for records in consumer.poll(100).values():
-            for record in records:
-                self._book(record)
-                taken += 1
-        if taken:
+        came = outcomes.poll(WAIT)
+        for message in came:
+            self._book(message)
+        if came:
             self._came = True
             self._progress = self._clock()
-        return taken
+        return len(came)
 
-    def _book(self, record: Any) -> None:
+    def _book(self, message: Message) -> None:
         seconds = self._clock()
-        message = Message(
-            value=record.value,
-            key=record.key,
-            headers=tuple(record.headers),
-            timestamp=record.timestamp,
-            source=KafkaPosition(record.topic, record.partition, record.offset),
-        )
         try:
             outcome = outcome_of(message)
         except UnreadableRecord as e:
@@ -210,7 +183,3 @@ class Session:
         if at_once or now - self._drawn >= REDRAW:
             self._drawn = now
             self._show.update(self._ledger.totals(), now - self._begun, doing)
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:500] or type(error).__name__

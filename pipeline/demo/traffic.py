@@ -8,23 +8,13 @@ import json
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
-from kafka import KafkaProducer
-
+from pipeline.demo.bus import Bus, Outgoing, Producer
 from pipeline.demo.ledger import Ledger
 from pipeline.demo.poison import PoisonMessage
 
 #: The poison is sorted by kind; taking every so-manieth brings different kinds early.
 KINDS = 7
-
-
-@dataclass(frozen=True)
-class Outgoing:
-    """One message to produce."""
-
-    value: bytes
-    key: bytes | None
 
 
 def sample_news() -> list[Outgoing]:
@@ -58,8 +48,7 @@ class Traffic:
     first one has come through, the pipeline is up.
 
     Args:
-        bootstrap_servers: The broker.
-        topic: Where to.
+        bus: Where to.
         messages: What to produce.
         rate: Messages per second.
         ledger: Where to book them.
@@ -68,15 +57,13 @@ class Traffic:
 
     def __init__(
         self,
-        bootstrap_servers: str,
-        topic: str,
+        bus: Bus,
         messages: Sequence[Outgoing],
         rate: float,
         ledger: Ledger,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._servers = bootstrap_servers
-        self._topic = topic
+        self._bus = bus
         self._messages = messages
         self._rate = rate
         self._ledger = ledger
@@ -111,7 +98,7 @@ class Traffic:
 
     def _run(self) -> None:
         try:
-            producer = KafkaProducer(bootstrap_servers=self._servers, acks="all", linger_ms=0)
+            producer = self._bus.producer()
             try:
                 self._produce(producer)
                 producer.flush()
@@ -120,7 +107,7 @@ class Traffic:
         except Exception as e:
             self.error = e
 
-    def _produce(self, producer: KafkaProducer) -> None:
+    def _produce(self, producer: Producer) -> None:
         first, *rest = self._messages
         self._send(producer, first, timed=False)
         producer.flush()
@@ -131,16 +118,11 @@ class Traffic:
                 return
             self._send(producer, message)
 
-    def _send(self, producer: KafkaProducer, message: Outgoing, timed: bool = True) -> None:
+    def _send(self, producer: Producer, message: Outgoing, timed: bool = True) -> None:
         sent = self._clock()
-
-        def booked(answer: object) -> None:
-            place = f"{answer.topic}-{answer.partition}@{answer.offset}"  # type: ignore[attr-defined]
-            self._ledger.produced(place, sent, timed)
-
-        future = producer.send(self._topic, key=message.key, value=message.value)
-        future.add_callback(booked)
-        future.add_errback(self._failed)
+        producer.send(
+            message, lambda place: self._ledger.produced(place, sent, timed), self._failed
+        )
 
     def _failed(self, error: BaseException) -> None:
         self.error = error

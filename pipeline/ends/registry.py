@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipeline.ends.end import Role
 from pipeline.ends.records import Records
 from transforms.errors import ConfigurationError
 from transforms.formats.names import TYPES
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 
 #: What the query of a sink may say of its records.
 RESULTS = {"format", "schema_registry"}
+
+
+def results_of(role: Role) -> set[str]:
+    """What the query of a topic may say of what is written there; dead letters are as they came."""
+    return set() if role is Role.DEAD_LETTERS else RESULTS
 
 
 def registry_of(records: Records, news: NewsSettings) -> SchemaRegistry | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from urllib.parse import parse_qsl
 
 from transforms.errors import ConfigurationError
@@ -38,3 +39,9 @@ def query_of(uri: str, text: str) -> dict[str, str]:
                 "file for --kafka_config"
             )
     return dict(pairs)
+
+
+def without(text: str, names: Collection[str]) -> str:
+    """What stands behind the `?` of a URI, its mark included, but for some names."""
+    left = [part for part in text.split("&") if part and part.partition("=")[0] not in names]
+    return "?" + "&".join(left) if left else ""

@@ -18,7 +18,15 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from tests.chaos.run import AT_LEAST_ONCE, EXACTLY_ONCE, ChaosRun, Plan, Result
+from tests.chaos.run import (
+    AT_LEAST_ONCE,
+    EXACTLY_ONCE,
+    KAFKA,
+    PUBSUB,
+    ChaosRun,
+    Plan,
+    Result,
+)
 from tests.servers.cache import Unavailable
 
 RUNNERS = ("FnApiRunner", "PrismRunner")
@@ -60,6 +68,8 @@ def parse(args: Sequence[str] | None) -> argparse.Namespace:
     add("--seed", type=int, help="makes the order of the faults again (default: random)")
     add("--runner", choices=(*RUNNERS, BOTH), default=BOTH)
     add("--delivery", choices=(*DELIVERIES, BOTH), default=BOTH)
+    add("--source", choices=(KAFKA, PUBSUB), default=KAFKA, help="Pub/Sub is Google's fake")
+    add("--sink", choices=(KAFKA, PUBSUB), help="that of dead letters, too (default: as --source)")
     add("--records", type=int, default=30_000, help="messages of a run, at least (default: 30000)")
     add("--kills", type=int, default=20, help="kill -9 of the pipeline (default: 20)")
     add("--broker-kills", type=int, default=5, help="kill -9 of the broker (default: 5)")
@@ -92,16 +102,22 @@ def plans(options: argparse.Namespace, seed: int) -> list[Plan]:
     from tests.servers.prism import prism_binary
 
     runners = RUNNERS if options.runner == BOTH else (options.runner,)
+    sink = options.sink or options.source
     deliveries = DELIVERIES if options.delivery == BOTH else (options.delivery,)
+    if PUBSUB in {options.source, sink}:
+        # Nothing else is to be had there.
+        deliveries = (AT_LEAST_ONCE,)
     several = options.brokers > 1
     rolling, refusals = options.rolling_restarts, options.refuse_dead_letters
     rolling = (2 if several else 0) if rolling is None else rolling
     refusals = (0 if several else 1) if refusals is None else refusals
+    brokers = KAFKA in {options.source, sink}
     faults = {
         "kills": options.kills,
-        "broker_kills": options.broker_kills,
+        # The fake has all in its memory: killed, it would lose it.
+        "broker_kills": options.broker_kills if brokers else 0,
         "pauses": options.pauses,
-        "rolling_restarts": rolling,
+        "rolling_restarts": rolling if brokers else 0,
         "handovers": options.handovers,
         "refuse_dead_letters": refusals,
     }
@@ -115,6 +131,8 @@ def plans(options: argparse.Namespace, seed: int) -> list[Plan]:
             (f"--prism_location={prism_binary()}",) if runner == "PrismRunner" else (),
             options.brokers,
             options.hot,
+            options.source,
+            sink,
         )
         for delivery in deliveries
         for runner in runners
@@ -122,7 +140,8 @@ def plans(options: argparse.Namespace, seed: int) -> list[Plan]:
 
 
 def table(results: Sequence[Result], seed: int) -> Table:
-    shown = Table(title=f"newsbeam under fire, Apache Kafka, seed {seed}")
+    # All of them go one way.
+    shown = Table(title=f"newsbeam under fire, {results[0].plan.path}, seed {seed}")
     shown.add_column("runner")
     shown.add_column("delivery")
     headings = (
@@ -140,7 +159,12 @@ def table(results: Sequence[Result], seed: int) -> Table:
         cells = [f"{n:,}" if isinstance(n, int) else n for n in (*numbers, *books)]
         style = None if result.passed else "bold red"
         shown.add_row(
-            *(result.plan.runner, result.plan.delivery, *cells, f"{minutes}:{seconds:02}"),
+            *(
+                result.plan.runner,
+                result.plan.delivery,
+                *cells,
+                f"{minutes}:{seconds:02}",
+            ),
             style=style,
         )
     return shown
@@ -160,7 +184,7 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         for plan in plans(options, seed):
             with Count(console) as count:
-                folder = directory / f"{plan.runner}-{plan.delivery}"
+                folder = directory / plan.name.replace(", ", "-").replace(" ", "-")
                 results.append(ChaosRun(plan, folder, count).run())
             result = results[-1]
             verdict = "held" if result.passed else "FAILED"

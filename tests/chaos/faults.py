@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from kafka.admin import (
@@ -17,6 +18,7 @@ from kafka.admin import (
 )
 from kafka.errors import KafkaError
 
+from tests.chaos.sinks import DEAD_LETTERS, PubSubSinks
 from tests.servers.processes import wait_until
 
 if TYPE_CHECKING:
@@ -51,13 +53,13 @@ def kill_broker(run: ChaosRun) -> None:
     run.cluster.restart(broker)
 
 
-def pause_broker(run: ChaosRun) -> None:
-    """Freezes a broker for a while."""
+def pause_server(run: ChaosRun) -> None:
+    """Freezes a broker, or Pub/Sub's fake, for a while."""
     _random_moment(run)
-    broker = run.rng.choice(run.brokers)
-    run.cluster.pause(broker)
+    process = run.rng.choice(run.servers())
+    process.pause()
     time.sleep(PAUSE)
-    run.cluster.resume(broker)
+    process.resume()
 
 
 def rolling_restart(run: ChaosRun) -> None:
@@ -104,22 +106,28 @@ def hand_over(run: ChaosRun) -> None:
 
 
 def refuse_dead_letters(run: ChaosRun) -> None:
-    """Lets the broker refuse dead letters until the pipeline has noticed, then take them again.
+    """Lets dead letters be refused until the pipeline has noticed, then taken again.
 
     It has noticed when it has ended, which is right as well, or when it has come to a standstill.
     """
-    topic = ResourcePattern(
-        ResourceType.TOPIC, run.dead_letter_topic, ACLResourcePatternType.LITERAL
-    )
-    deny = ("User:ANONYMOUS", "*", ACLOperation.WRITE, ACLPermissionType.DENY, topic)
-    with run.cluster.admin() as admin:
-        admin.create_acls([ACL(*deny)])
     ends = len(run.supervisor.ends)
-    try:
+    sinks = run.sinks
+    with sinks.without_dead_letters() if isinstance(sinks, PubSubSinks) else _denied(run):
         run.wait_for(
             lambda: len(run.supervisor.ends) > ends or run.still_for() > HELD_UP,
             "refused dead letters to be noticed",
         )
+
+
+@contextlib.contextmanager
+def _denied(run: ChaosRun) -> Iterator[None]:
+    """Nobody may write to the dead-letter topic of Kafka meanwhile."""
+    topic = ResourcePattern(ResourceType.TOPIC, DEAD_LETTERS, ACLResourcePatternType.LITERAL)
+    deny = ("User:ANONYMOUS", "*", ACLOperation.WRITE, ACLPermissionType.DENY, topic)
+    with run.cluster.admin() as admin:
+        admin.create_acls([ACL(*deny)])
+    try:
+        yield
     finally:
         with run.cluster.admin() as admin:
             wait_until(
@@ -144,7 +152,7 @@ def _random_moment(run: ChaosRun) -> None:
 FAULTS: dict[str, Callable[[ChaosRun], None]] = {
     "kills": kill,
     "broker_kills": kill_broker,
-    "pauses": pause_broker,
+    "pauses": pause_server,
     "rolling_restarts": rolling_restart,
     "handovers": hand_over,
     "refuse_dead_letters": refuse_dead_letters,

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import abc
 import itertools
 import json
 import random
 import threading
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 from kafka import KafkaProducer
 
 from pipeline.demo.poison import POISON
 from pipeline.demo.traffic import sample_news
+from tests.servers.pubsub import PubSubServer
 
 #: One message of this many is poison.
 POISON_EVERY = 50
 #: Larger poison would be most of the traffic, in bytes.
 LARGEST_POISON = 10_000
+#: Messages that are sent at a time, at most.
+AT_ONCE = 500
 
 
 class Input(NamedTuple):
@@ -50,18 +54,14 @@ def messages(rng: random.Random, hot: float = 0.0) -> Iterator[Input]:
             yield Input(key.encode(), json.dumps(item).encode(), False, partition)
 
 
-class Feeder:
-    """Produces messages from a thread of its own, as far as it was told to go.
+class Feeder(abc.ABC):
+    """Sends messages from a thread of its own, as far as it was told to go.
 
     Args:
-        servers: Where the brokers are.
-        topic: Where to.
-        inputs: What.
+        inputs: The messages.
     """
 
-    def __init__(self, servers: str, topic: str, inputs: Iterator[Input]) -> None:
-        self._servers = servers
-        self._topic = topic
+    def __init__(self, inputs: Iterator[Input]) -> None:
         self._inputs = inputs
         self._turn = threading.Condition()
         self._limit = 0
@@ -96,32 +96,85 @@ class Feeder:
 
     def _run(self) -> None:
         try:
-            producer = KafkaProducer(
-                bootstrap_servers=self._servers,
-                acks="all",
-                linger_ms=5,
-                # A paused or restarted broker is waited for, however slow the machine.
-                delivery_timeout_ms=600_000,
-                max_block_ms=600_000,
-                reconnect_backoff_max_ms=1_000,
-            )
-            futures = []
+            self._open()
             while True:
                 with self._turn:
                     self._turn.wait_for(lambda: self._closed or len(self.sent) < self._limit)
                     if self._closed:
                         break
                     count = self._limit - len(self.sent)
-                for message in itertools.islice(self._inputs, count):
-                    self.sent.append(message)
-                    futures.append(
-                        producer.send(
-                            self._topic, message.value, message.key, partition=message.partition
-                        )
-                    )
-            producer.flush()
-            for future in futures:
-                future.get()
-            producer.close()
+                messages = list(itertools.islice(self._inputs, min(count, AT_ONCE)))
+                self._send(messages)
+                self.sent += messages
+            self._flush()
         except Exception as e:
             self.error = e
+
+    def _open(self) -> None:  # noqa: B027 - Pub/Sub's need not
+        """Connects."""
+
+    @abc.abstractmethod
+    def _send(self, messages: Sequence[Input]) -> None:
+        """Sends messages."""
+
+    def _flush(self) -> None:  # noqa: B027 - Pub/Sub's need not
+        """Waits until the server has what was sent."""
+
+
+class KafkaFeeder(Feeder):
+    """Produces to a topic of Kafka.
+
+    Args:
+        servers: Where the brokers are.
+        topic: Where to.
+        inputs: The messages.
+    """
+
+    def __init__(self, servers: str, topic: str, inputs: Iterator[Input]) -> None:
+        super().__init__(inputs)
+        self._servers = servers
+        self._topic = topic
+        self._futures: list[Any] = []
+
+    def _open(self) -> None:
+        self._producer = KafkaProducer(
+            bootstrap_servers=self._servers,
+            acks="all",
+            linger_ms=5,
+            # A paused or restarted broker is waited for, however slow the machine.
+            delivery_timeout_ms=600_000,
+            max_block_ms=600_000,
+            reconnect_backoff_max_ms=1_000,
+        )
+
+    def _send(self, messages: Sequence[Input]) -> None:
+        for m in messages:
+            future = self._producer.send(self._topic, m.value, m.key, partition=m.partition)
+            self._futures.append(future)
+
+    def _flush(self) -> None:
+        self._producer.flush()
+        for future in self._futures:
+            future.get()
+        self._producer.close()
+
+
+class PubSubFeeder(Feeder):
+    """Publishes to a topic of Pub/Sub, with the keys as attributes.
+
+    Args:
+        server: The fake.
+        topic: Where to.
+        attribute: The name of the attribute.
+        inputs: The messages.
+    """
+
+    def __init__(
+        self, server: PubSubServer, topic: str, attribute: str, inputs: Iterator[Input]
+    ) -> None:
+        super().__init__(inputs)
+        self._server, self._topic, self._attribute = server, topic, attribute
+
+    def _send(self, messages: Sequence[Input]) -> None:
+        keys = [{self._attribute: m.key.decode()} for m in messages]
+        self._server.publish(self._topic, [m.value for m in messages], keys.__getitem__)

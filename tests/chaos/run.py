@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
 import time
 from collections import Counter
@@ -13,17 +15,24 @@ from kafka import TopicPartition
 
 from tests.chaos.faults import BROKER_PROPERTIES, FAULTS
 from tests.chaos.instance import Supervisor
-from tests.chaos.news import Feeder, messages
+from tests.chaos.news import Feeder, KafkaFeeder, PubSubFeeder, messages
 from tests.chaos.progress import Progress
+from tests.chaos.sinks import DEAD_LETTERS, KEY, SINK, KafkaSinks, PubSubSinks, Sinks
 from tests.chaos.verdict import Verdict, judge
 from tests.servers.apache_kafka import KafkaCluster
+from tests.servers.processes import ServerProcess
+from tests.servers.pubsub import PROJECT, PubSubServer
 
 EXACTLY_ONCE, AT_LEAST_ONCE = "exactly_once", "at_least_once"
-GROUP, SOURCE, SINK, DEAD_LETTERS = "chaos", "news", "categorized", "dead-letters"
+KAFKA, PUBSUB = "kafka", "pubsub"
+GROUP, SOURCE, SUBSCRIPTION = "chaos", "news", "news-sub"
 PARTITIONS = 4
 #: How many messages wait for the pipeline: drawn anew after each fault, so that bundles, and with
 #: them transactions, are of all sizes.
 BACKLOG = (50, 2_000)
+#: Of Pub/Sub, what a killed reader held comes again when its lease has ended, a minute later: there have
+#: to be others meanwhile.
+PUBSUB_BACKLOG, PUBSUB_HELD = (1_500, 4_000), 300
 #: Where the faults fall, as shares of the records: there have to be some left after the last one.
 FIRST_FAULT, LAST_FAULT = 0.01, 0.92
 #: With nothing committed for this long, the pipeline hangs, in seconds.
@@ -47,6 +56,8 @@ class Plan:
         beam_args: Further options of Beam, such as where Prism is.
         brokers: 1 or 3; of three, any one may be away.
         hot: The share of the messages that all go to one partition.
+        source: `kafka` or `pubsub`.
+        sink: `kafka` or `pubsub`; that of dead letters, too.
     """
 
     runner: str
@@ -57,11 +68,18 @@ class Plan:
     beam_args: tuple[str, ...] = ()
     brokers: int = 1
     hot: float = 0.0
+    source: str = KAFKA
+    sink: str = KAFKA
 
     @property
     def name(self) -> str:
         """What the run is called."""
-        return f"{self.runner}, {self.delivery}"
+        return f"{self.runner}, {self.delivery}, {self.path}"
+
+    @property
+    def path(self) -> str:
+        """From where to where."""
+        return f"{self.source} to {self.sink}"
 
 
 @dataclass
@@ -111,8 +129,8 @@ class ChaosRun:
         self._result = Result(plan)
         self.rng = random.Random(f"{plan.seed} {plan.name}")
         self.exactly_once = plan.delivery == EXACTLY_ONCE
-        self.dead_letter_topic = DEAD_LETTERS
-        self.brokers = range(1, plan.brokers + 1)
+        self._kinds = {plan.source, plan.sink}
+        self.brokers = range(1, plan.brokers + 1) if KAFKA in self._kinds else ()
         #: Source records committed as done.
         self.done = 0
         self._moved = time.monotonic()
@@ -122,22 +140,12 @@ class ChaosRun:
         """Runs to the end, and judges."""
         began = time.monotonic()
         self._directory.mkdir(parents=True)
-        properties = BROKER_PROPERTIES if self._plan.faults["refuse_dead_letters"] else {}
-        folder = self._directory / "kafka"
-        with KafkaCluster(folder, self._plan.brokers, properties=properties) as self.cluster:
-            servers = self.cluster.bootstrap_servers
-            for topic in (SOURCE, SINK, DEAD_LETTERS):
-                self.cluster.create_topic(topic, PARTITIONS)
-            self._feeder = Feeder(servers, SOURCE, messages(self.rng, self._plan.hot))
-            self.progress = Progress(
-                servers,
-                GROUP,
-                [TopicPartition(SOURCE, p) for p in range(PARTITIONS)],
-                [TopicPartition(t, p) for t in (SINK, DEAD_LETTERS) for p in range(PARTITIONS)],
-            )
+        with contextlib.ExitStack() as stack:
+            self._start_servers(stack)
+            self._connect(stack)
             self._draw_backlog()
             self._feeder.start()
-            self.supervisor = Supervisor(self._arguments(servers), self._directory)
+            self.supervisor = Supervisor(self._arguments(), self._directory)
             try:
                 self._under_fire()
                 self._to_the_end()
@@ -145,22 +153,72 @@ class ChaosRun:
                 self.complain(str(e))
             else:
                 self._result.records = len(self._feeder.sent)
-                self._result.verdict = judge(servers, self._feeder.sent, SINK, DEAD_LETTERS)
+                self._result.verdict = judge(self._feeder.sent, *self.sinks.read())
             finally:
                 self.supervisor.current.kill()
-                self.progress.close()
         self._look_at_ends()
         self._result.seconds = time.monotonic() - began
         return self._result
 
-    def _arguments(self, servers: str) -> list[str]:
+    def _start_servers(self, stack: contextlib.ExitStack) -> None:
+        plan = self._plan
+        if KAFKA in self._kinds:
+            denied = plan.faults["refuse_dead_letters"] and plan.sink == KAFKA
+            properties = BROKER_PROPERTIES if denied else {}
+            folder = self._directory / "kafka"
+            self.cluster = stack.enter_context(
+                KafkaCluster(folder, plan.brokers, properties=properties)
+            )
+            for topic in (SOURCE, SINK, DEAD_LETTERS):
+                self.cluster.create_topic(topic, PARTITIONS)
+        if PUBSUB in self._kinds:
+            self._pubsub = PubSubServer()
+            stack.callback(self._pubsub.close)
+            os.environ["PUBSUB_EMULATOR_HOST"] = self._pubsub.address
+
+    def _connect(self, stack: contextlib.ExitStack) -> None:
+        """Makes what feeds, what looks how far it is, and what reads the outcomes."""
+        plan = self._plan
+        inputs = messages(self.rng, plan.hot)
+        if plan.sink == PUBSUB:
+            self.sinks: Sinks = PubSubSinks(self._pubsub)
+        else:
+            self.sinks = KafkaSinks(self.cluster.bootstrap_servers, PARTITIONS)
+        stack.callback(self.sinks.close)
+        self.progress: Progress | Sinks = self.sinks
+        if plan.source == PUBSUB:
+            self._pubsub.create_topic(SOURCE)
+            self._pubsub.create_subscription(SUBSCRIPTION, SOURCE)
+            self._feeder: Feeder = PubSubFeeder(self._pubsub, SOURCE, KEY, inputs)
+            return
+        servers = self.cluster.bootstrap_servers
+        self._feeder = KafkaFeeder(servers, SOURCE, inputs)
+        if plan.sink == KAFKA:
+            self.progress = Progress(
+                servers,
+                GROUP,
+                [TopicPartition(SOURCE, p) for p in range(PARTITIONS)],
+                [TopicPartition(t, p) for t in (SINK, DEAD_LETTERS) for p in range(PARTITIONS)],
+            )
+            stack.callback(self.progress.close)
+
+    def servers(self) -> list[ServerProcess | PubSubServer]:
+        """All servers that can be paused."""
+        found: list[ServerProcess | PubSubServer] = [self.cluster.process(b) for b in self.brokers]
+        return [*found, self._pubsub] if PUBSUB in self._kinds else found
+
+    def _arguments(self) -> list[str]:
+        plan = self._plan
+        source, held = f"pubsub://{PROJECT}/{SUBSCRIPTION}", [f"--max_outstanding={PUBSUB_HELD}"]
+        if plan.source == KAFKA:
+            source, held = f"kafka://{self.cluster.bootstrap_servers}/{SOURCE}?group={GROUP}", []
+        sink, dead_letters = self.sinks.uris
         return [
-            *("--source", f"kafka://{servers}/{SOURCE}?group={GROUP}"),
-            *("--sink", f"kafka://{servers}/{SINK}"),
-            *("--dead_letters", f"kafka://{servers}/{DEAD_LETTERS}"),
-            f"--delivery={self._plan.delivery}",
-            f"--runner={self._plan.runner}",
-            *self._plan.beam_args,
+            *("--source", source, "--sink", sink, "--dead_letters", dead_letters),
+            f"--delivery={plan.delivery}",
+            f"--runner={plan.runner}",
+            *plan.beam_args,
+            *held,
         ]
 
     def _under_fire(self) -> None:
@@ -194,7 +252,7 @@ class ChaosRun:
             self.complain(f"exit code {code} instead of 0 after SIGTERM, see {log}")
 
     def _draw_backlog(self) -> None:
-        low, high = BACKLOG
+        low, high = PUBSUB_BACKLOG if self._plan.source == PUBSUB else BACKLOG
         self._backlog = round(low * (high / low) ** self.rng.random())
 
     def wait_for(self, condition: Callable[[], bool], what: str, interval: float = 0.1) -> None:

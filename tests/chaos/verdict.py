@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 import msgspec
 from kafka import KafkaConsumer, TopicPartition
@@ -12,6 +13,20 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from tests.chaos.news import Input
 from tests.servers.processes import wait_until
+
+
+class Record(NamedTuple):
+    """What a sink holds: the key names the message that it came of."""
+
+    key: bytes | None
+    value: bytes
+    place: str
+
+    @classmethod
+    def of(cls, record: ConsumerRecord) -> Self:
+        """That of Kafka. What has no key, since Pub/Sub has none, has it as a header."""
+        key = record.key or dict(record.headers).get("chaos")
+        return cls(key, record.value, f"{record.topic}-{record.partition}@{record.offset}")
 
 
 @dataclass(frozen=True)
@@ -35,9 +50,8 @@ class Verdict:
     examples: tuple[str, ...] = ()
 
 
-def judge(servers: str, inputs: Sequence[Input], sink: str, dead_letters: str) -> Verdict:
-    """Compares the input with what the topics hold."""
-    outputs, letters = read(servers, sink), read(servers, dead_letters)
+def judge(inputs: Sequence[Input], outputs: Sequence[Record], letters: Sequence[Record]) -> Verdict:
+    """Compares the input with what came out."""
     expected = {message.key: message for message in inputs}
     arrived = Counter(record.key for record in (*outputs, *letters))
     lost = expected.keys() - arrived.keys()
@@ -53,7 +67,7 @@ def judge(servers: str, inputs: Sequence[Input], sink: str, dead_letters: str) -
         examples=(
             *(f"lost: {_name(key)}" for key in sorted(lost)[:5]),
             *(f"doubled: {_name(key)}" for key in sorted(doubled)[:5]),
-            *(f"wrong: {_name(r.key)} at {r.topic}-{r.partition}@{r.offset}" for r in wrong[:5]),
+            *(f"wrong: {_name(r.key)} at {r.place}" for r in wrong[:5]),
         ),
     )
 
@@ -62,18 +76,18 @@ def _name(key: bytes | None) -> str:
     return "no key" if key is None else key.decode(errors="replace")
 
 
-def _is_news(record: ConsumerRecord, message: Input | None) -> bool:
+def _is_news(record: Record, message: Input | None) -> bool:
     if message is None or message.poison:
         return False
     item = msgspec.json.decode(record.value)
     return bool(item["id"] == message.key.decode() and item["category"])
 
 
-def _is_poison(record: ConsumerRecord, message: Input | None) -> bool:
+def _is_poison(record: Record, message: Input | None) -> bool:
     return message is not None and message.poison and record.value == message.value
 
 
-def read(servers: str, topic: str) -> list[ConsumerRecord]:
+def read(servers: str, topic: str) -> list[Record]:
     """Reads all committed records of a topic, once no transaction is open in it."""
     committed, uncommitted = (
         KafkaConsumer(
@@ -97,10 +111,10 @@ def read(servers: str, topic: str) -> list[ConsumerRecord]:
         ends = committed.end_offsets(partitions)
         committed.assign(partitions)
         committed.seek_to_beginning(*partitions)
-        records: list[ConsumerRecord] = []
+        records: list[Record] = []
         while any(committed.position(tp) < ends[tp] for tp in partitions):
             for fetched in committed.poll(timeout_ms=500, max_records=5_000).values():
-                records += fetched
+                records += map(Record.of, fetched)
         return records
     finally:
         committed.close()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-pytest.register_assert_rewrite("tests.integration.harness")
+pytest.register_assert_rewrite("tests.integration.harness", "tests.integration.ends")
 
 from pipeline.demo.broker import EmbeddedBroker  # noqa: E402
 from tests.integration.harness import Topics, make_topics  # noqa: E402

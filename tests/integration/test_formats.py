@@ -8,10 +8,9 @@ from typing import Any
 import apache_beam as beam
 import pytest
 from apache_beam.ml.inference.base import RunInference
-from pipeline.endpoints import KafkaEndpoint
 
 from pipeline.demo.broker import EmbeddedBroker
-from pipeline.outcomes import read_topics
+from pipeline.ends.kafka.peek import read_topics
 from tests.servers.schema_registry import SchemaRegistryServer, guid_of
 from tests.unit.running import local_pipeline
 from tests.unit.transforms.formats import peers
@@ -20,11 +19,13 @@ from transforms.classify import Categorize, OnnxTextClassifier
 from transforms.formats.framing import VALUE_SCHEMA_HEADER, frame_of_id
 from transforms.kafka.encode import KafkaTopic
 from transforms.kafka.settings import KafkaSettings
-from transforms.kafka.write import WriteToKafka
+from transforms.kafka.write import KafkaSink
+from transforms.news_settings import NewsSettings
 from transforms.parse import ParseNews
 from transforms.records import Message, dead_letter_from_headers
 from transforms.schema_registry.settings import SchemaRegistry
 from transforms.tokenize import TokenizeNews
+from transforms.writing import LETTERS, WriteOutcomes
 
 SCHEMA = {
     "type": "record",
@@ -57,18 +58,19 @@ def test_from_avro_to_avro(
         Message(b"\xff", headers=good[0].headers),
     ]
     items = AvroItems.registered(registry, out)
-    write = WriteToKafka(KafkaTopic(settings, out, items=items), KafkaTopic(settings, dead))
+    write_items = WriteOutcomes(KafkaSink(KafkaTopic(settings, out, items=items)))
+    write_letters = WriteOutcomes(KafkaSink(KafkaTopic(settings, dead)), LETTERS)
     step: Any
     with local_pipeline() as p:
         records = p | beam.Create([*good, *bad])
         for step in (
-            beam.ParDo(ParseNews(format="avro", schema_registry=registry)),
+            beam.ParDo(ParseNews(NewsSettings(format="avro"), schema_registry=registry)),
             beam.ParDo(TokenizeNews()),
             RunInference(OnnxTextClassifier()),
             beam.ParDo(Categorize()),
         ):
             records |= step
-        _ = records | write
+        _ = records | "Write items" >> write_items | "Write letters" >> write_letters
     written = _read(settings, out)
     found = [AvroItemsReader(registry).read(message) for message in written]
     assert sorted(item.fields["title"] for item in found) == sorted(TITLES)
@@ -90,5 +92,4 @@ def test_from_avro_to_avro(
 
 
 def _read(settings: KafkaSettings, topic: str) -> list[Message]:
-    endpoint = KafkaEndpoint("", settings.servers, (topic,))
-    return [message for batch in read_topics(endpoint) for message in batch]
+    return [message for batch in read_topics("", settings, (topic,)) for message in batch]

@@ -268,6 +268,22 @@ def test_a_reader_that_nobody_asks_gives_back_what_waits(
     assert ids(take(reader, 1)) == [more]
 
 
+def test_a_reader_whose_shard_is_elsewhere_gives_everything_back(
+    news: News, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader_module, "PARK_AFTER", 0.0)
+    monkeypatch.setattr(reader_module, "ABANDONED_AFTER", 0.0)
+    sent = news.publish(10)
+    reader = news.reader(lease=3)
+    assert ids(take(reader, 2))
+    # It is over, and its job has failed: nobody makes it final.
+    assert reader.commit(reader.poll(0, 0).position) is not None
+    others: list[str] = []
+    wait_until(lambda: others.extend(news.left()) or len(others) == 10, "others to get all")
+    assert sorted(others) == sorted(sent)
+    assert len(reader._holding) == 0
+
+
 def test_two_readers_share_a_subscription(news: News) -> None:
     sent = news.publish(100)
     source = news.source(shard_count=2, max_messages=10)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -49,6 +51,14 @@ class PubSubServer:
         """Its process id."""
         return self._fake.pid
 
+    def pause(self) -> None:
+        """Freezes it: it keeps its connections and answers nothing."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Lets it go on."""
+        os.kill(self.pid, signal.SIGCONT)
+
     def kill(self) -> None:
         """Ends it at once; all that was in it is gone."""
         self._fake.stop()
@@ -77,6 +87,15 @@ class PubSubServer:
         )
         self.settings.subscriber().create_subscription(subscription)
         return path
+
+    def delete_topic(self, name: str) -> None:
+        """Deletes a topic; its subscriptions keep what they have."""
+        self.settings.publisher().delete_topic(topic=f"projects/{PROJECT}/topics/{name}")
+
+    def delete_subscription(self, name: str) -> None:
+        """Deletes a subscription."""
+        path = f"projects/{PROJECT}/subscriptions/{name}"
+        self.settings.subscriber().delete_subscription(subscription=path)
 
     def publish(
         self,
@@ -113,20 +132,23 @@ class PubSubServer:
 
     def drain(self, subscription: str) -> list[Published]:
         """Takes all that a subscription has to give now, and acknowledges it."""
+        found: list[Published] = []
+        while taken := self.take(subscription):
+            found += taken
+        return list({message.message_id: message for message in found}.values())
+
+    def take(self, subscription: str) -> list[Published]:
+        """Takes some of what a subscription has to give now, and acknowledges it."""
         path = f"projects/{PROJECT}/subscriptions/{subscription}"
         client = self.settings.subscriber()
-        found: dict[str, Published] = {}
-        while True:
-            pulled = client.pull(subscription=path, max_messages=1000, return_immediately=True)
-            if not pulled.received_messages:
-                return list(found.values())
-            acks = []
-            for r in pulled.received_messages:
-                m, acks = r.message, [*acks, r.ack_id]
-                found[m.message_id] = Published(
-                    m.data, dict(m.attributes), m.ordering_key, m.message_id
-                )
+        pulled = client.pull(subscription=path, max_messages=1000, return_immediately=True)
+        if pulled.received_messages:
+            acks = [received.ack_id for received in pulled.received_messages]
             client.acknowledge(subscription=path, ack_ids=acks)
+        return [
+            Published(m.data, dict(m.attributes), m.ordering_key, m.message_id)
+            for m in (received.message for received in pulled.received_messages)
+        ]
 
     def wait_for(self, topic: str, count: int) -> list[Published]:
         """Waits until a topic has so many messages; gives them."""

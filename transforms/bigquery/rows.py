@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import Any
 
 import msgspec
 
+from transforms.identities import identity
 from transforms.records import CategorizedItem, DeadLetter, Headers, Message, Outcome
 
-#: The longest id of a row that BigQuery takes.
-_LONGEST_ID = 128
 #: How large a dead letter may be as JSON, in bytes: BigQuery takes rows of 10 MB.
 LARGEST_LETTER = 7 << 20
 #: How large its headers, and its key, may be where it is larger than that.
@@ -41,19 +39,11 @@ def size_of(row: dict[str, Any]) -> int:
 def insert_id(outcome: Outcome) -> str | None:
     """An id that is the same whenever the same is written again; None for what has no place.
 
-    BigQuery drops rows of an id that it has seen in the last minute or so, as well as it can. The model
-    is part of it: who runs the same file again with another one wants its results.
+    BigQuery drops rows of an id that it has seen in the last minute or so, as well as it can: those of
+    others, too, who write to the table.
     """
-    if isinstance(outcome, DeadLetter):
-        source, model = outcome.message.source, outcome.model or ""
-    else:
-        source, model = outcome.source, outcome.model
-    if source is None:
-        return None
-    text = f"{model}/{source}"
-    if len(text) <= _LONGEST_ID and text.isascii():
-        return text
-    return hashlib.sha256(text.encode()).hexdigest()
+    found = identity(outcome)
+    return None if found is None else found.hex()
 
 
 def _item_row(item: CategorizedItem) -> dict[str, Any]:

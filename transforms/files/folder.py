@@ -64,6 +64,8 @@ class Folder:
         self._due = time.monotonic() + options.every
         self._closing = False
         self._error: Exception | None = None
+        #: Whether a bundle was told that nothing becomes files any more.
+        self.given_up = False
         self._thread = threading.Thread(target=self._work, name="newsbeam-files", daemon=True)
         self._thread.start()
 
@@ -74,6 +76,7 @@ class Folder:
             PipelineFailure: It can't be, or what was there before can't become files.
         """
         with self._state:
+            self.given_up = self._error is not None
             self._raise()
             try:
                 if self._open is None:
@@ -128,7 +131,8 @@ class Folder:
                     self._place.tend()
                     self._complete_others()
         except Exception as e:
-            log.debug("files of %s", self._options.name, exc_info=True)
+            # Bundles are told, too; but there may be none for long.
+            log.error("%s", self._failure(e), exc_info=log.isEnabledFor(logging.DEBUG))
             with self._state:
                 self._error = e
                 if self._open is not None:
@@ -188,6 +192,16 @@ def _make_file(place: Place, kept: Kept, group: Group) -> None:
 _folders: PerProcess[FolderOptions, Folder] = PerProcess()
 
 
+def folder_of(options: FolderOptions) -> Folder:
+    """The folder, as this process writes to it."""
+    folder = _folders.get(options, lambda: Folder(options))
+    if folder.given_up:
+        # A runner that tries again, in this process, may do so for what is mended by now.
+        _folders.drop(options, folder)
+        folder = _folders.get(options, lambda: Folder(options))
+    return folder
+
+
 def close_folders() -> None:
     """Completes the files of all folders of this process: their next use begins anew.
 
@@ -222,6 +236,8 @@ class _FolderWriter(Writer):
     def __init__(self, options: FolderOptions) -> None:
         self._options = options
         self.forget()
+        # What a killed run has left there becomes files, even if nothing more comes for this folder.
+        folder_of(options)
 
     def add(self, outcome: Outcome) -> None:
         line = to_line(outcome)
@@ -232,8 +248,7 @@ class _FolderWriter(Writer):
         outcomes = self._outcomes
         self.forget()
         if outcomes:
-            folder = _folders.get(self._options, lambda: Folder(self._options))
-            folder.append(frame(outcomes, self._options.partition_by))
+            folder_of(self._options).append(frame(outcomes, self._options.partition_by))
         return ()
 
     @property

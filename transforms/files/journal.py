@@ -10,7 +10,6 @@ was not done, and comes again.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import struct
 import zlib
@@ -21,14 +20,14 @@ from typing import IO, NamedTuple
 import msgspec
 
 from transforms.files.partitions import Group, group_of
-from transforms.records import CategorizedItem, Outcome
+from transforms.identities import LENGTH, identity
+from transforms.records import Outcome
 
 _MAGIC = b"NEWS"
 _HEAD = struct.Struct(">4sII")
 _LENGTH = struct.Struct(">I")
-#: The bytes that tell a record from others; none but zeros where nothing tells it.
-_IDENTITY = 12
-_UNKNOWN = bytes(_IDENTITY)
+#: Stands for the identity of what has none.
+_UNKNOWN = bytes(LENGTH)
 
 
 class _Entry(msgspec.Struct, array_like=True, frozen=True):
@@ -52,22 +51,6 @@ class _Chunk(NamedTuple):
     identities: bytes
 
 
-def identity(outcome: Outcome) -> bytes:
-    """What tells the record of an outcome from all others, wherever and whenever it is read again."""
-    message = outcome.message
-    source = outcome.source if isinstance(outcome, CategorizedItem) else outcome.message.source
-    if source is None:
-        return _UNKNOWN
-    parts = [str(source).encode(errors="surrogatepass")]
-    if message is not None:
-        # An offset says little where a topic was deleted and made again.
-        parts += [message.key or b"", message.value or b""]
-    digest = hashlib.blake2b(digest_size=_IDENTITY)
-    for part in parts:
-        digest.update(_LENGTH.pack(len(part)) + part)
-    return digest.digest()
-
-
 def frame(outcomes: Iterable[tuple[Outcome, bytes]], partition_by: tuple[str, ...]) -> bytes:
     """The frame of a bundle.
 
@@ -78,7 +61,7 @@ def frame(outcomes: Iterable[tuple[Outcome, bytes]], partition_by: tuple[str, ..
     groups: dict[Group, tuple[list[bytes], list[bytes]]] = {}
     for outcome, line in outcomes:
         identities, lines = groups.setdefault(group_of(outcome, partition_by), ([], []))
-        identities.append(identity(outcome))
+        identities.append(identity(outcome) or _UNKNOWN)
         lines.append(line + b"\n")
     blocks = [b"".join(lines) for _, lines in groups.values()]
     table = _encoder.encode(
@@ -136,7 +119,7 @@ class Journal:
         for chunk in self._chunks[group]:
             lines = os.pread(self._file.fileno(), chunk.length, chunk.offset).split(b"\n")
             for number, line in enumerate(lines[:-1]):
-                own = chunk.identities[number * _IDENTITY : (number + 1) * _IDENTITY]
+                own = chunk.identities[number * LENGTH : (number + 1) * LENGTH]
                 if own != _UNKNOWN:
                     if own in seen:
                         continue

@@ -16,7 +16,7 @@ import logging
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO, TypeVar
 
 from models.errors import one_line
@@ -140,7 +140,11 @@ class ObjectPlace(Place):
         return self.do(lambda: self._store.list(prefix))
 
     def get(self, key: str) -> bytes:
-        """The content of an object."""
+        """The content of an object.
+
+        Raises:
+            FileNotFoundError: It is not there.
+        """
         return self.do(lambda: self._store.get(key))
 
     def delete(self, keys: Sequence[str]) -> None:
@@ -176,7 +180,7 @@ class _ObjectKept(Kept):
         self._prefix = prefix
         self._base, _, self._ending = prefix.rstrip("/").rpartition("/")[2].partition(".")
         self._parts: list[int] = []
-        self.journal = self._copy(b"")
+        self.journal = self._copy(())
         if found is not None:
             self._read(found)
 
@@ -211,20 +215,36 @@ class _ObjectKept(Kept):
 
     def _read(self, found: Sequence[Found]) -> None:
         """Takes over what is there, and has not become files yet."""
-        through = max(self._numbers(found, _DONE), default=0)
-        parts = self._numbers(found, _PART)
-        self._place.delete([self._key(_PART, number) for number in parts if number <= through])
-        self._place.delete([self._key(_DONE, n) for n in self._numbers(found, _DONE)])
-        self._parts = [number for number in parts if number > through]
+        while True:
+            through = max(self._numbers(found, _DONE), default=0)
+            parts = self._numbers(found, _PART)
+            self._place.delete([self._key(_PART, number) for number in parts if number <= through])
+            self._place.delete([self._key(_DONE, n) for n in self._numbers(found, _DONE)])
+            left = [number for number in parts if number > through]
+            try:
+                journal = self._copy(self._place.get(self._key(_PART, n)) for n in left)
+                break
+            except FileNotFoundError:
+                # Somebody else has made files of it, and is deleting it: what is left now?
+                found = self._place.list(self._prefix)
         self.journal.close()
-        self.journal = self._copy(
-            b"".join(self._place.get(self._key(_PART, number)) for number in self._parts)
-        )
+        self.journal, self._parts = journal, left
 
-    def _copy(self, data: bytes) -> Journal:
-        file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
-        file.write(data)
-        return Journal(file, self._ending)
+    def _copy(self, frames: Iterable[bytes]) -> Journal:
+        file = tempfile.TemporaryFile()  # noqa: SIM115
+        try:
+            for frame in frames:
+                file.write(frame)
+            file.flush()
+            size = file.tell()
+            journal = Journal(file, self._ending)
+            if journal.size != size:
+                # Of a file half a bundle may be left by a kill; objects are whole.
+                raise OSError(f"a bundle in {self._prefix} is damaged after {journal.size} bytes")
+            return journal
+        except BaseException:
+            file.close()
+            raise
 
     def _numbers(self, found: Sequence[Found], kind: str) -> list[int]:
         begin = self._prefix + kind

@@ -37,7 +37,11 @@ class ObjectStore(abc.ABC):
 
     @abc.abstractmethod
     def get(self, key: str) -> bytes:
-        """The content of an object."""
+        """The content of an object.
+
+        Raises:
+            FileNotFoundError: It is not there.
+        """
 
     @abc.abstractmethod
     def list(self, prefix: str, limit: int | None = None) -> list[Found]:
@@ -65,7 +69,11 @@ class S3Store(ObjectStore):
         self._client.put_object(Bucket=self._bucket, Key=key, Body=body)
 
     def get(self, key: str) -> bytes:
-        data: bytes = self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+        try:
+            found = self._client.get_object(Bucket=self._bucket, Key=key)
+        except self._client.exceptions.NoSuchKey:
+            raise FileNotFoundError(key) from None
+        data: bytes = found["Body"].read()
         return data
 
     def list(self, prefix: str, limit: int | None = None) -> list[Found]:
@@ -125,7 +133,12 @@ class GcsStore(ObjectStore):
         )
 
     def get(self, key: str) -> bytes:
-        data: bytes = self._bucket.blob(key).download_as_bytes(retry=None)
+        from google.api_core.exceptions import NotFound
+
+        try:
+            data: bytes = self._bucket.blob(key).download_as_bytes(retry=None)
+        except NotFound:
+            raise FileNotFoundError(key) from None
         return data
 
     def list(self, prefix: str, limit: int | None = None) -> list[Found]:

@@ -141,6 +141,9 @@ class _Append:
     def _append(self, file: FileIO, data: bytes) -> None:
         regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
         end = file.tell() if regular else 0
+        if end and not compressed_ending(self._name) and _ends_within_a_line(self._path):
+            # A run that was killed has left half a line: it must not take the next one with it.
+            data = b"\n" + data
         try:
             left = memoryview(data)
             while left:
@@ -153,6 +156,13 @@ class _Append:
                 with contextlib.suppress(OSError):
                     file.truncate(end)
             raise
+
+
+def _ends_within_a_line(path: str) -> bool:
+    with contextlib.suppress(OSError), open(path, "rb") as f:
+        f.seek(-1, os.SEEK_END)
+        return f.read(1) != b"\n"
+    return False
 
 
 class FileSink(LinesSink):

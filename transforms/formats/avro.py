@@ -109,11 +109,11 @@ def avro_reader(client: RegistryClient, ref: SchemaRef, schema: RegisteredSchema
         # The last of them is the schema itself.
         parsed = [fastavro.parse_schema(_timed(s), named) for s in schemas][-1]
         without = [fastavro.parse_schema(_timed(s, None), named_without) for s in schemas][-1]
+        recursive = any(_is_recursive(s) for s in schemas)
     except Exception as e:
         raise NotNews(f"not a valid Avro schema: {e or type(e).__name__}") from None
     # fastavro's compiled reader has no bound to its recursion: a message of some kilobytes that nests
     # deep enough ends the process. The one in Python raises RecursionError.
-    recursive = any(_is_recursive(s) for s in schemas)
     return AvroReader(
         parsed, without, _read_py.schemaless_reader if recursive else fastavro.schemaless_reader
     )

@@ -39,7 +39,6 @@ def compiled(main: str, sources: Mapping[str, str]) -> list[descriptor_pb2.FileD
 
     Raises:
         NotNews: They can't be compiled; says what protoc says.
-        TimeoutExpired: protoc does not end.
     """
     with tempfile.TemporaryDirectory(prefix="newsbeam-") as folder:
         for name, source in sources.items():
@@ -51,13 +50,14 @@ def compiled(main: str, sources: Mapping[str, str]) -> list[descriptor_pb2.FileD
             path.write_text(source, encoding="utf-8")
         result = Path(folder, "compiled.binpb")
         arguments = [f"--proto_path={path}" for path in (folder, *_well_known())]
-        run = subprocess.run(
-            [sys.executable, "-m", f"{_TOOLS}.protoc", *arguments, "--include_imports",
-             f"--descriptor_set_out={result}", main],
-            capture_output=True,
-            timeout=_TIMEOUT,
-            check=False,
-        )  # fmt: skip
+        command = [
+            sys.executable, "-m", f"{_TOOLS}.protoc", *arguments, "--include_imports",
+            f"--descriptor_set_out={result}", main,
+        ]  # fmt: skip
+        try:
+            run = subprocess.run(command, capture_output=True, timeout=_TIMEOUT, check=False)
+        except subprocess.TimeoutExpired:
+            raise NotNews(f"protoc does not compile it in {_TIMEOUT:.0f} s") from None
         if run.returncode:
             # Before what is wrong it warns of much.
             *_, said = run.stderr.decode(errors="replace").splitlines() or [f"{run.returncode}"]

@@ -35,7 +35,7 @@ class KafkaSource(Source):
         end: Where to stop, by partition (`--stop_at_end`); None reads for ever.
         isolation_level: `read_committed` leaves out records of aborted transactions.
         exactly_once: Take shards over from their former readers before reading, and leave committing
-            to `WriteToKafka(…, source=…)`.
+            to `WriteInTransactions(…, source)`.
         on_offset_out_of_range: What to do when records were deleted before they were read: `fail`,
             or go on at the `earliest` or `latest` record.
         max_delay: How long after its time a record may come to the log, in seconds, without being

@@ -17,6 +17,8 @@ from transforms.per_process import PerProcess
 EMULATOR = "PUBSUB_EMULATOR_HOST"
 _DEFAULT_ENDPOINT = "pubsub.googleapis.com:443"
 _UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
+#: An emulator is near: the proxies of the environment are for what is far.
+_DIRECT = [("grpc.enable_http_proxy", 0)]
 #: A connection that is gone without a word is noticed so, in milliseconds.
 _KEEPALIVE = [("grpc.keepalive_time_ms", 30_000), ("grpc.keepalive_timeout_ms", 20_000)]
 
@@ -67,7 +69,7 @@ def _channel(settings: PubSubSettings) -> Any:
 def _new_channel(settings: PubSubSettings) -> Any:
     if settings.emulator is not None:
         # No keepalive: servers of Go that are not told to expect it hang up.
-        return grpc.insecure_channel(settings.emulator, options=_UNLIMITED)
+        return grpc.insecure_channel(settings.emulator, options=[*_UNLIMITED, *_DIRECT])
     return SubscriberGrpcTransport.create_channel(
         settings.endpoint or _DEFAULT_ENDPOINT, options=[*_UNLIMITED, *_KEEPALIVE]
     )

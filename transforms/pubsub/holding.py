@@ -23,8 +23,9 @@ from transforms.records import Message
 
 #: A position: the reader's name, and the number of the last batch.
 Position = list[str | int]
-#: How many messages that are done are remembered: one that comes again all the same is acknowledged.
-SETTLED = 20_000
+#: How many messages that are done are remembered, and for how long, in seconds: one that comes again all
+#: the same is acknowledged. What comes much later was asked for: somebody has rewound the subscription.
+SETTLED, SETTLED_FOR = 20_000, 600.0
 
 
 @dataclass(eq=False)
@@ -72,7 +73,7 @@ class Holding:
         self._dedupe = dedupe
         self._held: dict[str, Held] = {}
         self._waiting: dict[str, Held] = {}
-        self._settled: OrderedDict[str, None] = OrderedDict()
+        self._settled: OrderedDict[str, float] = OrderedDict()
         self._batches: dict[int, _Batch] = {}
         self._number = 0
         #: The batch before the first of the bundle that is being read.
@@ -110,7 +111,10 @@ class Holding:
         if known is not None:
             known.ack_id = held.ack_id
             return False
-        if held.message_id in self._settled:
+        settled = self._settled.get(held.message_id)
+        if settled is not None and held.since - settled <= SETTLED_FOR:
+            # As long as nothing can be acknowledged, it comes with each end of a lease.
+            self._settled[held.message_id] = held.since
             return True
         if self._dedupe is not None and held.value is not None:
             found = self._dedupe.first_of(held.value, held.message_id, held.since)
@@ -175,12 +179,15 @@ class Holding:
         """Whether bundles that are over are not final yet."""
         return any(batch.over for batch in self._batches.values())
 
-    def final(self, numbers: Iterable[int], messages: Iterable[Held]) -> list[Held]:
+    def final(
+        self, numbers: Iterable[int], messages: Iterable[Held], at: float = 0.0
+    ) -> list[Held]:
         """What was made of messages is durable: they, and their doubles, are to be acknowledged.
 
         Args:
             numbers: The batches that they were handed out in.
             messages: The messages.
+            at: Now, in seconds that never go back.
 
         Returns:
             What to acknowledge, with the newest ack ids; `acknowledged` is to follow.
@@ -196,7 +203,7 @@ class Holding:
                 self._dedupe.is_final(held.value, held.message_id)
             found += [held, *held.doubles]
         for held in found:
-            self._settled[held.message_id] = None
+            self._settled[held.message_id] = at
         while len(self._settled) > SETTLED:
             self._settled.popitem(last=False)
         return found
@@ -218,7 +225,7 @@ class Holding:
         Returns:
             Those of them that nobody works on: they can be given back at once.
         """
-        old = [held for held in self._held.values() if held.since < before]
+        old = self._with_doubles([held for held in self._held.values() if held.since < before])
         idle = [held for held in old if held.message is None or held.message_id in self._waiting]
         self._give_up(old)
         for number, batch in list(self._batches.items()):
@@ -227,13 +234,20 @@ class Holding:
                 del self._batches[number]
         return idle
 
-    def lose(self, ack_ids: Collection[str]) -> None:
-        """Drops what waits and whose leases have ended: it comes again."""
-        self._give_up([held for held in self._waiting.values() if held.ack_id in ack_ids])
+    def lose(self, ack_ids: Collection[str]) -> list[Held]:
+        """Drops what waits and whose leases have ended: it comes again.
+
+        Returns:
+            Doubles of it, which are to be given back: nobody would acknowledge them any more.
+        """
+        lost = [held for held in self._waiting.values() if held.ack_id in ack_ids]
+        given_up = self._with_doubles(lost)
+        self._give_up(given_up)
+        return [held for held in given_up if held.ack_id not in ack_ids]
 
     def give_back_waiting(self) -> list[Held]:
         """Gives up all that waits, doubles included."""
-        idle = [h for held in self._waiting.values() for h in (held, *held.doubles)]
+        idle = self._with_doubles(list(self._waiting.values()))
         self._give_up(idle)
         return idle
 
@@ -243,6 +257,11 @@ class Holding:
         self._give_up(every)
         self._batches.clear()
         return every
+
+    def _with_doubles(self, messages: Sequence[Held]) -> list[Held]:
+        """Messages, each followed by its doubles: these are acknowledged with it, or not at all."""
+        found = {h.message_id: h for held in messages for h in (held, *held.doubles)}
+        return [held for held in found.values() if self._held.get(held.message_id) is held]
 
     def _give_up(self, messages: Iterable[Held]) -> None:
         for held in messages:

@@ -32,6 +32,9 @@ MESSAGE_ID = "message_id"
 PARK_AFTER = 60.0
 #: And one whose bundle takes so long: it may have failed, which nobody tells.
 PARK_IN_BUNDLE_AFTER = 600.0
+#: One that no bundle has asked for so long gives back what is not final yet, too: those bundles have
+#: failed with their job, and the shard is read elsewhere.
+ABANDONED_AFTER = 600.0
 #: How long one that is closed waits for bundles that are over to become final, in seconds.
 CLOSE_PATIENCE = 5.0
 
@@ -127,7 +130,7 @@ class SubscriptionReader(Reader):
 
     def _final(self, numbers: Sequence[int], messages: Sequence[Held]) -> None:
         with self._changed:
-            done = self._holding.final(numbers, messages)
+            done = self._holding.final(numbers, messages, time.monotonic())
         self._acknowledge(done)
         with self._changed:
             self._holding.acknowledged(done)
@@ -232,8 +235,12 @@ class SubscriptionReader(Reader):
 
     def _lost(self) -> None:
         with self._changed:
-            self._watermark.listening(time.monotonic())
-            self._changed.notify_all()
+            self._will_come_again()
+
+    def _will_come_again(self) -> None:
+        """What has come so far says nothing of what comes next, nor that there is no more."""
+        self._watermark.listening(time.monotonic())
+        self._changed.notify_all()
 
     # ---- leases ------------------------------------------------------------------------------------
 
@@ -251,7 +258,8 @@ class SubscriptionReader(Reader):
             held, before = len(self._holding), time.monotonic() - self._subscription.max_lease
             idle = self._holding.lapse(before)
             ids = [held.ack_id for held in self._holding.leases()]
-            self._changed.notify_all()
+            if held > len(ids):
+                self._will_come_again()
         if gone := held - len(ids):
             self._say(
                 "%d messages of %s were held for %.0f s and not acknowledged: they will come again",
@@ -262,7 +270,9 @@ class SubscriptionReader(Reader):
         self._calls.give_back([held.ack_id for held in idle])
         if lost := self._extended(ids):
             with self._changed:
-                self._holding.lose(lost)
+                doubles = self._holding.lose(lost)
+                self._will_come_again()
+            self._calls.give_back([held.ack_id for held in doubles])
 
     def _extended(self, ids: Sequence[str]) -> Collection[str]:
         """Extends leases; says which of them have ended before."""
@@ -277,14 +287,14 @@ class SubscriptionReader(Reader):
         """Gives back what waits, if nobody asks: another process may have taken the shard over."""
         with self._changed:
             idle = time.monotonic() - self._asked
-            if self._stream is None:
-                return
             if idle < (PARK_IN_BUNDLE_AFTER if self._in_bundle else PARK_AFTER):
                 return
-            stream, waiting = self._silence(), self._holding.give_back_waiting()
+            stream, left = self._silence(), self._holding.give_back_waiting()
+            if not self._in_bundle and idle >= ABANDONED_AFTER:
+                left += self._holding.give_back_all()
         if stream is not None:
             stream.stop()
-        self._calls.give_back([held.ack_id for held in waiting])
+        self._calls.give_back([held.ack_id for held in left])
 
     def _silence(self) -> Stream | None:
         """Lets nothing more come."""
@@ -296,9 +306,10 @@ class SubscriptionReader(Reader):
     def close(self) -> None:
         """Acknowledges what becomes final yet, and gives the rest back, to be delivered anew at once."""
         with self._changed:
+            # First of all: bundles that are alive may resume while this waits, and open another stream.
+            self._closed.set()
             stream = self._silence()
             self._changed.wait_for(lambda: not self._holding.unfinished, CLOSE_PATIENCE)
-            self._closed.set()
             left = self._holding.give_back_all()
         if stream is not None:
             stream.stop()

@@ -152,9 +152,10 @@ func (s *subscriber) send(
 // parts cuts messages into responses that are not too large.
 func parts(messages []*pb.ReceivedMessage) [][]*pb.ReceivedMessage {
 	var found [][]*pb.ReceivedMessage
-	size := mostBytes
-	for _, m := range messages {
-		if size += len(m.Message.Data); size > mostBytes {
+	size := 0
+	for i, m := range messages {
+		// The first may have no data.
+		if size += len(m.Message.Data); i == 0 || size > mostBytes {
 			found, size = append(found, nil), len(m.Message.Data)
 		}
 		found[len(found)-1] = append(found[len(found)-1], m)

@@ -23,6 +23,7 @@ from transforms.files.archives import OpenFile
 from transforms.files.archives import check as check_archive
 from transforms.files.partitions import ITEMS, LETTERS
 from transforms.files.paths import covers, find_and_tell, format_of, is_local, same_file
+from transforms.files.places import HIDDEN
 from transforms.files.progress import Part, Progress, fingerprint
 from transforms.files.read import Cut, FileSource
 from transforms.files.remote import check_source as check_remote_source
@@ -107,6 +108,15 @@ def _check_source(source: FileEnd) -> tuple[str, ...]:
             else ("matches no file")
         )
         raise ConfigurationError(f"--source {source.uri!r} {what}: check the path")
+    for path in files:
+        try:
+            path.encode()
+        except UnicodeEncodeError:
+            # It is in each of its results.
+            raise ConfigurationError(
+                f"--source {source.uri!r}: the name of file {os.fsencode(path)!r} is not UTF-8: "
+                "rename it"
+            ) from None
     return files
 
 
@@ -245,9 +255,19 @@ def _progress(ends: Ends, run: Run, files: tuple[str, ...], parts: tuple[Part, .
             return Progress(None, key, parts)
         folder, name = os.path.split(first.part.target)
         return Progress(os.path.join(folder, f".{name}.newsbeam-progress"), key, parts)
-    state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-    uris = "\0".join(
-        [os.path.realpath(ends.source.end.uri), *(s.end.uri for s in ends.written[:-1])]
-    )
+    uris = "\0".join(_place(end) for end in (ends.source.end, *(s.end for s in ends.written[:-1])))
     name = hashlib.sha256(uris.encode()).hexdigest()[:32]
+    if isinstance(first, FolderTo) and is_local(first.end.path):
+        # With the folder goes what says that something is in there.
+        return Progress(
+            os.path.join(_place(first.end), HIDDEN, f"progress-{name}.json"), key, parts
+        )
+    state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     return Progress(os.path.join(state, "newsbeam", f"{name}.json"), key, parts)
+
+
+def _place(end: End) -> str:
+    """An end as it is named from any folder."""
+    if isinstance(end, FileEnd) and is_local(end.path):
+        return os.path.realpath(end.path)
+    return end.uri

@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Generator, Iterable
 from typing import IO
 
+import msgspec
+
 from transforms.errors import ConfigurationError
 from transforms.failures import PipelineFailure
 from transforms.files.archives import OpenFile
@@ -41,21 +43,36 @@ def files_of(pattern: str) -> tuple[str, ...]:
     return paths
 
 
-def read_file(path: str) -> Generator[list[Message]]:
+def read_file(path: str, *, whole: bool = False) -> Generator[list[Message]]:
     """Reads one of them.
+
+    Args:
+        path: The file.
+        whole: Leave out a last line that is cut off: whoever writes it may not be done.
 
     Raises:
         ConfigurationError: It can't be read.
     """
     try:
         with OpenFile(path) as file:
-            yield from lines_of(path, file.lines(), _LINES)
+            lines = filter(_is_whole, file.lines()) if whole else file.lines()
+            yield from lines_of(path, lines, _LINES)
     except PipelineFailure as e:
         raise ConfigurationError(str(e)) from None
     except OSError as e:
         if isinstance(e, BrokenPipeError):
             raise
         raise ConfigurationError(f"can't read {path!r}: {e}") from None
+
+
+def _is_whole(line: bytes) -> bool:
+    if line.endswith(b"\n"):
+        return True
+    try:
+        msgspec.json.decode(line)
+    except (ValueError, msgspec.MsgspecError, RecursionError):
+        return False
+    return True
 
 
 def lines_of(

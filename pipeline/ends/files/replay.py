@@ -68,7 +68,7 @@ class FileLetters(Letters):
                 _forget(path)
         for path in self._paths:
             start = 0 if self._how.from_start else _line_taken(path)
-            for batch in read_file(path):
+            for batch in read_file(path, whole=True):
                 yield [message for message in batch if _source(message).line > start]
 
     def taken(self, seen: Sequence[Message], sent: Sequence[Resent]) -> None:

@@ -13,8 +13,8 @@ from pipeline.ends.kafka.clusters import Cluster, Unknown, same_cluster
 from pipeline.ends.kafka.uri import parse
 from pipeline.ends.letters import Letters, Publisher, Taking
 from pipeline.ends.records import TOPIC_QUERY, Records
-from pipeline.ends.registry import RESULTS, check_schemas, item_encoder
-from pipeline.ends.uris import shown
+from pipeline.ends.registry import RESULTS, check_schemas, item_encoder, results_of
+from pipeline.ends.uris import shown, without
 from transforms.errors import ConfigurationError
 from transforms.formats.names import FORMATS
 from transforms.kafka.settings import KafkaSettings
@@ -120,9 +120,10 @@ class KafkaEnd(End):
         return bool(set(self.topics) & set(other.topics)) and self.is_same_cluster(other)
 
     def beside(self) -> End:
-        _, mark, query = self.uri.partition("?")
+        # Dead letters are the original bytes, whatever results are.
+        query = without(self.uri.partition("?")[2], RESULTS)
         topics = ",".join(self.topics)
-        beside = self.parse(f"kafka://{self.servers}/{topics}-dead-letters{mark}{query}")
+        beside = self.parse(f"kafka://{self.servers}/{topics}-dead-letters{query}")
         return dataclasses.replace(beside, cluster=self.cluster)
 
     def source(self, run: Run) -> KafkaFrom:
@@ -149,7 +150,7 @@ class KafkaEnd(End):
             raise ConfigurationError(
                 f"{role} {self.uri!r} names {len(self.topics)} topics: give one"
             )
-        for name in sorted((SOURCE_QUERY & self.query.keys()) - RESULTS):
+        for name in sorted((SOURCE_QUERY & self.query.keys()) - results_of(role)):
             raise ConfigurationError(f"{role} {self.uri!r}: {name} is for sources only, drop it")
         settings = self.settings(run.options.of(KafkaOptions).kafka_config)
         return KafkaTo(self, role, run, KafkaTopic(settings, self.topics[0]))

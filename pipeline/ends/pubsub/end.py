@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -13,8 +14,8 @@ from models.settings import Option, SettingsSet, settings
 from pipeline.ends.end import End, Peek, Role, Run, SinkEnd, SourceEnd
 from pipeline.ends.letters import Letters, Publisher, Taking
 from pipeline.ends.records import TOPIC_QUERY, Records
-from pipeline.ends.registry import RESULTS, check_schemas, item_encoder
-from pipeline.ends.uris import query_of, shown
+from pipeline.ends.registry import RESULTS, check_schemas, item_encoder, results_of
+from pipeline.ends.uris import query_of, shown, without
 from transforms.errors import ConfigurationError
 from transforms.formats.names import FORMATS
 from transforms.news_settings import NewsSettings
@@ -139,8 +140,9 @@ class PubSubEnd(End):
         )
 
     def beside(self) -> End:
-        _, mark, query = self.uri.partition("?")
-        return self.parse(f"pubsub://{self.project}/{self.name}-dead-letters{mark}{query}")
+        # Dead letters are the original bytes, whatever results are.
+        query = without(self.uri.partition("?")[2], RESULTS)
+        return self.parse(f"pubsub://{self.project}/{self.name}-dead-letters{query}")
 
     def source(self, run: Run) -> PubSubFrom:
         settings, options = self.settings(), run.options.of(PubSubOptions)
@@ -161,7 +163,7 @@ class PubSubEnd(End):
         return PubSubFrom(self, run, source.ending() if run.ends.stop_at_end else source)
 
     def sink(self, role: Role, run: Run) -> PubSubTo:
-        for name in sorted((_SOURCE_QUERY & self.query.keys()) - RESULTS):
+        for name in sorted((_SOURCE_QUERY & self.query.keys()) - results_of(role)):
             raise ConfigurationError(f"{role} {self.uri!r}: {name} is for sources only, drop it")
         ordering = run.options.of(PubSubOptions).ordering_keys
         settings = self.settings()
@@ -217,7 +219,8 @@ class PubSubFrom(SourceEnd):
         from transforms.pubsub.checks import check_subscription
 
         check_schemas(self.run.news)
-        found = check_subscription(self.end.settings(), self.end.project, self.end.name)
+        with _of(Role.SOURCE):
+            found = check_subscription(self.end.settings(), self.end.project, self.end.name)
         for note in found.notes:
             log.info("--source: %s", note)
         for warning in found.warnings:
@@ -260,7 +263,8 @@ class PubSubTo(SinkEnd):
     def checked(self) -> PubSubTo:
         from transforms.pubsub.checks import check_topic
 
-        check_topic(self.end.settings(), self.end.project, self.end.name)
+        with _of(self.role):
+            check_topic(self.end.settings(), self.end.project, self.end.name)
         items = item_encoder(self.end.records, self.run.options.of(NewsSettings), self.end.name)
         return dataclasses.replace(self, topic=dataclasses.replace(self.topic, items=items))
 
@@ -273,3 +277,17 @@ class PubSubTo(SinkEnd):
         from transforms.writing import WriteOutcomes
 
         return WriteOutcomes(PubSubSink(self.topic), share)
+
+    def close(self) -> None:
+        from transforms.pubsub.client import close_channels
+
+        close_channels()
+
+
+@contextlib.contextmanager
+def _of(role: Role) -> Iterator[None]:
+    """Says which flag has named what can't be."""
+    try:
+        yield
+    except ConfigurationError as e:
+        raise ConfigurationError(f"{role}: {e}") from e

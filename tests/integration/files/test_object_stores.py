@@ -124,6 +124,53 @@ def test_who_was_taken_for_gone_loses_nothing(s3: S3Server, bucket: str) -> None
     assert sum(found_now.values(), Counter()) == {1: 1, 2: 1, 3: 1}
 
 
+@pytest.mark.parametrize("part", [0, 1])
+def test_two_that_complete_the_same_make_one_of_it(
+    s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch, part: int
+) -> None:
+    gone = ObjectPlace(f"s3://{bucket}/x")
+    left = gone.begin("jsonl")
+    left.append(bundle(1))
+    left.append(bundle(2))
+    quick, slow = ObjectPlace(f"s3://{bucket}/x"), ObjectPlace(f"s3://{bucket}/x")
+    quick.tend()
+    slow.tend()
+    monkeypatch.setattr(objects, "GONE", -1.0)
+    get, asked = ObjectPlace.get, []
+
+    def while_another_completes_it(self: ObjectPlace, key: str) -> bytes:
+        if self is slow:
+            asked.append(key)
+            if len(asked) == part + 1:
+                for found in quick.left_behind():
+                    make_files(quick, found)
+        return get(self, key)
+
+    monkeypatch.setattr(ObjectPlace, "get", while_another_completes_it)
+    for found in slow.left_behind():
+        make_files(slow, found)
+    assert asked
+    assert list(visible(s3, bucket).values()) == [{1: 1, 2: 1}]
+    assert not [name for name in hidden(s3, bucket) if "/part-" in name or "/done-" in name]
+
+
+def test_a_bundle_that_was_damaged_is_not_deleted(
+    s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = ObjectPlace(f"s3://{bucket}/x")
+    left = place.begin("jsonl")
+    left.append(bundle(1))
+    left.append(bundle(2))
+    [_, second] = [name for name in hidden(s3, bucket) if "/part-" in name]
+    s3.client().put_object(Bucket=bucket, Key=second, Body=bundle(2)[:-1])
+    other = ObjectPlace(f"s3://{bucket}/x")
+    other.tend()
+    monkeypatch.setattr(objects, "GONE", -1.0)
+    with pytest.raises(OSError, match="is damaged after"):
+        list(other.left_behind())
+    assert len([name for name in hidden(s3, bucket) if "/part-" in name]) == 2
+
+
 def test_who_dies_while_deleting_leaves_no_doubles(
     s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

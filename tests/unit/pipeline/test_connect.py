@@ -14,6 +14,7 @@ from pipeline.connect import connect
 from pipeline.ends.end import Ends
 from pipeline.ends.kafka.end import KafkaEnd, KafkaFrom, KafkaTo
 from pipeline.ends.kinds import parse
+from pipeline.ends.records import Records
 from pipeline.ends.std import StdEnd
 from pipeline.graph import build
 from pipeline.options import RunOptions
@@ -56,6 +57,22 @@ def test_dead_letters_go_to_a_topic_beside_the_sinks(sink: str, topics: tuple[st
     assert isinstance(end, KafkaEnd)
     assert found.topics == topics
     assert (found.servers, found.query) == (end.servers, end.query)
+
+
+@pytest.mark.parametrize(
+    ("sink", "beside"),
+    [
+        ("kafka://h:1/out?client_id=x&", "kafka://h:1/out-dead-letters?client_id=x"),
+        ("pubsub://p-1/out?", "pubsub://p-1/out-dead-letters"),
+    ],
+)
+def test_dead_letters_are_no_results_and_have_no_format(sink: str, beside: str) -> None:
+    end = parse(f"{sink}format=avro&schema_registry=http://h:8081").beside()
+    assert end is not None
+    assert end.uri == beside
+    assert end.records == Records()
+    with pytest.raises(ConfigurationError, match="format is for sources only, drop it"):
+        connect(options(sink="out.jsonl", dead_letters=f"{beside.partition('?')[0]}?format=json"))
 
 
 @pytest.mark.parametrize(

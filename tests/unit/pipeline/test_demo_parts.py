@@ -11,10 +11,11 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from pipeline.commands.demo import demo
+from pipeline.demo.bus import Outgoing
 from pipeline.demo.ledger import Ledger, Totals
 from pipeline.demo.poison import POISON
 from pipeline.demo.show import Show, bar, ok, summary
-from pipeline.demo.traffic import Outgoing, mix, sample_news
+from pipeline.demo.traffic import mix, sample_news
 from transforms.records import CategorizedItem, Message, dead_letter, now
 
 NEWS = [Outgoing(b"news %d" % n, None) for n in range(7)]

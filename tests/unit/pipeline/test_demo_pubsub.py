@@ -59,5 +59,34 @@ def test_it_ends_when_it_is_stopped_and_comes_back_on_its_port(pubsub: PubSubSer
         _ = fake.pid
     with fake:
         assert fake.address == address
-    with pytest.raises(RuntimeError, match="does not listen"):
+    with pytest.raises(RuntimeError, match=r"does not listen.*in use"):
         EmbeddedPubSub(int(pubsub.address.rpartition(":")[2])).start()
+
+
+def program(folder: Path, name: str, script: str) -> None:
+    """Puts a shell script on the PATH that is this folder."""
+    folder.mkdir(exist_ok=True)
+    file = folder / name
+    file.write_text(f"#!/bin/sh\n{script}\n")
+    file.chmod(0o755)
+
+
+def test_that_it_is_built_is_said_once(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # What is built says where it listens, and ends with its stdin.
+    built = "#!/bin/sh\\necho 127.0.0.1:7\\nread -r _\\n"
+    program(tmp_path / "bin", "go", f'printf \'{built}\' >"$3"; chmod +x "$3"')
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    said: list[str] = []
+    for _ in range(2):
+        with EmbeddedPubSub(building=lambda: said.append("now")) as fake:
+            assert fake.address == "127.0.0.1:7"
+    assert said == ["now"]
+
+
+def test_what_go_says_is_told(cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    program(tmp_path / "bin", "go", "echo 'no such\nhost'; exit 1")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    with pytest.raises(ConfigurationError, match=r"can't be built with Go: no such host$"):
+        EmbeddedPubSub().start()

@@ -152,6 +152,13 @@ def test_a_folder_of_several_formats(here: Path) -> None:
         checked("d", "-")
 
 
+@pytest.mark.parametrize("source", ["d", "d/n\udcff.jsonl"])
+def test_a_name_that_is_not_utf8(here: Path, source: str) -> None:
+    (here / "d" / "n\udcff.jsonl").write_bytes(b"{}\n")
+    with pytest.raises(ConfigurationError, match=r"file b'd/n\\xff.jsonl' is not UTF-8: rename it"):
+        checked(source, "o/")
+
+
 @pytest.mark.parametrize("name", ["o.zip", "o.jsonl.lzma"])
 def test_sinks_that_cannot_be_written(here: Path, name: str) -> None:
     with pytest.raises(ConfigurationError, match="can't write"):
@@ -161,8 +168,8 @@ def test_sinks_that_cannot_be_written(here: Path, name: str) -> None:
 def test_where_the_progress_is_kept(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(here / "state"))
 
-    def kept(sink: str) -> Any:
-        options = RunOptions("b.jsonl", sink)
+    def kept(sink: str, source: str = "b.jsonl", **others: Any) -> Any:
+        options = RunOptions(source, sink, **others)
         return check_files(connect(options)).source.progress.path
 
     assert kept("d/o.jsonl") == f"{here}/d/.o.jsonl.newsbeam-progress"
@@ -170,6 +177,12 @@ def test_where_the_progress_is_kept(here: Path, monkeypatch: pytest.MonkeyPatch)
     assert kept("kafka://localhost:9092/news") != kept("kafka://localhost:9092/others")
     assert kept("-") is None
     assert kept("/dev/null") is None
+    # What is in a folder is known there: it may be removed, or be another one from elsewhere.
+    assert kept("d/").startswith(f"{here}/d/.newsbeam/progress-")
+    routed = {"source": f"{here}/b.jsonl", "route": ["Sports=gs://bucket/out"]}
+    there = kept("d/", **routed)
+    monkeypatch.chdir(here / "d")
+    assert kept("d/", **routed) != there
 
 
 def test_brackets_in_a_sink(here: Path) -> None:

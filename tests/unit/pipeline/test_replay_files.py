@@ -55,6 +55,15 @@ def test_it_goes_on_where_it_ended(tmp_path: Path, name: str) -> None:
     assert replayed(path) == [1200, 1201, 1202]
 
 
+@pytest.mark.parametrize("cut", [1, 2, 40, 100])
+def test_a_line_that_is_being_written_is_for_the_next_time(tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "dead.jsonl"
+    path.write_bytes(lines(0, 3)[:-cut])
+    first = replayed(path)
+    path.write_bytes(lines(0, 4))
+    assert first + replayed(path) == [0, 1, 2, 3]
+
+
 @pytest.mark.parametrize("total", [2, 5], ids=["shorter", "longer"])
 def test_another_file_of_that_name_is_read_anew(
     tmp_path: Path, total: int, caplog: pytest.LogCaptureFixture

@@ -17,7 +17,6 @@ from transforms.bigquery.schema import ITEM_COLUMNS, LETTER_COLUMNS
 from transforms.records import (
     CategorizedItem,
     DeadLetter,
-    FilePosition,
     KafkaPosition,
     Message,
     Outcome,
@@ -104,18 +103,20 @@ def test_a_dead_letter_that_is_too_large_is_cut(size: int, key: bool, headers: b
 
 
 def test_a_row_is_known_again_until_the_model_changes() -> None:
-    assert (
-        insert_id(ITEM)
-        == insert_id(msgspec.structs.replace(ITEM, id="2", score=0.5))
-        == "m@1/t-1@2"
-    )
-    assert insert_id(msgspec.structs.replace(ITEM, model="m@2")) == "m@2/t-1@2"
-    assert insert_id(msgspec.structs.replace(ITEM, source=KafkaPosition("t", 1, 3))) == "m@1/t-1@3"
-    assert insert_id(msgspec.structs.replace(ITEM, source=None)) is None
-    letter = dead_letter(MESSAGE, "ParseNews", ValueError("no"))
-    assert insert_id(letter) == "/t-1@2"
-    long = msgspec.structs.replace(ITEM, source=FilePosition("/ü" * 200, 1))
-    other = msgspec.structs.replace(ITEM, source=FilePosition("/ü" * 200, 2))
-    ids = {insert_id(long), insert_id(other)}
-    assert len(ids) == 2
-    assert all(id is not None and len(id) <= 128 and id.isascii() for id in ids)
+    replace = msgspec.structs.replace
+    own = insert_id(ITEM)
+    assert own is not None
+    assert len(own) <= 128
+    assert own.isascii()
+    assert insert_id(replace(ITEM, score=0.5, processed_time=MOMENT.replace(year=2027))) == own
+    others = [
+        replace(ITEM, model="m@2"),
+        replace(ITEM, source=KafkaPosition("t", 1, 3)),
+        # The same place of another cluster's topic, or of one that was made anew.
+        replace(ITEM, message=replace(MESSAGE, value=b"{}")),
+        replace(ITEM, message=replace(MESSAGE, key=b"")),
+        replace(ITEM, message=replace(MESSAGE, timestamp=8)),
+        dead_letter(MESSAGE, "ParseNews", ValueError("no")),
+    ]
+    assert len({own, *map(insert_id, others)}) == 1 + len(others)
+    assert insert_id(replace(ITEM, source=None)) is None

@@ -231,6 +231,18 @@ def test_what_a_killed_run_left_is_gone_on_with(tmp_path: Path) -> None:
     assert journals(tmp_path) == []
 
 
+def test_what_a_killed_run_left_becomes_files_though_nothing_more_comes(tmp_path: Path) -> None:
+    """As with dead letters: those there were are out, and no other comes."""
+    out = options(tmp_path)
+    run_that_dies(out, [letter(1), letter(2)])
+    write(out, [])
+    close_folders()
+    [file] = files(tmp_path)
+    found = [dead_letter_from_json(line) for line in lines_of(file.name, file.read_bytes())]
+    assert [str(one.message.source) for one in found] == ["news-0@1", "news-0@2"]
+    assert journals(tmp_path) == []
+
+
 def test_what_others_left_is_completed_at_the_start(tmp_path: Path) -> None:
     run_that_dies(options(tmp_path, ending="parquet"), [item(1)])
     run_that_dies(options(tmp_path), [item(2)])
@@ -335,6 +347,22 @@ def test_files_that_cannot_be_made_end_the_run(tmp_path: Path) -> None:
     write(out, [item(3, "World")])
     close_folders()
     assert numbers(files(tmp_path)).keys() >= {1, 3}
+
+
+def test_a_runner_that_tries_again_in_this_process_begins_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = options(tmp_path, every=0.1, partition_by=("category",))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "category=World").write_text("mine")
+    write(out, [item(1, "World")])
+    wait_until(lambda: "can't be written any further" in caplog.text, "a line that says so")
+    with pytest.raises(PipelineFailure):
+        write(out, [item(2, "World")])
+    (tmp_path / "out" / "category=World").unlink()
+    write(out, [item(2, "World")])
+    close_folders()
+    assert numbers(files(tmp_path)) == {1: 1, 2: 1}
 
 
 def test_files_of_the_user_stay(tmp_path: Path) -> None:

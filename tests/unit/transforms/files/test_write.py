@@ -135,3 +135,14 @@ def test_a_full_disk_leaves_no_half_line(tmp_path: Path) -> None:
     append([b"z\n"])
     assert path.read_bytes().endswith(b"x\nz\n")
     forget_failures()
+
+
+def test_half_a_line_of_a_run_that_was_killed_spoils_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_bytes(b'{"id":"1"}\n{"id":"2')
+    append = _Append(str(path))
+    append([b'{"id":"2"}\n'])
+    append([b'{"id":"3"}\n'])
+    assert path.read_bytes().splitlines() == [
+        b'{"id":"1"}', b'{"id":"2', b'{"id":"2"}', b'{"id":"3"}',
+    ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import decimal
 import json
@@ -16,10 +17,12 @@ from tests.servers.schema_registry import SchemaRegistryServer, guid_of
 from tests.unit.transforms.formats import peers
 from tests.unit.transforms.parsing import news, parse, refused
 from transforms.errors import ConfigurationError
-from transforms.formats.avro import AvroDecoder
-from transforms.formats.framing import frame_of_id
+from transforms.formats.avro import AvroDecoder, avro_reader
+from transforms.formats.decoder import NotNews
+from transforms.formats.framing import SchemaRef, frame_of_id
 from transforms.parse import ParseNews
 from transforms.records import DeadLetter, Message
+from transforms.schema_registry.client import RegisteredSchema, RegistryClient
 from transforms.schema_registry.settings import SchemaRegistry
 
 UTC = datetime.UTC
@@ -176,6 +179,15 @@ def test_deep_nesting_costs_one_dead_letter_and_not_the_process(
     assert message.value is not None
     deep = message.value[:5] + b"\x00\x02" * levels + b"\x00\x00"
     assert "schema id 1" in refused(deep, **settings(schema_registry))
+
+
+@pytest.mark.parametrize("levels", [*range(100, 1200, 50)])
+def test_a_schema_that_is_nested_too_deeply_is_none(levels: int) -> None:
+    inner = '{"type":"array","items":' * levels + '"string"' + "}" * levels
+    text = f'{{"type":"record","name":"R","fields":[{{"name":"f","type":{inner}}}]}}'
+    client = RegistryClient(SchemaRegistry(("http://127.0.0.1:9",)))
+    with contextlib.suppress(NotNews):
+        avro_reader(client, SchemaRef(1), RegisteredSchema("AVRO", text))
 
 
 @pytest.mark.parametrize(

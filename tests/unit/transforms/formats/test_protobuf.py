@@ -13,7 +13,8 @@ from tests.servers.schema_registry import SchemaRegistryServer
 from tests.unit.transforms.formats import peers
 from tests.unit.transforms.parsing import news, refused
 from transforms.failures import PipelineFailure, forget_failures
-from transforms.formats import protobuf
+from transforms.formats import proto_source, protobuf
+from transforms.formats.decoder import NotNews
 from transforms.formats.framing import frame_of_id
 from transforms.parse import ParseNews
 from transforms.records import Message
@@ -184,3 +185,10 @@ def test_source_that_is_none(
     schema_registry.add("other", PEOPLE, "PROTOBUF")
     id = schema_registry.add("news", source, "PROTOBUF", [(name, "other", 1)])
     assert reason in refused(frame_of_id(id) + b"\0", **settings(schema_registry))
+
+
+def test_source_that_takes_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("grpc_tools", reason="grpcio-tools is not installed")
+    monkeypatch.setattr(proto_source, "_TIMEOUT", 0.0)
+    with pytest.raises(NotNews, match="protoc does not compile it in"):
+        proto_source.compiled("a.proto", {"a.proto": SOURCE})

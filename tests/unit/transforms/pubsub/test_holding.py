@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from transforms.pubsub.dedupe import Dedupe
-from transforms.pubsub.holding import SETTLED, Held, Holding
+from transforms.pubsub.holding import SETTLED, SETTLED_FOR, Held, Holding
 from transforms.records import Message, PubSubPosition
 
 
@@ -168,6 +168,21 @@ def test_the_memory_of_what_is_final_is_bounded() -> None:
     assert h.receive(held("1", 2))
 
 
+def test_what_comes_again_much_later_was_asked_for() -> None:
+    h = holding("a")
+    h.take(1)
+    numbers = h.end(h.position)
+    h.acknowledged(h.final(numbers, h.batches(numbers), at=100.0))
+    # Acknowledging it fails each time.
+    assert h.receive(held("a", 2, at=100.0 + SETTLED_FOR))
+    assert h.receive(held("a", 3, at=100.0 + 2 * SETTLED_FOR))
+    # Somebody has rewound the subscription.
+    assert not h.receive(held("a", 4, at=101.0 + 3 * SETTLED_FOR))
+    h.resume(h.position)
+    assert names(h.take(1)) == ["a"]
+    assert finish(h) == ["a:4"]
+
+
 def test_bundles_that_never_become_final_take_no_memory_when_their_leases_are_over() -> None:
     h = holding("a")
     h.take(1)
@@ -200,6 +215,25 @@ def test_when_the_first_is_given_back_the_next_one_is_the_first() -> None:
     assert names(h.take(5)) == ["b"]
 
 
+def test_doubles_of_what_is_lost_are_given_back_and_the_next_one_is_the_first() -> None:
+    h = holding(dedupe=Dedupe("id"))
+    h.receive(held("a", value="x"))
+    h.receive(held("b", value="x"))
+    assert [one.ack_id for one in h.lose({"a:1"})] == ["b:1"]
+    assert len(h) == h.bytes == 0
+    assert not h.receive(held("b", 2, value="x"))
+    assert names(h.take(5)) == ["b"]
+
+
+def test_doubles_lapse_with_their_first_however_late_they_came() -> None:
+    h = holding(dedupe=Dedupe("id"))
+    h.receive(held("a", value="x"))
+    h.take(1)
+    h.receive(held("b", at=5.0, value="x"))
+    assert [one.ack_id for one in h.lapse(before=1.0)] == ["b:1"]  # a is worked on
+    assert len(h) == 0
+
+
 def test_doubles_are_remembered_in_a_bounded_memory() -> None:
     dedupe = Dedupe("id", most=2, seconds=10)
     for value in "abc":
@@ -218,9 +252,22 @@ def test_doubles_are_remembered_in_a_bounded_memory() -> None:
 class Service(RuleBasedStateMachine):
     """A service that delivers what is not acknowledged, and a runner that does as it likes."""
 
+    def dedupe(self) -> Dedupe | None:
+        return None
+
+    def value(self, name: str) -> str | None:
+        return None
+
+    def is_durable(self, name: str) -> bool:
+        """Whether it is, or one that it is a double of."""
+        value = self.value(name)
+        return name in self.durable or (
+            value is not None and value in {self.value(other) for other in self.durable}
+        )
+
     @initialize()
     def begin(self) -> None:
-        self.holding = Holding()
+        self.holding = Holding(self.dedupe())
         self.now = 0.0
         self.deliveries: dict[str, int] = {}
         self.acknowledged: set[str] = set()
@@ -232,8 +279,9 @@ class Service(RuleBasedStateMachine):
 
     def deliver(self, name: str) -> None:
         self.deliveries[name] = self.deliveries.get(name, 0) + 1
-        if self.holding.receive(held(name, self.deliveries[name], at=self.now)):
-            assert name in self.durable
+        one = held(name, self.deliveries[name], at=self.now, value=self.value(name))
+        if self.holding.receive(one):
+            assert self.is_durable(name)
             self.acknowledged.add(name)
 
     @rule()
@@ -287,13 +335,19 @@ class Service(RuleBasedStateMachine):
     def lapse(self, age: int) -> None:
         self.holding.lapse(self.now - age)
 
+    @rule(data=st.data())
+    def lose(self, data: st.DataObject) -> None:
+        leases = sorted(one.ack_id for one in self.holding.leases())
+        if leases:
+            self.holding.lose(data.draw(st.sets(st.sampled_from(leases))))
+
     @rule()
     def park(self) -> None:
         self.holding.give_back_waiting()
 
     @invariant()
     def only_what_is_durable_is_acknowledged(self) -> None:
-        assert self.acknowledged <= self.durable
+        assert all(map(self.is_durable, self.acknowledged))
 
     @invariant()
     def sizes_are_right(self) -> None:
@@ -315,8 +369,19 @@ class Service(RuleBasedStateMachine):
             self.durable |= {one.message_id for one in messages}
             done = self.holding.final(numbers, messages)
             self.holding.acknowledged(done)
-        assert self.durable == self.deliveries.keys()
+        assert all(map(self.is_durable, self.deliveries))
         assert len(self.holding) == 0
 
 
+class WithDoubles(Service):
+    """The same, where messages are doubles of one another."""
+
+    def dedupe(self) -> Dedupe:
+        return Dedupe("id")
+
+    def value(self, name: str) -> str:
+        return str(int(name[1:]) % 3)
+
+
 TestService = Service.TestCase
+TestWithDoubles = WithDoubles.TestCase

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ from google.api_core import exceptions
 from google.pubsub_v1 import PubsubMessage, ReceivedMessage, StreamingPullResponse
 
 from tests.servers.processes import wait_until
-from tests.unit.transforms.pubsub.stubs import Client, Settings
+from tests.unit.transforms.pubsub.stubs import Client, Settings, exactly_once_error
 from transforms.failures import forget_failures
 from transforms.pubsub import faults
 from transforms.pubsub.faults import PubSubFailure
@@ -52,10 +53,11 @@ class Stream:
 def readers() -> Iterator[Any]:
     made: list[SubscriptionReader] = []
 
-    def make(client: Client) -> SubscriptionReader:
+    def make(client: Client, **options: Any) -> SubscriptionReader:
         settings: Any = Settings(client)
         settings.emulator = "there"
-        reader = SubscriptionReader(Subscription(settings, "p", "news-sub"), "news-sub-0")
+        subscription = Subscription(settings, "p", "news-sub", **options)
+        reader = SubscriptionReader(subscription, "news-sub-0")
         made.append(reader)
         reader.resume(None)
         return reader
@@ -111,3 +113,35 @@ def test_a_stream_that_is_away_is_opened_again(
     # The same message, whose bundle is alive.
     wait_until(lambda: not streams and len(client.calls) >= 5, "another stream")
     assert reader.poll(0, 1).messages == []
+
+
+@pytest.mark.parametrize("how", ["too long", "lost"])
+def test_what_is_given_up_will_come_again_and_the_watermark_waits_for_it(
+    readers: Any, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers: dict[str, Any] = {"streaming_pull": lambda **_: Stream(1)}
+    if how == "lost":
+        gone = exactly_once_error({"m0:1": "PERMANENT_FAILURE_INVALID_ACK_ID"})
+        answers["modify_ack_deadline"] = fails(gone)
+    options = {"lease": 1.0, "max_lease": 1.0 if how == "too long" else 600.0}
+    reader = readers(Client(**answers), **options)
+    began_anew: list[int] = []
+    # From then on, it knows nothing for as long as its sample is.
+    monkeypatch.setattr(
+        reader._watermark, "listening", lambda at: began_anew.append(len(reader._holding))
+    )
+    wait_until(lambda: began_anew, "an end of its lease")
+    assert began_anew[0] == 0
+
+
+def test_a_bundle_that_resumes_while_the_reader_closes_opens_nothing(readers: Any) -> None:
+    reader = readers(Client(streaming_pull=lambda **_: Stream(1)))
+    batch = reader.poll(60, 1)
+    done = reader.commit(batch.position)
+    closing = threading.Thread(target=reader.close)
+    closing.start()
+    wait_until(lambda: reader._stream is None, "silence")
+    reader.resume(batch.position)
+    assert reader._stream is None
+    done()
+    closing.join()
