@@ -19,6 +19,8 @@ from models.model_files import MODEL_FILES, MODEL_FOLDERS, WEIGHTS, model_places
 from models.quiet import quiet
 from models.tokenizer_files import TOKENIZER_FILES
 
+#: How long Google Cloud Storage may take to answer, in seconds.
+_GCS_TIMEOUT = 10.0
 #: What pip has to install before Apache Beam can read an address, and the module that tells.
 EXTRAS = {
     "gs": ("gcp", "google.cloud.storage"),
@@ -188,6 +190,8 @@ def _from_beam(uri: str) -> Path:
     try:
         if scheme == "s3":
             _ask_s3_once(base)
+        if scheme == "gs":
+            _ask_gcs_once(base)
         matches = FileSystems.match(patterns)
     except Exception as e:  # every cloud has errors of its own
         # Where its packages are missing, each says so in its own way, or not at all.
@@ -258,6 +262,27 @@ def _ask_s3_once(base: str) -> None:
     except S3ClientError as e:
         if e.code != 404:  # nothing there: listing it properly says the same
             raise
+
+
+def _ask_gcs_once(base: str) -> None:
+    """Lists a place on Google Cloud Storage: Beam would try for minutes to reach who isn't there."""
+    from apache_beam.io.filesystems import FileSystems
+    from apache_beam.io.gcp.gcsio import create_storage_client, parse_gcs_path
+    from google.auth import default
+    from google.auth.exceptions import DefaultCredentialsError
+
+    bucket, prefix = parse_gcs_path(f"{base}/", object_optional=True)
+    try:
+        default()
+        anonymous = False
+    except DefaultCredentialsError:
+        anonymous = True  # public buckets let anyone read
+    options = FileSystems.get_filesystem(base)._pipeline_options
+    client = create_storage_client(options, use_credentials=not anonymous)
+    blobs = client.list_blobs(
+        bucket, prefix=prefix, max_results=1, timeout=_GCS_TIMEOUT, retry=None
+    )
+    next(iter(blobs), None)
 
 
 def _missing_extra(scheme: str) -> str | None:

@@ -37,6 +37,8 @@ PARK_IN_BUNDLE_AFTER = 600.0
 ABANDONED_AFTER = 600.0
 #: How long one that is closed waits for bundles that are over to become final, in seconds.
 CLOSE_PATIENCE = 5.0
+#: How long it then waits for what is on its way: until nothing comes, and at the most, in seconds.
+LATE_AFTER, LATE_PATIENCE = 0.2, 2.0
 
 
 class SubscriptionReader(Reader):
@@ -67,6 +69,8 @@ class SubscriptionReader(Reader):
         self._asked = time.monotonic()
         self._in_bundle = False
         self._closed = threading.Event()
+        # What has come since, by the ids of its acknowledgement.
+        self._late: list[str] = []
         self._said_at = -LOG_INTERVAL
         self._keeper = threading.Thread(target=self._keep, name="newsbeam-pubsub-keep", daemon=True)
         self._keeper.start()
@@ -193,13 +197,18 @@ class SubscriptionReader(Reader):
         held = [self._held(r, now) for r in received]
         done = []
         with self._changed:
-            if token is not self._token:
+            ours = token is self._token
+            if not ours and self._closed.is_set():
+                self._late += [message.ack_id for message in held]
+                self._changed.notify_all()
                 return
-            for message in held:
+            for message in held if ours else ():
                 self._watermark.came(now, message.event_time)
                 if self._holding.receive(message):
                     done.append(message)
             self._changed.notify_all()
+        if not ours:
+            self._calls.give_back([message.ack_id for message in held])
         if done:
             self._acknowledge(done)
         with self._changed:
@@ -310,7 +319,14 @@ class SubscriptionReader(Reader):
             self._closed.set()
             stream = self._silence()
             self._changed.wait_for(lambda: not self._holding.unfinished, CLOSE_PATIENCE)
-            left = self._holding.give_back_all()
+            # What is on its way would be nobody's until its lease ends.
+            until = time.monotonic() + LATE_PATIENCE
+            while stream is not None and self._changed.wait(LATE_AFTER):
+                if time.monotonic() >= until:
+                    break
+            left = [held.ack_id for held in self._holding.give_back_all()]
         if stream is not None:
             stream.stop()
-        self._calls.give_back([held.ack_id for held in left])
+        with self._changed:
+            left += self._late
+        self._calls.give_back(left)

@@ -128,6 +128,7 @@ def test_a_registry_that_is_away_is_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(patience, "_logged_at", -patience.LOG_INTERVAL)
+    monkeypatch.setattr(patience, "LONGEST_DELAY", 0.2)
     schema_registry.add("news", SCHEMA)
     schema_registry.stop()
     found: list[Any] = []
