@@ -16,7 +16,7 @@ TRAINED ?= build/training
 # Need minutes for Flink's job server, and have a target of their own.
 FLINK_TESTS := tests/flink
 
-.PHONY: help setup demo test test-most test-torch test-pubsub test-flink lint format train bench chaos soak clean
+.PHONY: help setup demo test test-most test-torch test-long test-pubsub test-flink lint format train bench chaos soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z_-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -45,13 +45,17 @@ test: lint ## Run linters, type checks and all tests
 # A file's tests stay together and share its servers; the long ones, of integration, come first.
 test-most: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TORCH_TESTS:%=--ignore=%) \
-		--ignore=$(FLINK_TESTS)
+		--ignore=$(FLINK_TESTS) -m 'not long'
 
 # Says all at its end, between the lines of the others.
 test-torch: $(TORCH_READY)
 	mkdir -p build
 	$(TORCH_BIN)/python -m pytest $(TORCH_TESTS) > build/test-torch.log 2>&1; \
 	code=$$?; cat build/test-torch.log; exit $$code
+
+test-long: $(READY) ## Run the tests that take long, and are left out by `make test`
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m long $(TORCH_TESTS:%=--ignore=%) \
+		--ignore=$(FLINK_TESTS)
 
 test-pubsub: $(READY) ## Run the tests of Pub/Sub alone (needs Go, for Google's fake)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m pubsub \

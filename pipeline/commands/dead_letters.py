@@ -71,7 +71,7 @@ def dead_letters(
     ] = False,
     **given: Any,
 ) -> int:
-    """Show what failed and why: reasons with their counts, and one dead letter in full.
+    """Show why messages became dead letters: reasons with counts, and one of them in full.
 
     Dead letters of the same stage, type of error and reason are one group; what differs from one to the
     next in a reason, such as numbers and ids, is left out. Below each stands its newest message.

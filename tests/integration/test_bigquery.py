@@ -121,6 +121,7 @@ def test_five_kills_lose_nothing(bigquery: BigQueryFake, embedded: Topics, tmp_p
     assert sum(bigquery.batches) > len(sent)
 
 
+@pytest.mark.long
 def test_on_prism_a_kill_loses_nothing(
     bigquery: BigQueryFake, embedded: Topics, tmp_path: Path, prism: Path
 ) -> None:

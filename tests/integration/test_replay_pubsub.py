@@ -99,6 +99,7 @@ def test_what_is_left_out_stays(ends: Ends) -> None:
     assert len(ends.left()) == 5
 
 
+@pytest.mark.long
 def test_a_kill_loses_nothing(ends: Ends, tmp_path: Path) -> None:
     ends.put(letters(10_000))
     got: list[Published] = []

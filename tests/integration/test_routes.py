@@ -100,7 +100,14 @@ def routes(
     return Routes(kafka, request.param, apache_kafka.create_topic, unique)
 
 
-@pytest.mark.parametrize("routes", [BESIDE, INSTEAD], ids=["beside", "instead"], indirect=True)
+@pytest.mark.parametrize(
+    "routes",
+    [
+        pytest.param(BESIDE, id="beside"),
+        pytest.param(INSTEAD, id="instead", marks=pytest.mark.long),
+    ],
+    indirect=True,
+)
 def test_kill_9_loses_and_doubles_nothing(kafka: Topics, routes: Routes, tmp_path: Path) -> None:
     sent = kafka.produce(Sent(m.value, m.key) for m in mixed(COUNT))
     with running(routes.args(), tmp_path) as process:

@@ -128,7 +128,7 @@ def _walk(folder: Path) -> Iterator[Path]:
             yield path
 
 
-@pytest.mark.parametrize("form", ["jsonl.zst", "parquet"])
+@pytest.mark.parametrize("form", [pytest.param("jsonl.zst", marks=pytest.mark.long), "parquet"])
 def test_local_folders(tmp_path: Path, form: str) -> None:
     out = tmp_path / "out"
     query = {"format": form, "max_size": SIZE, "partition_by": "category,hour"}
@@ -148,6 +148,7 @@ def test_s3(tmp_path: Path, s3_server: S3Server, unique: Callable[[str], str]) -
     check(numbers, names, doubles=20 * 3)
 
 
+@pytest.mark.long
 def test_google_cloud_storage(
     tmp_path: Path, gcs_server: GcsServer, unique: Callable[[str], str]
 ) -> None:
