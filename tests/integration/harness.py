@@ -17,6 +17,7 @@ from pathlib import Path
 from signal import SIGTERM, Signals
 from typing import IO, Any, NamedTuple
 
+import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from pipeline.demo.poison import POISON
@@ -25,6 +26,11 @@ from tests.servers import starter
 from tests.servers.processes import wait_until
 
 DEAD_POISON = {p.value for p in POISON if p.expected == "dead_letter"}
+
+#: Both deliveries, where one of them says most.
+DELIVERIES = pytest.mark.parametrize(
+    "delivery", ["exactly_once", pytest.param("at_least_once", marks=pytest.mark.long)]
+)
 
 
 class Sent(NamedTuple):

@@ -35,7 +35,13 @@ def test_news_and_poison_come_out_once_each_and_whole(kafka: Topics) -> None:
     assert committed == ends
 
 
-@pytest.mark.parametrize("flags", [(), ("--shards", "1")], ids=["shards", "one shard"])
+@pytest.mark.parametrize(
+    "flags",
+    [
+        pytest.param((), id="shards"),
+        pytest.param(("--shards", "1"), id="one shard", marks=pytest.mark.long),
+    ],
+)
 def test_kill_9_loses_and_doubles_nothing(
     kafka: Topics, tmp_path: Path, flags: tuple[str, ...]
 ) -> None:

@@ -16,6 +16,7 @@ from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
 from tests.integration.harness import (
+    DELIVERIES,
     Sent,
     Topics,
     assert_each_once,
@@ -28,7 +29,7 @@ from tests.servers.apache_kafka import KafkaCluster
 from tests.servers.processes import wait_until
 
 
-@pytest.mark.parametrize("delivery", ["exactly_once", "at_least_once"])
+@DELIVERIES
 def test_a_broker_that_was_killed_comes_back(
     kafka: Topics, apache_kafka: KafkaCluster, tmp_path: Path, delivery: str
 ) -> None:
@@ -126,9 +127,6 @@ def behind(kafka: Topics, apache_kafka: KafkaCluster) -> dict[str, Sent]:
 def noise(size: int) -> str:
     """What no codec makes much smaller."""
     return base64.b64encode(random.Random(size).randbytes(size)).decode()
-
-
-DELIVERIES = pytest.mark.parametrize("delivery", ["exactly_once", "at_least_once"])
 
 
 @DELIVERIES

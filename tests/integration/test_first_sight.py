@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.demo.traffic import sample_news
-from tests.integration.harness import SUMMARY, Done, Topics, finished, running, short
+from tests.integration.harness import DELIVERIES, SUMMARY, Done, Topics, finished, running, short
 from tests.servers.apache_kafka import KafkaCluster
 
 REPO = Path(__file__).parents[2]
@@ -116,7 +116,7 @@ def test_the_python_interface(tmp_path: Path) -> None:
     assert sorted(done.stdout.split()) == ["Business", "ParseNews"]
 
 
-@pytest.mark.parametrize("delivery", ["exactly_once", "at_least_once"])
+@DELIVERIES
 def test_a_broker_that_restarts(
     delivery: str, kafka: Topics, apache_kafka: KafkaCluster, tmp_path: Path
 ) -> None:

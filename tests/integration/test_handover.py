@@ -11,7 +11,12 @@ from tests.integration.harness import Sent, Topics, assert_each_once, running, s
 
 
 @pytest.mark.parametrize(
-    "flags", [(), ("--shards", "3"), ("--shards", "7")], ids=["same", "fewer", "more"]
+    "flags",
+    [
+        pytest.param((), id="same"),
+        pytest.param(("--shards", "3"), id="fewer"),
+        pytest.param(("--shards", "7"), id="more", marks=pytest.mark.long),
+    ],
 )
 def test_a_second_instance_fences_the_first(
     kafka: Topics, tmp_path: Path, flags: tuple[str, ...]

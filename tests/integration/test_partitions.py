@@ -9,7 +9,14 @@ import pytest
 
 from pipeline.options import RunOptions
 from pipeline.run import execute
-from tests.integration.harness import Topics, assert_each_once, running, short, succeeded
+from tests.integration.harness import (
+    DELIVERIES,
+    Topics,
+    assert_each_once,
+    running,
+    short,
+    succeeded,
+)
 from tests.servers.apache_kafka import KafkaCluster
 from tests.servers.processes import wait_until
 from transforms.kafka.faults import KafkaFailure
@@ -19,7 +26,7 @@ from transforms.reading import drain
 QUICK = "&metadata_max_age_ms=1000"
 
 
-@pytest.mark.parametrize("delivery", ["exactly_once", "at_least_once"])
+@DELIVERIES
 def test_new_partitions_are_read_from_their_beginning(
     kafka: Topics, apache_kafka: KafkaCluster, tmp_path: Path, delivery: str
 ) -> None:

@@ -37,7 +37,7 @@ def test_through_put_and_restart(embedded: Topics, on_prism: tuple[str, ...]) ->
     assert_each_once(sent, embedded)
 
 
-@pytest.mark.parametrize("how", [SIGTERM, SIGINT])
+@pytest.mark.parametrize("how", [SIGTERM, pytest.param(SIGINT, marks=pytest.mark.long)])
 def test_a_signal_finishes_what_was_read(
     embedded: Topics, on_prism: tuple[str, ...], tmp_path: Path, how: Signals
 ) -> None:

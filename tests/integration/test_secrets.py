@@ -39,7 +39,7 @@ def shown(done: Done) -> str:
     return done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("where", ["file", "environment"])
+@pytest.mark.parametrize("where", ["file", pytest.param("environment", marks=pytest.mark.long)])
 def test_runs_that_succeed_and_that_fail_keep_them(
     secured_kafka: KafkaCluster, topics: Topics, tmp_path: Path, password: str, where: str
 ) -> None:

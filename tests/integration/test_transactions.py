@@ -354,6 +354,7 @@ def test_a_deleted_topic_ends_it(
             transactions.commit([outgoing(kafka, 1)])
 
 
+@pytest.mark.long
 def test_a_broker_that_was_away_for_longer_than_producers_wait(
     kafka: Topics, apache_kafka: KafkaCluster
 ) -> None:

@@ -66,6 +66,7 @@ def test_what_is_read_after_a_restart(kafka: Topics, runner: tuple[str, ...]) ->
     assert windows.fired() == rest
 
 
+@pytest.mark.long
 def test_while_a_broker_is_away(
     kafka: Topics, apache_kafka: KafkaCluster, runner: tuple[str, ...]
 ) -> None:
