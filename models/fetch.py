@@ -272,9 +272,10 @@ def _ask_gcs_once(base: str) -> None:
     from google.auth.exceptions import DefaultCredentialsError
 
     bucket, prefix = parse_gcs_path(f"{base}/", object_optional=True)
+    anonymous = "STORAGE_EMULATOR_HOST" in os.environ
     try:
-        default()
-        anonymous = False
+        if not anonymous:
+            default()
     except DefaultCredentialsError:
         anonymous = True  # public buckets let anyone read
     options = FileSystems.get_filesystem(base)._pipeline_options

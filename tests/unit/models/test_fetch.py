@@ -229,6 +229,7 @@ def bucket(make_bundle: MakeBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     make_bundle("tiny")
     bucket = Bucket(tmp_path)
     monkeypatch.setattr(FileSystems, "get_filesystem", staticmethod(lambda path: bucket))
+    monkeypatch.setattr(fetch, "_ask_gcs_once", lambda base: None)
     monkeypatch.setitem(fetch.EXTRAS, "gs", ("gcp", "apache_beam"))  # as if it were installed
     return bucket
 
