@@ -7,7 +7,9 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from typing import ClassVar
 
+from models.errors import one_line
 from transforms.reading import draining
 
 #: Waits between attempts, in seconds: the first, and the longest; jittered by half.
@@ -21,29 +23,33 @@ DRAIN_PATIENCE = 30.0
 class Patience:
     """Waits out one kind of trouble: back-off with jitter, and a log line now and then.
 
+    Who has a log and words of their own says so in a class of their own.
+
     Args:
         what: What is being tried, for the log.
-        said: Says an error in plain words.
-        log: Where it is said.
         clock: Gives seconds that never go back.
         sleep: Waits for seconds.
     """
 
+    #: Where it is said that something is waited for.
+    log: ClassVar[logging.Logger] = logging.getLogger("newsbeam")
+
     def __init__(
         self,
         what: str,
-        said: Callable[[BaseException], str],
-        log: logging.Logger,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self._what = what
-        self._said = said
-        self._log = log
         self._clock = clock
         self._sleep = sleep
         self._delay = FIRST_DELAY
         self._began: float | None = None
+
+    @staticmethod
+    def said(error: BaseException) -> str:
+        """An error in plain words."""
+        return one_line(error)
 
     def wait(self, error: Exception) -> None:
         """Waits before the next attempt.
@@ -60,8 +66,8 @@ class Patience:
             # Nearly all of it heals within seconds: only what doesn't is a warning.
             lasted = now - self._began
             level = logging.INFO if lasted < LOG_INTERVAL else logging.WARNING
-            self._log.log(
-                level, "%s: %s; trying again for %.0f s", self._what, self._said(error), lasted
+            self.log.log(
+                level, "%s: %s; trying again for %.0f s", self._what, self.said(error), lasted
             )
         self._sleep(self._delay * random.uniform(0.5, 1.5))
         self._delay = min(self._delay * 2, LONGEST_DELAY)

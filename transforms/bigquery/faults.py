@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable
 
 from apache_beam.utils.retry import PermanentException
 from google.api_core import exceptions
@@ -62,18 +60,7 @@ def said(error: BaseException) -> str:
 
 
 class Patience(patience.Patience):
-    """Waits out one kind of trouble with BigQuery.
+    """Waits out one kind of trouble with BigQuery."""
 
-    Args:
-        what: What is being tried, for the log.
-        clock: Gives seconds that never go back.
-        sleep: Waits for seconds.
-    """
-
-    def __init__(
-        self,
-        what: str,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], object] = time.sleep,
-    ) -> None:
-        super().__init__(what, said, log, clock, sleep)
+    log = log
+    said = staticmethod(said)

@@ -19,7 +19,6 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO, TypeVar
 
-from models.errors import one_line
 from transforms.files.journal import Journal
 from transforms.files.places import HIDDEN, Kept, Place, new_name
 from transforms.files.stores import Found, store_of
@@ -35,6 +34,10 @@ GONE = 120.0
 WAIT = 5.0
 #: What begins the names of signs of life, of bundles, and of marks that they have become files.
 _ALIVE, _PART, _DONE = "alive-", "part-", "done-"
+
+
+class _Patience(Patience):
+    log = log
 
 
 class ObjectPlace(Place):
@@ -154,7 +157,7 @@ class ObjectPlace(Place):
 
     def do(self, act: Callable[[], T]) -> T:
         """Does something, again and again as long as what fails may pass."""
-        patience = Patience(f"writing to {self._path}", said=one_line, log=log)
+        patience = _Patience(f"writing to {self._path}")
         while True:
             try:
                 return act()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -53,21 +52,10 @@ class OfNeighbour(KafkaError):
 
 
 class Patience(patience.Patience):
-    """Waits out one kind of trouble with Kafka.
+    """Waits out one kind of trouble with Kafka."""
 
-    Args:
-        what: What is being tried, for the log.
-        clock: Gives seconds that never go back.
-        sleep: Waits for seconds.
-    """
-
-    def __init__(
-        self,
-        what: str,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], object] = time.sleep,
-    ) -> None:
-        super().__init__(what, said, log, clock, sleep)
+    log = log
+    said = staticmethod(said)
 
 
 def is_fencing(error: BaseException) -> bool:

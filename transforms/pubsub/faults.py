@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable
 
 from google.api_core import exceptions
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
@@ -58,12 +56,7 @@ def said(error: BaseException) -> str:
 
 
 class Patience(patience.Patience):
-    """Waits out one kind of trouble with Pub/Sub.
+    """Waits out one kind of trouble with Pub/Sub."""
 
-    Args:
-        what: What is being tried, for the log.
-        sleep: Waits for seconds.
-    """
-
-    def __init__(self, what: str, sleep: Callable[[float], object] = time.sleep) -> None:
-        super().__init__(what, said, log, sleep=sleep)
+    log = log
+    said = staticmethod(said)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from models.errors import one_line
 from transforms.failures import PipelineFailure
 from transforms.formats.decoder import NotNews
 from transforms.formats.framing import SchemaRef
@@ -22,8 +20,6 @@ from transforms.schema_registry.client import (
     refused_login,
 )
 from transforms.schema_registry.settings import SchemaRegistry
-
-log = logging.getLogger("newsbeam")
 
 T = TypeVar("T")
 
@@ -101,7 +97,7 @@ class Schemas(Generic[T]):
         return found
 
     def _patiently(self, ref: SchemaRef) -> T:
-        patience = Patience(f"asking for {ref}", said=one_line, log=log)
+        patience = Patience(f"asking for {ref}")
         while True:
             try:
                 return self._ask(ref)
