@@ -9,13 +9,13 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, ClassVar, Self
 
 from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
+from pipeline.demo.server import EmbeddedServer
 from transforms.errors import ConfigurationError
 
 HOST = "127.0.0.1"
@@ -27,7 +27,7 @@ _WITH_WATCHER = '{ read -r _; kill -KILL 0; } <&3 & exec "$@" 3<&- </dev/null'
 _SHELL = ["sh", "-c", f"exec 3<&0; {_WITH_WATCHER}", "sh"]
 
 
-class EmbeddedBroker:
+class EmbeddedBroker(EmbeddedServer):
     """One broker that speaks Kafka's protocol on 127.0.0.1; its topics are gone when it stops.
 
         with EmbeddedBroker() as broker:
@@ -39,33 +39,18 @@ class EmbeddedBroker:
         start_timeout: Seconds to wait for the first answer; only ends a wait that is lost.
     """
 
+    NAME: ClassVar[str] = "broker"
+
     def __init__(self, port: int | None = None, start_timeout: float = 120.0) -> None:
+        super().__init__()
         self._fixed_port = port
         self._start_timeout = start_timeout
-        self._process: subprocess.Popen[bytes] | None = None
-        self._log: IO[bytes] | None = None
         self.port = port or 0
 
     @property
     def bootstrap_servers(self) -> str:
         """Where it listens, as `host:port`."""
         return f"{HOST}:{self.port}"
-
-    @property
-    def running(self) -> bool:
-        """Whether it was started and has not ended."""
-        return self._process is not None and self._process.poll() is None
-
-    @property
-    def pid(self) -> int:
-        """Process id of the broker.
-
-        Raises:
-            RuntimeError: It is not started.
-        """
-        if self._process is None:
-            raise RuntimeError("the embedded broker is not started")
-        return self._process.pid
 
     def start(self) -> Self:
         """Starts the broker and waits until it answers.
@@ -150,30 +135,6 @@ class EmbeddedBroker:
             return ""
         self._log.seek(0)
         return "\n".join(self._log.read().decode(errors="replace").splitlines()[-lines:])
-
-    def stop(self) -> None:
-        """Stops the broker and waits until it is gone; does nothing where it is not running."""
-        atexit.unregister(self.stop)
-        process, self._process = self._process, None
-        if process is not None:
-            assert process.stdin is not None
-            process.kill()  # nothing to lose: all of it is in memory
-            process.wait()
-            process.stdin.close()  # ends the watcher
-        if self._log is not None:
-            self._log.close()
-            self._log = None
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
 
 
 def _broker_program() -> str:

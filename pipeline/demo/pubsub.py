@@ -12,15 +12,15 @@ import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Self
+from typing import ClassVar, Self
 
+from pipeline.demo.server import EmbeddedServer
 from transforms.errors import ConfigurationError
 
 _SOURCE = Path(__file__).parent / "pubsub_fake"
 
 
-class EmbeddedPubSub:
+class EmbeddedPubSub(EmbeddedServer):
     """A fake Pub/Sub on 127.0.0.1; its topics are gone when it stops, and so is it when we end.
 
         with EmbeddedPubSub() as fake:
@@ -32,38 +32,23 @@ class EmbeddedPubSub:
         building: Is called before it is built, which takes a minute and is done once.
     """
 
+    NAME: ClassVar[str] = "Pub/Sub"
+
     def __init__(
         self,
         port: int = 0,
         min_ack_deadline: int = 10,
         building: Callable[[], None] | None = None,
     ) -> None:
+        super().__init__()
         self._port = port
         self._min_ack_deadline = min_ack_deadline
         self._building = building
-        self._process: subprocess.Popen[bytes] | None = None
-        self._log: IO[bytes] | None = None
 
     @property
     def address(self) -> str:
         """Where it listens, as `HOST:PORT`: the value of PUBSUB_EMULATOR_HOST."""
         return f"127.0.0.1:{self._port}"
-
-    @property
-    def running(self) -> bool:
-        """Whether it was started and has not ended."""
-        return self._process is not None and self._process.poll() is None
-
-    @property
-    def pid(self) -> int:
-        """Process id of the fake.
-
-        Raises:
-            RuntimeError: It is not started.
-        """
-        if self._process is None:
-            raise RuntimeError("the embedded Pub/Sub is not started")
-        return self._process.pid
 
     def start(self) -> Self:
         """Starts it, and waits until it listens.
@@ -94,31 +79,6 @@ class EmbeddedPubSub:
             raise RuntimeError(f"the embedded Pub/Sub does not listen on {self.address}: {why}")
         self._port = int(said.rpartition(":")[2])
         return self
-
-    def stop(self) -> None:
-        """Stops it, and waits until it is gone; does nothing where it is not running."""
-        atexit.unregister(self.stop)
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()  # nothing to lose: all of it is in memory
-            process.wait()
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    pipe.close()
-        if self._log is not None:
-            self._log.close()
-            self._log = None
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
 
 
 def cache_folder() -> Path:
