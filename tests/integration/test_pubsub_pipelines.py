@@ -12,7 +12,7 @@ import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipeline.run import start_prism
+from pipeline.runners.kinds import runner_of
 from tests.integration.pubsub import News
 from tests.servers.processes import wait_until
 from tests.servers.pubsub import PubSubServer
@@ -51,7 +51,7 @@ def runner(request: pytest.FixtureRequest) -> tuple[str, ...]:
 def classify(news: News, source: Source, runner: Sequence[str], ordering: bool = False) -> None:
     """Runs news through to its topics, until the source ends."""
     options = PipelineOptions(["--streaming", *runner])
-    server = start_prism(options)
+    server = runner_of(options).server(options)
     try:
         with beam.Pipeline(options=options) as p:
             _ = (
@@ -120,7 +120,7 @@ class _FailOnce(beam.DoFn):
 def test_what_fails_is_given_back(news: News, runner: tuple[str, ...]) -> None:
     sent = news.publish(20)
     options = PipelineOptions(["--streaming", *runner])
-    server = start_prism(options)
+    server = runner_of(options).server(options)
     try:
         with (
             pytest.raises(Exception, match=r"the sink is gone|FAILED"),

@@ -25,7 +25,7 @@ from apache_beam.transforms.window import FixedWindows
 from kafka import KafkaProducer
 
 from pipeline.beam_workarounds import hush_worker
-from pipeline.run import start_prism
+from pipeline.runners.kinds import runner_of
 from tests.integration.harness import Topics
 from tests.servers.processes import wait_until
 from transforms.classify_news import ClassifyNews
@@ -111,7 +111,7 @@ class Counting:
 
     def __enter__(self) -> Counting:
         hush_worker()
-        self._server = start_prism(self._options)
+        self._server = runner_of(self._options).server(self._options)
         self._thread = threading.Thread(target=self._run)
         if isinstance(self._pipeline.runner, FnApiRunner):
             self._thread.start()  # it returns when the pipeline has ended

@@ -15,7 +15,8 @@ from apache_beam.options.pipeline_options import StandardOptions
 from pipeline.demo.broker import EmbeddedBroker
 from pipeline.ends.kafka.peek import read_topics
 from pipeline.options import RunOptions
-from pipeline.run import beam_options, drained_by_signals, execute
+from pipeline.run import beam_options, execute
+from pipeline.runners.local import drained_by_signals
 from transforms.errors import ConfigurationError
 from transforms.failures import PipelineFailure
 from transforms.kafka.settings import KafkaSettings

@@ -1,0 +1,1 @@
+"""Beam's runners, as newsbeam uses them: one module or room each, found by `--runner`."""

@@ -1,0 +1,133 @@
+"""The runners of this machine: FnApiRunner, in this process, and Prism, in one beside it."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Collection, Iterator
+from types import FrameType
+from typing import ClassVar
+
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
+from apache_beam.runners.portability.prism_runner import PrismRunner
+
+from pipeline.beam_workarounds import hush_worker, merge_metrics_now_and_then
+from pipeline.options import RunOptions
+from pipeline.runners.runner import Job, Runner
+from pipeline.status import Status
+from transforms.errors import ConfigurationError
+from transforms.parse import all_dead
+from transforms.reading import drain, undrain
+from transforms.tally import TALLY
+
+log = logging.getLogger("newsbeam")
+
+#: The local runner that is best where no window has to fire: Prism keeps a core busy for itself.
+DEFAULT_RUNNER = "FnApiRunner"
+
+
+class Local(Runner):
+    """A runner whose steps work in this process: it counts, and drains on a signal."""
+
+    LOCAL: ClassVar[bool] = True
+    #: Whether its temporary files are no longer needed once it has run.
+    DONE_AT_ONCE: ClassVar[bool] = False
+
+    def configure(
+        self, beam_options: PipelineOptions, given: Collection[str], options: RunOptions
+    ) -> None:
+        """Refuses more than one worker."""
+        direct = beam_options.view_as(DirectOptions)
+        if direct.direct_num_workers != 1 or direct.direct_running_mode != "in_memory":
+            raise ConfigurationError(
+                "--direct_num_workers and --direct_running_mode lose records of unbounded sources "
+                "on Beam's local runner: drop them; the model uses all cores anyway"
+            )
+
+    @contextlib.contextmanager
+    def around(self) -> Iterator[None]:
+        """Keeps temporary files together, and removes them."""
+        undrain()
+        hush_worker()
+        merge_metrics_now_and_then()
+        before = tempfile.tempdir
+        tempfile.tempdir = folder = tempfile.mkdtemp(prefix="newsbeam-")
+        # What Prism has there is removed by Beam at the exit, after that comes this.
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
+            if self.DONE_AT_ONCE:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def run(self, job: Job) -> None:
+        """Runs to the end of the source, or until a signal has drained it."""
+        with (
+            Status() if job.live_status else contextlib.nullcontext(),
+            drained_by_signals() as can_signal,
+        ):
+            _server = self.server(job.beam_options) if can_signal else None
+            job.pipeline.run().wait_until_finish()
+            TALLY.first.end()
+            if job.options.news.fail_fast and TALLY.first.hopeless:
+                raise all_dead(TALLY.first.hopeless)
+            # Before the summary: what it tells of is in place then.
+            job.ends.complete()
+
+
+class FnApi(Local):
+    """Beam's runner in this process."""
+
+    NAMES: ClassVar[tuple[str, ...]] = (DEFAULT_RUNNER,)
+    DONE_AT_ONCE: ClassVar[bool] = True
+
+
+class Prism(Local):
+    """Beam's runner in a program of its own; windows of an endless source fire there."""
+
+    NAMES: ClassVar[tuple[str, ...]] = ("PrismRunner", "DirectRunner")
+
+    def server(self, beam_options: PipelineOptions) -> object | None:
+        """Starts Prism deaf to the terminal's Ctrl-C, so that we can drain.
+
+        A program inherits ignored signals. Beam then uses the server that runs already.
+        """
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            server = PrismRunner().default_job_server(beam_options)
+            server.start()
+            return server
+        except Exception as e:
+            log.debug("no Prism: %s", e)
+            return None
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def drained_by_signals() -> Iterator[bool]:
+    """Makes SIGTERM and Ctrl-C drain the sources; a second Ctrl-C interrupts.
+
+    Only the main thread may handle signals: elsewhere this does nothing, and yields False.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield False
+        return
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        log.info("%s: finishing what was read", signal.Signals(number).name)
+        drain()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = {n: signal.signal(n, on_signal) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield True
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,93 @@
+"""What newsbeam knows of a runner of Beam's, whichever it is: what it sets, refuses, and how it runs."""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from pipeline.ends.end import Ends
+    from pipeline.options import RunOptions
+
+
+@dataclass(frozen=True)
+class Job:
+    """A pipeline that is built, checked and ready to be run.
+
+    Attributes:
+        pipeline: The pipeline.
+        options: What it was made of.
+        beam_options: Beam's options; those that only a job server knows are in there too.
+        ends: Its ends.
+        live_status: Show on stderr how it goes.
+    """
+
+    pipeline: beam.Pipeline
+    options: RunOptions
+    beam_options: PipelineOptions
+    ends: Ends
+    live_status: bool = False
+
+
+class Runner(abc.ABC):
+    """A runner of Beam's."""
+
+    #: As `--runner` names it.
+    NAMES: ClassVar[tuple[str, ...]]
+    #: Whether it works in the process of the command line, or beside it on the same machine.
+    LOCAL: ClassVar[bool] = False
+    #: The options of `newsbeam run` that are this runner's own.
+    OPTIONS: ClassVar[type | None] = None
+
+    def known_options(self) -> Collection[str] | None:
+        """Names of options that are not in Beam's Python classes, but known where the job goes.
+
+        None: that is not known, and what nobody knows is passed on.
+        """
+        return ()
+
+    def configure(  # noqa: B027 - not all need it
+        self, beam_options: PipelineOptions, given: Collection[str], options: RunOptions
+    ) -> None:
+        """Sets the options that matter and were not given, and says so in one line.
+
+        Args:
+            beam_options: Beam's options, to be changed in place.
+            given: The names of those that the user gave.
+            options: Ours.
+
+        Raises:
+            ConfigurationError: Something is known not to work; says what to do.
+        """
+
+    def checkpoint(self, beam_options: PipelineOptions) -> float | None:
+        """Seconds between two checkpoints; None where there are none, or their pace isn't known."""
+        return None
+
+    def around(self) -> contextlib.AbstractContextManager[None]:
+        """Surrounds all of a run, the building of the pipeline too."""
+        return contextlib.nullcontext()
+
+    def server(self, beam_options: PipelineOptions) -> object | None:
+        """Starts what runs beside this process; Beam finds it for as long as somebody holds it."""
+        return None
+
+    @abc.abstractmethod
+    def run(self, job: Job) -> None:
+        """Submits a job, and stays with it to its end, or as long as was asked for.
+
+        Raises:
+            PipelineFailure: It failed, or was cancelled by somebody else: a line, and an exit code.
+            Exception: What Beam says of a failure.
+        """
+
+
+def option_names(arguments: Sequence[str]) -> set[str]:
+    """The names of the options in a command line: `--a=1 --b 2` are a and b."""
+    return {each[2:].partition("=")[0] for each in arguments if each.startswith("--")}
