@@ -9,6 +9,7 @@ from models.scores import ScoreSettings
 from models.settings import SettingsSet
 from pipeline.ends.kinds import KIND_OPTIONS
 from pipeline.ends.settings import EndSettings
+from pipeline.runners.settings import RUNNER_OPTIONS
 from transforms.errors import ConfigurationError
 from transforms.news_settings import NewsSettings
 
@@ -19,6 +20,7 @@ RUN_SETTINGS: tuple[type, ...] = (
     NewsSettings,
     ModelSettings,
     ScoreSettings,
+    *RUNNER_OPTIONS,
 )
 
 

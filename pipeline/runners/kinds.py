@@ -10,9 +10,6 @@ from pipeline.runners.runner import Runner
 
 RUNNERS: tuple[type[Runner], ...] = (FnApi, Prism)
 
-#: The options that are a runner's own.
-RUNNER_OPTIONS: tuple[type, ...] = tuple(r.OPTIONS for r in RUNNERS if r.OPTIONS is not None)
-
 
 def runner_of(beam_options: PipelineOptions) -> Runner:
     """The runner that Beam's options name."""

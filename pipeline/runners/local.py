@@ -16,11 +16,12 @@ from typing import ClassVar
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.runners.portability.prism_runner import PrismRunner
 
+from models.settings import SettingsSet
 from pipeline.beam_workarounds import hush_worker, merge_metrics_now_and_then
-from pipeline.options import RunOptions
 from pipeline.runners.runner import Job, Runner
 from pipeline.status import Status
 from transforms.errors import ConfigurationError
+from transforms.news_settings import NewsSettings
 from transforms.parse import all_dead
 from transforms.reading import drain, undrain
 from transforms.tally import TALLY
@@ -39,7 +40,7 @@ class Local(Runner):
     DONE_AT_ONCE: ClassVar[bool] = False
 
     def configure(
-        self, beam_options: PipelineOptions, given: Collection[str], options: RunOptions
+        self, beam_options: PipelineOptions, given: Collection[str], options: SettingsSet
     ) -> None:
         """Refuses more than one worker."""
         direct = beam_options.view_as(DirectOptions)
@@ -75,7 +76,7 @@ class Local(Runner):
             _server = self.server(job.beam_options) if can_signal else None
             job.pipeline.run().wait_until_finish()
             TALLY.first.end()
-            if job.options.news.fail_fast and TALLY.first.hopeless:
+            if job.options.of(NewsSettings).fail_fast and TALLY.first.hopeless:
                 raise all_dead(TALLY.first.hopeless)
             # Before the summary: what it tells of is in place then.
             job.ends.complete()

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
+    from models.settings import SettingsSet
     from pipeline.ends.end import Ends
-    from pipeline.options import RunOptions
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Job:
     """
 
     pipeline: beam.Pipeline
-    options: RunOptions
+    options: SettingsSet
     beam_options: PipelineOptions
     ends: Ends
     live_status: bool = False
@@ -42,8 +42,6 @@ class Runner(abc.ABC):
     NAMES: ClassVar[tuple[str, ...]]
     #: Whether it works in the process of the command line, or beside it on the same machine.
     LOCAL: ClassVar[bool] = False
-    #: The options of `newsbeam run` that are this runner's own.
-    OPTIONS: ClassVar[type | None] = None
 
     def known_options(self) -> Collection[str] | None:
         """Names of options that are not in Beam's Python classes, but known where the job goes.
@@ -53,7 +51,7 @@ class Runner(abc.ABC):
         return ()
 
     def configure(  # noqa: B027 - not all need it
-        self, beam_options: PipelineOptions, given: Collection[str], options: RunOptions
+        self, beam_options: PipelineOptions, given: Collection[str], options: SettingsSet
     ) -> None:
         """Sets the options that matter and were not given, and says so in one line.
 

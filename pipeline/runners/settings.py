@@ -1,0 +1,5 @@
+"""The options of `newsbeam run` that are a runner's own; none of their modules imports Beam."""
+
+from __future__ import annotations
+
+RUNNER_OPTIONS: tuple[type, ...] = ()
