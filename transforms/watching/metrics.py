@@ -227,7 +227,7 @@ RETRIES = Metric(
     COUNTER,
     "attempts",
     "Attempts that failed for something that may heal by itself, and are made again, by whom "
-    "they were for: `kafka`, `pubsub`, `bigquery`, `files`, …",
+    "they were for: `kafka`, `pubsub`, `bigquery`, `files` and others.",
     ("client",),
     "retries_{client}",
 )
