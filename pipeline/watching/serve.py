@@ -9,21 +9,33 @@ from collections.abc import Iterator
 from pipeline.watching.settings import WatchSettings
 from transforms.watching.exporter import Exporter, exporting
 from transforms.watching.health import HEALTH
+from transforms.watching.tracing import check_tracing, flush_spans
 
 log = logging.getLogger("newsbeam")
 
 
 @contextlib.contextmanager
 def watched(settings: WatchSettings, local: bool) -> Iterator[None]:
-    """Serves what there is to watch while its `with` block runs.
+    """Serves what there is to watch while its `with` block runs; then the last spans are sent.
 
     Args:
         settings: Where.
         local: Whether the steps work in this process.
 
     Raises:
-        ConfigurationError: It can't be served there.
+        ConfigurationError: It can't be served there, or OpenTelemetry is missing.
     """
+    if settings.tracing:
+        check_tracing()
+    with _served(settings, local):
+        try:
+            yield
+        finally:
+            flush_spans()
+
+
+@contextlib.contextmanager
+def _served(settings: WatchSettings, local: bool) -> Iterator[None]:
     HEALTH.reset()
     HEALTH.reads = local
     if settings.metrics_port is None:

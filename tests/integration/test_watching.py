@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import gzip
+import itertools
 import json
+import threading
 import urllib.error
 import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from signal import SIGTERM
+from typing import ClassVar
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.integration.harness import Topics, mixed, refused, running
+from tests.integration.harness import Sent, Topics, finished, mixed, refused, running
 from tests.servers.processes import free_port
+
+#: Of a trace that is not sampled.
+UNSAMPLED = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
 
 
 def get(port: int, path: str) -> tuple[int, str]:
@@ -100,6 +110,54 @@ def test_what_is_scraped_is_what_was_sent(
     assert all({"time", "level", "logger", "message"} <= line.keys() for line in lines)
     assert lines[-1]["done"] == len(messages)
     assert lines[-1]["dead_letters"] == {"ParseNews": dead}
+
+
+class _Collector(BaseHTTPRequestHandler):
+    """Takes spans as an OTLP collector does, and keeps them."""
+
+    spans: ClassVar[list[Span]] = []
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        request = ExportTraceServiceRequest.FromString(body)
+        assert self.path == "/v1/traces"
+        for of_resource in request.resource_spans:
+            for of_scope in of_resource.scope_spans:
+                self.spans.extend(of_scope.spans)
+        self.send_response(200)
+        self.send_header("Content-Type", "application/x-protobuf")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Says nothing."""
+
+
+def test_traces_go_on_through_a_run(embedded: Topics) -> None:
+    sent = embedded.produce(
+        [*mixed(20), Sent(b'{"title": "Stocks fell"}', None, (("traceparent", UNSAMPLED),))]
+    )
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Collector) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        at = f"http://127.0.0.1:{server.server_address[1]}"
+        environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": at}
+        once = ["--stop_at_end", "--delivery", "at_least_once"]
+        done = finished(*embedded.args("--tracing", *once), env=environment)
+        server.shutdown()
+    assert done.code == 0, done.stderr
+    made = {(s.trace_id.hex(), s.span_id.hex()): s.parent_span_id.hex() for s in _Collector.spans}
+    for got in itertools.chain(*embedded.outcomes()):
+        asked = dict(sent[got.source].headers)["traceparent"].decode().split("-")
+        found = dict(got.headers)["traceparent"].decode().split("-")
+        assert found[1] == asked[1]
+        if asked[3] == "00" or not int(asked[1], 16):
+            # Neither sampled, nor valid: it is as it was.
+            assert found == asked
+            continue
+        assert made.pop((found[1], found[2])) == asked[2]
+    assert not made
 
 
 def test_a_port_in_use_is_one_line(embedded: Topics) -> None:

@@ -218,5 +218,5 @@ def test_another_process_with_the_number_of_one_that_is_no_more(tmp_path: Path) 
 
 def test_a_folder_that_can_not_be_written_to(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigurationError, match="--metrics_dir .*file"):
+    with pytest.raises(ConfigurationError, match=r"--metrics_dir .*file"):
         Exporter(0, folder=os.fspath(tmp_path / "file"))
