@@ -51,9 +51,9 @@ class FiguresCollector(Collector):
             if metric.standard:
                 continue
             samples = by_metric.get(metric, [])
-            if not samples and not metric.labels:
-                # That nothing was counted yet is a figure, too.
-                samples = _nothing(metric)
+            # That nothing was counted yet is a figure, too.
+            there = {sample.labels for sample in samples}
+            samples += [sample for sample in _nothing(metric) if sample.labels not in there]
             if samples:
                 yield _family(metric, samples)
 
@@ -80,6 +80,9 @@ def _version(package: str) -> str:
 
 
 def _nothing(metric: Metric) -> list[Sample]:
+    """What a metric says before anything has happened."""
+    if metric.labels:
+        return [Sample(metric, (value,), 0.0) for value in metric.known]
     if metric.kind == HISTOGRAM:
         return [Sample(metric, (), Histogram([0] * (len(metric.buckets) + 1)))]
     return [Sample(metric, (), 0.0)] if metric.kind == COUNTER or metric is UNCOMMITTED else []

@@ -24,6 +24,8 @@ class Metric:
         age: Its value is kept as a moment, and shown as the seconds since then.
         fades: What nobody has set for a while is shown no more: the shard is read elsewhere, then.
         standard: It is prometheus-client's own.
+        known: Values of its label that are shown from the start: a rate is seen from the second
+            value on only.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Metric:
     age: bool = False
     fades: bool = False
     standard: bool = False
+    known: tuple[str, ...] = ()
 
     def beam_name(self, labels: tuple[str, ...]) -> str | None:
         """Its name in Beam's metrics, with these labels."""
@@ -87,6 +90,7 @@ WRITTEN = Metric(
     "Outcomes that are durable in their sink, by what they are: `categorized` or `dead_letter`.",
     ("outcome",),
     "written_{outcome}",
+    known=("categorized", "dead_letter"),
 )
 UNREADABLE_TIMES = Metric(
     "newsbeam_unreadable_times_total",
@@ -215,6 +219,7 @@ COMMITS = Metric(
     "`failed`. A failed one does no harm until a restart, which reads that again.",
     ("result",),
     "commits_{result}",
+    known=("ok", "failed"),
 )
 UNCOMMITTED = Metric(
     "newsbeam_uncommitted_shards",

@@ -77,6 +77,7 @@ def test_values_and_buckets(exporter: Exporter) -> None:
 def test_nothing_is_counted_yet_is_a_figure(exporter: Exporter) -> None:
     text = get(exporter, "/metrics")[1]
     assert "newsbeam_read_total 0.0" in text
+    assert 'newsbeam_written_total{outcome="dead_letter"} 0.0' in text
     assert 'newsbeam_end_to_end_seconds_bucket{le="+Inf"} 0.0' in text
 
 
