@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from signal import SIGKILL, SIGTERM
+from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 
 import pytest
 
@@ -56,4 +56,27 @@ def test_it_ends_while_it_waits(kafka: Topics, tmp_path: Path) -> None:
         sent |= kafka.produce(short(1, 1))
         first.wait_for(lambda: kafka.count() == 2, "the first to go on")
         first.drain()
+    assert_each_once(sent, kafka)
+
+
+@pytest.mark.long
+def test_one_that_was_silent_for_too_long_ends(kafka: Topics, tmp_path: Path) -> None:
+    args = kafka.args("--standby", "--delivery", "exactly_once")
+    with running(args, tmp_path) as first:
+        sent = kafka.produce(short(20))
+        first.wait_for(lambda: kafka.count() == 20, "the first instance to work")
+        with running(args, tmp_path) as second:
+            second.wait_for(lambda: waits(second), "the second to stand by")
+            first.signal(SIGSTOP)
+            sent |= kafka.produce(short(20, 20))
+            second.wait_for(lambda: kafka.count() == 40, "the second to take its place")
+            first.signal(SIGCONT)
+            done = first.wait()
+            sent |= kafka.produce(short(1, 40))
+            second.wait_for(lambda: kafka.count() >= 41, "the second to go on")
+            second.drain()
+    assert done.code == 3, done.stderr
+    # Whichever it learns first: that its shard was taken over, or its turn.
+    assert done.error.startswith("newsbeam: another instance "), done.stderr
+    assert "Traceback" not in done.stderr
     assert_each_once(sent, kafka)

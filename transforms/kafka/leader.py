@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import msgspec
 from kafka import KafkaConsumer
 from kafka.coordinator.assignors.abstract import AbstractPartitionAssignor
-from kafka.errors import KafkaError
+from kafka.errors import InvalidSessionTimeoutError, KafkaError
 from kafka.protocol.consumer.metadata import (
     ConsumerProtocolAssignment,
     ConsumerProtocolSubscription,
@@ -133,6 +133,11 @@ class Leader:
                 consumer.close(autocommit=False)
         except KafkaFailure as e:
             self._failure = e
+        except InvalidSessionTimeoutError:
+            self._failure = KafkaFailure(
+                f"--standby: brokers allow group {self.group!r} no session of so many seconds: give "
+                "session_timeout_ms in --kafka_config as they allow"
+            )
         except Exception as e:
             self._failure = KafkaFailure(f"--standby, group {self.group!r}: {said(e)}")
 
