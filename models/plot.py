@@ -130,4 +130,4 @@ def _lengths(axes: Axes, evaluation: Evaluation) -> None:
     axes.set_ylabel("share that was right (bar: 95%)")
     falls = "falls" if evaluation.by_length.falls else "does not fall"
     axes.set_title(f"accuracy {falls} with length")
-    axes.legend(loc="lower right")
+    axes.legend(loc="center right")
