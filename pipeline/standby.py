@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pipeline.ends.end import Candidate
 from transforms.failures import PipelineFailure
 from transforms.reading import drain, draining
+from transforms.watching.health import HEALTH
 
 log = logging.getLogger("newsbeam")
 
@@ -77,7 +78,9 @@ def _wait(candidate: Candidate) -> bool:
         if candidate.waits() and not said:
             log.info("standing by: another instance reads for this group")
             said = True
+            HEALTH.stand_by(True)
         pause.wait(_LOOK)
+    HEALTH.stand_by(False)
     if said:
         log.info("the other instance is gone: reading from where it has committed")
     return True
