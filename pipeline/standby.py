@@ -73,6 +73,7 @@ def _wait(candidate: Candidate) -> bool:
     pause = threading.Event()
     while not candidate.leads():
         if draining():
+            HEALTH.stand_by(False)
             log.info("stopped while it stood by")
             return False
         if candidate.waits() and not said:
