@@ -1,0 +1,135 @@
+"""The job jar: what Flink runs by itself, here uploaded to a stand-alone one through its REST interface.
+
+The operator for Kubernetes does the same with it in application mode: no Beam job server, no client. Its
+workers are those of `newsbeam worker-pool`.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import sys
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.runners.job_jar import ENTRY_CLASS
+from tests.integration.harness import Topics, assert_each_once, mixed, refused, succeeded
+from tests.servers.flink_cluster import FlinkCluster
+from tests.servers.processes import ServerProcess, free_port, wait_until
+from tests.servers.stand_alone_flink import StandAloneFlink
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+class Pool:
+    """`newsbeam worker-pool`, as it runs beside a task manager on Kubernetes."""
+
+    def __init__(self, folder: Path) -> None:
+        port = free_port()
+        self.address = f"127.0.0.1:{port}"
+        self._port = port
+        self.process = ServerProcess(
+            [sys.executable, "-m", "pipeline", "worker-pool", "--port", str(port)],
+            folder / "newsbeam-worker-pool.log",
+            {"PYTHONPATH": str(REPOSITORY)},
+        )
+
+    def start(self) -> None:
+        def answers() -> bool:
+            self.process.check_running()
+            with socket.create_connection(("127.0.0.1", self._port)):
+                return True
+
+        self.process.start()
+        wait_until(answers, "the worker pool", retry_on=(OSError,))
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Iterator[Pool]:
+    pool = Pool(tmp_path)
+    pool.start()
+    yield pool
+    pool.process.stop()
+
+
+def upload(cluster: FlinkCluster, jar: Path) -> str:
+    """Uploads a jar; the id that Flink gives it."""
+    mark = uuid.uuid4().hex
+    head = (
+        f"--{mark}\r\n"
+        f'Content-Disposition: form-data; name="jarfile"; filename="{jar.name}"\r\n'
+        "Content-Type: application/x-java-archive\r\n\r\n"
+    )
+    body = head.encode() + jar.read_bytes() + f"\r\n--{mark}--\r\n".encode()
+    request = urllib.request.Request(f"http://{cluster.rest}/jars/upload", body, method="POST")
+    request.add_header("Content-Type", f"multipart/form-data; boundary={mark}")
+    with urllib.request.urlopen(request) as answer:
+        return str(json.load(answer)["filename"]).rpartition("/")[2]
+
+
+def run_jar(cluster: FlinkCluster, jar: str, savepoint: str | None = None) -> str:
+    """Starts a job from an uploaded jar; the job's id."""
+    body: dict[str, Any] = {"entryClass": ENTRY_CLASS}
+    if savepoint is not None:
+        body["savepointPath"] = savepoint
+    return str(cluster.post(f"/jars/{jar}/run", body)["jobid"])
+
+
+def restored_from(cluster: FlinkCluster, job: str) -> str | None:
+    """The savepoint that a job began with."""
+    restored = cluster.get(f"/jobs/{job}/checkpoints")["latest"]["restored"]
+    return restored and str(restored["external_path"])
+
+
+def test_a_jar_runs_stops_with_a_savepoint_and_resumes(
+    kafka: Topics, stand_alone: StandAloneFlink, pool: Pool, tmp_path: Path
+) -> None:
+    cluster, jar = stand_alone.cluster, tmp_path / "newsbeam.jar"
+    done = succeeded(
+        *kafka.args(
+            "--runner=FlinkRunner",
+            f"--flink_job_server_jar={stand_alone.jar}",
+            "--environment_type=EXTERNAL",
+            f"--environment_config={pool.address}",
+            "--parallelism=2",
+            "--checkpointing_interval=2000",
+            "--finish_bundle_before_checkpointing",
+            "--max_bundle_time_mills=200",
+            f"--output_executable_path={jar}",
+        )
+    )
+    assert f"wrote {jar}" in done.stderr
+    assert cluster.alive() == [], "it was submitted"
+    assert [each.name for each in tmp_path.glob("*.jar*")] == [jar.name]
+
+    uploaded = upload(cluster, jar)
+    messages = mixed(600)
+    sent = kafka.produce(messages[:400])
+    job = run_jar(cluster, uploaded)
+    wait_until(lambda: kafka.count() >= len(sent), "all of the first to come out")
+    savepoint = cluster.stop_with_savepoint(job)
+
+    sent |= kafka.produce(messages[400:])
+    job = run_jar(cluster, uploaded, savepoint)
+    wait_until(lambda: kafka.count() >= len(sent), "all of the rest to come out")
+    assert restored_from(cluster, job) == savepoint
+    cluster.cancel(job)
+    assert_each_once(sent, kafka)
+
+
+def test_a_pool_ends_with_its_workers(kafka: Topics, pool: Pool) -> None:
+    pool.process._signal(signal.SIGTERM)
+    wait_until(lambda: not pool.process.running, "the pool to end")
+    assert "Traceback" not in pool.process.log.read_text()
+
+
+def test_a_jar_that_needs_its_maker_is_refused(kafka: Topics, tmp_path: Path) -> None:
+    jar = tmp_path / "newsbeam.jar"
+    args = ("--runner=FlinkRunner", f"--output_executable_path={jar}")
+    assert "EXTERNAL" in refused(*kafka.args(*args, "--environment_type=LOOPBACK"))
