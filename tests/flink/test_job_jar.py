@@ -12,14 +12,21 @@ import socket
 import sys
 import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipeline.runners.job_jar import ENTRY_CLASS
-from tests.integration.harness import Topics, assert_each_once, mixed, refused, succeeded
+from tests.integration.harness import (
+    Got,
+    Topics,
+    assert_each_once,
+    mixed,
+    refused,
+    succeeded,
+)
 from tests.servers.flink_cluster import FlinkCluster
 from tests.servers.processes import ServerProcess, free_port, wait_until
 from tests.servers.stand_alone_flink import StandAloneFlink
@@ -87,26 +94,55 @@ def restored_from(cluster: FlinkCluster, job: str) -> str | None:
     return restored and str(restored["external_path"])
 
 
-def test_a_jar_runs_stops_with_a_savepoint_and_resumes(
+class ApplicationCluster(FlinkCluster):
+    """Flink for one job alone, whose job manager runs the jar: application mode.
+
+    Args:
+        directory: As of a cluster.
+        jar: The job.
+        savepoint: What it begins with.
+    """
+
+    def __init__(self, directory: Path, jar: Path, savepoint: str | None = None) -> None:
+        super().__init__(directory, task_managers=0, properties={"parallelism.default": "2"})
+        self.job_manager = self._process(_APPLICATION, "job-manager", "-Xmx512m")
+        self.job_manager.command += ["--job-classname", ENTRY_CLASS, "--jars", str(jar)]
+        if savepoint is not None:
+            self.job_manager.command += ["--fromSavepoint", savepoint]
+
+
+_APPLICATION = "org.apache.flink.container.entrypoint.StandaloneApplicationClusterEntryPoint"
+
+
+def models(got: Iterable[Got]) -> set[str]:
+    """The names of the models that made results."""
+    return {json.loads(each.value or b"")["model"].partition("@")[0] for each in got}
+
+
+def test_a_jar_runs_by_rest_and_is_upgraded_in_application_mode(
     kafka: Topics, stand_alone: StandAloneFlink, pool: Pool, tmp_path: Path
 ) -> None:
-    cluster, jar = stand_alone.cluster, tmp_path / "newsbeam.jar"
-    done = succeeded(
-        *kafka.args(
-            "--runner=FlinkRunner",
-            f"--flink_job_server_jar={stand_alone.jar}",
-            "--environment_type=EXTERNAL",
-            f"--environment_config={pool.address}",
-            "--parallelism=2",
-            "--checkpointing_interval=2000",
-            "--finish_bundle_before_checkpointing",
-            "--max_bundle_time_mills=200",
-            f"--output_executable_path={jar}",
+    def make(jar: Path, model: str) -> None:
+        done = succeeded(
+            *kafka.args(
+                "--runner=FlinkRunner",
+                f"--flink_job_server_jar={stand_alone.jar}",
+                "--environment_type=EXTERNAL",
+                f"--environment_config={pool.address}",
+                "--checkpointing_interval=2000",
+                "--finish_bundle_before_checkpointing",
+                "--max_bundle_time_mills=200",
+                f"--output_executable_path={jar}",
+                f"--model={model}",
+            )
         )
-    )
-    assert f"wrote {jar}" in done.stderr
+        assert f"wrote {jar}" in done.stderr
+        assert [each.name for each in jar.parent.iterdir()] == [jar.name]
+
+    cluster, jar = stand_alone.cluster, tmp_path / "first" / "newsbeam.jar"
+    jar.parent.mkdir()
+    make(jar, "ag_news_small")
     assert cluster.alive() == [], "it was submitted"
-    assert [each.name for each in tmp_path.glob("*.jar*")] == [jar.name]
 
     uploaded = upload(cluster, jar)
     messages = mixed(600)
@@ -114,12 +150,22 @@ def test_a_jar_runs_stops_with_a_savepoint_and_resumes(
     job = run_jar(cluster, uploaded)
     wait_until(lambda: kafka.count() >= len(sent), "all of the first to come out")
     savepoint = cluster.stop_with_savepoint(job)
+    before = kafka.outcomes()[0]
+    assert models(before) == {"ag_news_small"}
 
     sent |= kafka.produce(messages[400:])
-    job = run_jar(cluster, uploaded, savepoint)
-    wait_until(lambda: kafka.count() >= len(sent), "all of the rest to come out")
-    assert restored_from(cluster, job) == savepoint
-    cluster.cancel(job)
+    jar = tmp_path / "second" / "newsbeam.jar"
+    jar.parent.mkdir()
+    make(jar, "ag_news_mini")
+    with ApplicationCluster(tmp_path / "application", jar, savepoint) as application:
+        (job,) = wait_until(application.alive, "the job to be there", retry_on=(OSError,))
+        # Task managers have no such file: they get the job from the job manager.
+        jar.unlink()
+        application.start_task_manager()
+        wait_until(lambda: kafka.count() >= len(sent), "all of the rest to come out")
+        assert restored_from(application, job) == savepoint
+        after = kafka.outcomes()[0]
+        assert models(got for got in after if got not in before) == {"ag_news_mini"}
     assert_each_once(sent, kafka)
 
 

@@ -151,11 +151,12 @@ def find_crd() -> Path | None:
     return file
 
 
-def strict_schema(crd: Path) -> dict[str, Any]:
-    """The schema of a CRD, refusing what it doesn't know, as `kubectl apply --validate=strict` does."""
-    found = yaml.safe_load(crd.read_text())
+def strict_validator(crd: Path) -> jsonschema.Draft202012Validator:
+    """A validator of a CRD, refusing what it doesn't know, as `kubectl apply --validate=strict` does."""
+    found = yaml.load(crd.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     (version,) = (v for v in found["spec"]["versions"] if v["name"] == "v1beta1")
-    return dict(_strict(version["schema"]["openAPIV3Schema"], top=True))
+    schema = _strict(version["schema"]["openAPIV3Schema"], top=True)
+    return jsonschema.Draft202012Validator(schema)
 
 
 def _strict(node: Any, top: bool = False) -> Any:
