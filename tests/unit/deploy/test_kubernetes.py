@@ -199,6 +199,16 @@ def test_options_are_options(folder: str) -> None:
 
 
 @pytest.mark.parametrize("folder", ALL)
+def test_the_model_has_threads_as_its_container_has_cores(folder: str) -> None:
+    if folder in FLINK:
+        task_manager = pods(one(folder, "FlinkDeployment"))["taskManager"]
+    else:
+        task_manager = one(folder, "Deployment")["spec"]["template"]
+    (works,) = (c for c in containers(task_manager) if c["name"] in {"worker-pool", "newsbeam"})
+    assert works["resources"]["limits"]["cpu"] == works["resources"]["requests"]["cpu"]
+
+
+@pytest.mark.parametrize("folder", ALL)
 def test_no_secret_is_in_them(folder: str) -> None:
     assert all(resource["kind"] != "Secret" for resource in made(folder))
     data = one(folder, "ConfigMap")["data"]
