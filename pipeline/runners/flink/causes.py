@@ -1,11 +1,13 @@
-"""What made a job fail, in one line: out of the stack traces of Java, and those of Python inside them."""
+"""What made a job fail, in one line: out of stack traces of Java, and of Python inside them."""
 
 from __future__ import annotations
 
 import re
 
 #: The last line of a traceback of Python, as Beam's workers send it: the class, and its message.
-_PYTHON = re.compile(r"^(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*(?:Error|Exception|Failure|Interrupt|[A-Z]\w*)): (.+)$")
+_PYTHON = re.compile(
+    r"^(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*(?:Error|Exception|Failure|Interrupt|[A-Z]\w*)): (.+)$"
+)
 #: What Beam adds to the message of whatever a step raises.
 _STEP = re.compile(r"\s*\[while running '[^']*'\]\s*$")
 _CAUSED_BY = "Caused by: "
@@ -41,8 +43,7 @@ def root_cause(trace: str) -> str:
 
 
 def without_classes(line: str) -> str:
-    """A line of Java's without the names of packages: `java.net.ConnectException: no` is
-    `ConnectException: no`."""
+    """A line of Java's without packages: `java.net.ConnectException: no` is `ConnectException: no`."""
     match = _JAVA.match(line)
     if match is None:
         return line

@@ -1,4 +1,4 @@
-"""A small client of Flink's REST interface: jobs, their checkpoints and metrics, stopping with a savepoint."""
+"""A small client of Flink's REST interface: jobs, checkpoints, metrics, stopping with a savepoint."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import requests
 
 from pipeline.runners.flink.causes import root_cause
 from transforms.errors import ConfigurationError
-from transforms.failures import PipelineFailure
 
 #: How long Flink may take to answer, in seconds: to connect, and to say something.
 TIMEOUT = (5.0, 30.0)
@@ -21,11 +20,15 @@ ASK_EVERY = 0.3
 ENDED = frozenset({"FINISHED", "CANCELED", "FAILED"})
 
 
-class Unreachable(PipelineFailure):
+class FlinkError(Exception):
+    """Something that Flink did not do. Its message is one line."""
+
+
+class Unreachable(FlinkError):
     """Flink does not answer, or not as Flink does."""
 
 
-class FlinkRefused(PipelineFailure):
+class FlinkRefused(FlinkError):
     """Flink answered that it will not.
 
     Attributes:
@@ -37,7 +40,7 @@ class FlinkRefused(PipelineFailure):
         self.status = status
 
 
-class NoSavepoint(PipelineFailure):
+class NoSavepoint(FlinkError):
     """A savepoint that was asked for was not made; the job goes on."""
 
 
@@ -100,7 +103,9 @@ class FlinkRest:
         """The version of Flink."""
         found = self._get("/config").get("flink-version")
         if not isinstance(found, str):
-            raise Unreachable(f"{self.url} answers, but not as Flink does: is it Flink's REST port?")
+            raise Unreachable(
+                f"{self.url} answers, but not as Flink does: is it Flink's REST port?"
+            )
         return found
 
     def overview(self) -> Mapping[str, Any]:
@@ -212,13 +217,14 @@ class FlinkRest:
         """Cancels a job, without a savepoint."""
         self._json("PATCH", f"/jobs/{job}", params={"mode": "cancel"})
 
-    def stop(self, job: str, directory: str | None = None, drain: bool = False) -> str:
+    def stop(self, job: str, directory: str | None = None) -> str:
         """Stops a job with a savepoint, and waits until that is there.
+
+        Never with Flink's own drain: that waits for the end of what Beam reads without end.
 
         Args:
             job: The job.
             directory: Where the savepoint goes; None is where Flink is configured to put them.
-            drain: Have all windows end first: a job that was drained can't go on from there.
 
         Returns:
             The savepoint's path.
@@ -226,7 +232,7 @@ class FlinkRest:
         Raises:
             NoSavepoint: It could not be made; the job goes on.
         """
-        body: dict[str, Any] = {"drain": drain}
+        body: dict[str, Any] = {"drain": False}
         if directory is not None:
             body["targetDirectory"] = directory
         answer = self._json("POST", f"/jobs/{job}/stop", json=body)
@@ -242,6 +248,10 @@ class FlinkRest:
         cause = (operation.get("failure-cause") or {}).get("stack-trace") or "Flink says no more"
         raise NoSavepoint(f"no savepoint of job {job}: {root_cause(str(cause))}")
 
+    def dispose(self, savepoint: str) -> None:
+        """Deletes a savepoint; Flink does it in its own time."""
+        self._json("POST", "/savepoint-disposal", json={"savepoint-path": savepoint})
+
     def wait_until_ended(self, job: str) -> FlinkJob | None:
         """Waits until a job is over; None where Flink has forgotten it."""
         while (found := self.job(job)) is not None and not found.ended:
@@ -253,7 +263,9 @@ class FlinkRest:
     def _get(self, path: str) -> Mapping[str, Any]:
         answer = self._json("GET", path)
         if not isinstance(answer, dict):
-            raise Unreachable(f"{self.url} answers, but not as Flink does: is it Flink's REST port?")
+            raise Unreachable(
+                f"{self.url} answers, but not as Flink does: is it Flink's REST port?"
+            )
         return answer
 
     def _json(self, method: str, path: str, **more: Any) -> Any:
@@ -265,7 +277,8 @@ class FlinkRest:
             body = answer.json()
         except ValueError:
             raise Unreachable(
-                f"{self.url} answers {answer.status_code}, but not as Flink does: is it Flink's REST port?"
+                f"{self.url} answers {answer.status_code}, but not as Flink does: is it Flink's REST "
+                "port?"
             ) from None
         if answer.ok:
             return body
