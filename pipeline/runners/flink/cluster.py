@@ -67,9 +67,9 @@ def _jobs_before(rest: FlinkRest, name: str) -> frozenset[str]:
         if each.name == name and not each.ended:
             raise ConfigurationError(
                 f"Flink at {rest.url} runs a job {name} already, {each.id} ({each.state}): two that "
-                f"read for one group take the stream from each other; `newsbeam jobs upgrade {each.id}` puts "
-                "this in its place, `newsbeam jobs stop` stops it, and another group or --job_name is "
-                "another job"
+                "read for one group take the stream from each other; `newsbeam jobs upgrade "
+                f"{each.id}` puts this in its place, `newsbeam jobs stop` stops it, and another "
+                "group or --job_name is another job"
             )
     return frozenset(each.id for each in jobs)
 
@@ -83,7 +83,7 @@ def _submitted(
     settings: FlinkSettings,
 ) -> str | None:
     """Brings the job onto the cluster; its id, or None where there is nothing to stay for."""
-    with job_service(job.beam_options) as server:
+    with job_service(job.pipeline.options) as server:
         result = submit(job)
         id = find_submitted(rest, name, before, result, server, asked).id
         log.info("job %s is on the cluster as %s, %s", name, id, rest.page(id))

@@ -16,6 +16,7 @@ from apache_beam.options.pipeline_options import (
 from models.settings import SettingsSet
 from pipeline.ends import kinds
 from pipeline.ends.settings import EndSettings
+from pipeline.runners.flink.carried import begin
 from pipeline.runners.flink.jobserver import JarInfo, check_java, info_of
 from pipeline.runners.flink.known import NUMBERS
 from pipeline.runners.flink.master import (
@@ -28,7 +29,6 @@ from pipeline.runners.flink.master import (
 )
 from pipeline.runners.flink.rest import FlinkError, FlinkRest
 from pipeline.runners.flink.settings import LEAVE, FlinkSettings
-from pipeline.runners.flink.submission import begin
 from transforms.errors import ConfigurationError
 
 log = logging.getLogger("newsbeam.flink")

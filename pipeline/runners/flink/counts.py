@@ -5,60 +5,27 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
+from pipeline.runners.flink.counters import (
+    BEHIND,
+    CATEGORY,
+    LAG,
+    OURS,
+    READ,
+    STAGE,
+    TIMES,
+    Counters,
+    is_ours,
+    named,
+)
 from pipeline.runners.flink.rest import FlinkError, FlinkRest
-from transforms.tally import NAMESPACE, Backlog, Counts
+from transforms.tally import Backlog, Counts
 
 log = logging.getLogger("newsbeam.flink")
 
 #: Seconds between two looks. Flink itself looks every 10 s.
 EVERY = 2.0
-#: Flink's name of a metric of ours, between that of the step and our own.
-_OURS = f".{NAMESPACE}_"
-_CATEGORY, _STAGE, _READ, _TIMES = "categorized_", "dead_letters_", "read", "unreadable_times"
-_LAG, _BEHIND = "lag_", "seconds_behind_"
-_COUNTS = (_CATEGORY, _STAGE, _TIMES)
-
-
-def is_ours(name: str) -> bool:
-    """Whether a metric of Flink is one that is shown here."""
-    ours = name.rpartition(_OURS)[2]
-    return _OURS in name and (ours == _READ or ours.startswith((*_COUNTS, _LAG, _BEHIND)))
-
-
-class Counters:
-    """Counts of all subtasks, added up over their restarts: each begins at zero again."""
-
-    def __init__(self) -> None:
-        self._last: dict[str, dict[str, float]] = defaultdict(dict)
-        self._before: dict[str, float] = defaultdict(float)
-
-    def add(self, metrics: Mapping[str, float]) -> None:
-        """Takes in what was found, by `SUBTASK.STEP.newsbeam_NAME`."""
-        found: dict[str, dict[str, float]] = defaultdict(dict)
-        for name, value in metrics.items():
-            subtask, _, ours = name.rpartition(_OURS)
-            if not ours.startswith((_LAG, _BEHIND)):
-                found[subtask][ours] = value
-        for subtask, now in found.items():
-            last = self._last[subtask]
-            # Only that one never goes back while a subtask lives.
-            if now.get(_READ, 0) < last.get(_READ, 0):
-                for ours, value in last.items():
-                    self._before[ours] += value
-                self._last[subtask] = now
-            else:
-                last.update(now)
-
-    def total(self) -> dict[str, int]:
-        """The counts by their names."""
-        sums = defaultdict(float, self._before)
-        for last in self._last.values():
-            for ours, value in last.items():
-                sums[ours] += value
-        return {ours: int(value) for ours, value in sums.items()}
 
 
 class FlinkCounts:
@@ -99,11 +66,11 @@ class FlinkCounts:
                 self._looked = self._clock()
             total = self._counters.total()
             return Counts(
-                total.get(_READ, 0),
-                _named(total, _CATEGORY),
-                _named(total, _STAGE),
+                total.get(READ, 0),
+                named(total, CATEGORY),
+                named(total, STAGE),
                 self._backlog(),
-                unreadable_times=total.get(_TIMES, 0),
+                unreadable_times=total.get(TIMES, 0),
             )
 
     def _look(self) -> None:
@@ -111,8 +78,8 @@ class FlinkCounts:
             for vertex in self._rest.vertices(self._job):
                 found = self._rest.metrics(self._job, str(vertex["id"]), is_ours)
                 self._counters.add(found)
-                gauges = {n.rpartition(_OURS)[2]: v for n, v in found.items()}
-                self._gauges |= {n: v for n, v in gauges.items() if n.startswith((_LAG, _BEHIND))}
+                gauges = {n.rpartition(OURS)[2]: v for n, v in found.items()}
+                self._gauges |= {n: v for n, v in gauges.items() if n.startswith((LAG, BEHIND))}
         except FlinkError as e:
             # What was known stays; the job is watched elsewhere.
             log.debug("no counts: %s", e)
@@ -123,13 +90,9 @@ class FlinkCounts:
 
     def _backlog(self) -> Backlog | None:
         """What waits: as the source's servers say, else as its readers last did."""
-        lags = [int(v) for n, v in self._gauges.items() if n.startswith(_LAG)]
+        lags = [int(v) for n, v in self._gauges.items() if n.startswith(LAG)]
         waits = self._waits or (Backlog(sum(lags), None) if lags else None)
         if waits is None or not waits.messages:
             return waits
-        behind = max((v for n, v in self._gauges.items() if n.startswith(_BEHIND)), default=0.0)
+        behind = max((v for n, v in self._gauges.items() if n.startswith(BEHIND)), default=0.0)
         return Backlog(waits.messages, time.time() - behind if behind else None)
-
-
-def _named(total: Mapping[str, int], prefix: str) -> dict[str, int]:
-    return {n.removeprefix(prefix): v for n, v in total.items() if n.startswith(prefix) and v > 0}

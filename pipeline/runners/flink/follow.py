@@ -28,6 +28,8 @@ EVERY = 1.0
 SAY_AGAIN = 60.0
 #: How long a savepoint is tried again, in seconds: a job that restarts can't make one.
 SAVEPOINT_PATIENCE = 120.0
+#: How often a job may fail before it has run at all.
+STARTS = 3
 #: The exit code of a failure that says that another instance goes on.
 TAKEN_OVER = 3
 
@@ -78,7 +80,7 @@ class Follower:
         Raises:
             PipelineFailure: It is over before it ran.
         """
-        return self._until(lambda job: job.running)
+        return self._until(lambda job: job.running, starting=True)
 
     def until_over(self) -> bool:
         """Waits until it has finished; False where we are to stop before.
@@ -88,12 +90,14 @@ class Follower:
         """
         return self._until(lambda job: job.state == "FINISHED")
 
-    def _until(self, reached: Callable[[FlinkJob], bool]) -> bool:
+    def _until(self, reached: Callable[[FlinkJob], bool], *, starting: bool = False) -> bool:
         while not self._asked:
             if (job := self._look()) is not None:
                 if reached(job):
                     return True
                 self._check(job)
+                if starting and job.state == "RESTARTING":
+                    self._give_up()
             self._asked.wait(EVERY)
         return False
 
@@ -136,6 +140,16 @@ class Follower:
             raise failure_of(job, next(iter(self._traces()), ""))
         if job.state == "FINISHED":
             raise JobFailed(f"job {job.id} was stopped by somebody else, before it ran")
+
+    def _give_up(self) -> None:
+        """Cancels a job that never comes to run, and has been tried often enough."""
+        traces = self._traces()
+        if len(traces) >= STARTS:
+            self._rest.cancel(self._job)
+            raise JobFailed(
+                f"job {self._job} did not come to run in {len(traces)} attempts and was cancelled: "
+                + _words(traces[0])
+            )
 
     def _traces(self) -> list[str]:
         try:

@@ -25,6 +25,7 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.runners.portability.flink_runner import FlinkJarJobServer
 from apache_beam.version import __version__ as beam_version
 
+from pipeline.runners.flink.words import version_of
 from transforms.errors import ConfigurationError
 from transforms.failures import PipelineFailure
 
@@ -34,6 +35,8 @@ log = logging.getLogger("newsbeam.flink")
 NO_LEAK = (2, 76)
 #: Seconds that it may take to start: a small machine needs its time for a jar of 160 MB.
 START_TIMEOUT = 180.0
+#: Makes a Java that runs for seconds be quick to start.
+_BRIEF = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 _RUNNER = re.compile(r"META-INF/maven/org\.apache\.beam/beam-runners-flink-([\d.]+)/")
 _SDK = "org/apache/beam/sdk/sdk.properties"
 
@@ -58,11 +61,6 @@ class JarInfo:
     def leaks(self) -> bool:
         """Whether its checkpoints grow with every bundle of what is read without end."""
         return self.beam is not None and version_of(self.beam) < NO_LEAK
-
-
-def version_of(said: str) -> tuple[int, ...]:
-    """A version as numbers: `2.77.0` is 2, 77, 0."""
-    return tuple(int(n) for n in re.findall(r"\d+", said)[:3])
 
 
 def jar_info(path: str) -> JarInfo:
@@ -120,10 +118,12 @@ class JobServer:
 
     Args:
         options: Beam's options.
+        brief: Whether it only hands a job over, and nothing of it runs there.
     """
 
-    def __init__(self, options: PipelineOptions) -> None:
+    def __init__(self, options: PipelineOptions, *, brief: bool) -> None:
         self._options = options
+        self._jvm_properties = _BRIEF if brief else ()
         self._lines: deque[str] = deque(maxlen=400)
         self._process: subprocess.Popen[bytes] | None = None
         self._folder: str | None = None
@@ -156,7 +156,7 @@ class JobServer:
         self.endpoint = f"localhost:{port}"
         command = [
             asked.job_server_java_launcher,
-            *asked.job_server_jvm_properties,
+            *(asked.job_server_jvm_properties or self._jvm_properties),
             # Files that its mini cluster makes go with ours.
             f"-Djava.io.tmpdir={self._folder}",
             "-jar",

@@ -10,11 +10,11 @@ from apache_beam.options.pipeline_options import PipelineOptions, PortableOption
 
 from models.settings import SettingsSet
 from pipeline.beam_workarounds import hush_worker
+from pipeline.runners.flink.carried import keep
 from pipeline.runners.flink.cluster import run_on_cluster
 from pipeline.runners.flink.configure import configure, number
 from pipeline.runners.flink.known import KNOWN
 from pipeline.runners.flink.master import master_of
-from pipeline.runners.flink.submission import keep
 from pipeline.runners.flink.within import run_within
 from pipeline.runners.runner import Job, Runner
 from transforms.reading import undrain
@@ -49,7 +49,8 @@ class Flink(Runner):
 
     def run(self, job: Job) -> None:
         """Submits the job, and stays with it as was asked for."""
-        keep(job.beam_options, job.ends)
+        # The pipeline has options of its own: a copy.
+        keep(job.pipeline.options, job.ends)
         if job.beam_options.view_as(PortableOptions).output_executable_path:
             job.pipeline.run().wait_until_finish()
         elif (master := master_of(job.beam_options)) is None:

@@ -12,13 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.version import __version__ as beam_version
-
 from models.settings import SettingsSet, fields_of
 from pipeline.ends.end import Ends
 from pipeline.ends.uris import shown
-from pipeline.runners.flink.jobserver import version_of
+from pipeline.runners.flink.words import version_of
 
 #: As Flink shows the option of ours.
 _SHOWN_AS = "newsbeamSubmission"
@@ -28,14 +25,6 @@ _NOT_KEPT = frozenset(
 )
 #: A savepoint of a job server before this version of Beam loses what was being read after it.
 _RESIDUALS = (2, 76)
-
-
-class SubmissionOptions(PipelineOptions):
-    """Carries a `Submission` to Flink."""
-
-    @classmethod
-    def _add_argparse_args(cls, parser: Any) -> None:
-        parser.add_argument("--newsbeam_submission", default=None, help="Set by newsbeam itself.")
 
 
 @dataclass(frozen=True)
@@ -54,7 +43,7 @@ class Submission:
     arguments: tuple[str, ...]
     reads: Mapping[str, Any] = field(default_factory=dict, hash=False)
     newsbeam: str = ""
-    beam: str = beam_version
+    beam: str = ""
     job_server: str | None = None
 
     def to_json(self) -> str:
@@ -71,8 +60,9 @@ class Submission:
             job_server: The version of Beam's job server.
         """
         beams = [flag for flag in _joined(given) if _name(flag) not in _NOT_KEPT]
-        version = importlib.metadata.version("newsbeam")
-        return cls((*_flags(options), *beams), {}, version, beam_version, job_server)
+        version = importlib.metadata.version
+        arguments = (*_flags(options), *beams)
+        return cls(arguments, {}, version("newsbeam"), version("apache-beam"), job_server)
 
     @classmethod
     def from_json(cls, text: str) -> Submission | None:
@@ -126,25 +116,6 @@ _FIXED = {
     "group": "a savepoint goes on where its consumer group stands",
     "shards": "a savepoint holds one position a shard, so --shards can't change",
 }
-
-
-def begin(
-    beam_options: PipelineOptions,
-    options: SettingsSet,
-    given: Sequence[str],
-    job_server: str | None,
-) -> None:
-    """Has Beam's options carry what is going to be submitted, before anything is set in them."""
-    made = Submission.of(options, given, job_server)
-    beam_options.view_as(SubmissionOptions).newsbeam_submission = made.to_json()
-
-
-def keep(beam_options: PipelineOptions, ends: Ends) -> None:
-    """Has the job keep what it is submitted with, now that its ends are known."""
-    view = beam_options.view_as(SubmissionOptions)
-    made = Submission.from_json(view.newsbeam_submission or "")
-    if made is not None:
-        view.newsbeam_submission = dataclasses.replace(made, reads=reads_of(ends)).to_json()
 
 
 def reads_of(ends: Ends) -> dict[str, Any]:

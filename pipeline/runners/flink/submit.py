@@ -16,6 +16,7 @@ from apache_beam.runners.runner import PipelineState
 from pipeline.runners.flink.causes import root_cause
 from pipeline.runners.flink.follow import JobFailed, exit_code_of
 from pipeline.runners.flink.jobserver import JobServer
+from pipeline.runners.flink.master import master_of
 from pipeline.runners.flink.rest import FlinkJob, FlinkRest, Unreachable
 from pipeline.runners.flink.signals import Asked
 from pipeline.runners.runner import Job
@@ -43,7 +44,8 @@ def job_service(options: PipelineOptions) -> Iterator[JobServer | None]:
     if portable.job_endpoint:
         yield None
         return
-    with JobServer(options) as server:
+    log.info("starting Beam's job server for Flink")
+    with JobServer(options, brief=master_of(options) is not None) as server:
         portable.job_endpoint = server.endpoint
         try:
             yield server

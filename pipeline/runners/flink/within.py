@@ -25,7 +25,7 @@ def run_within(job: Job) -> None:
         PipelineFailure: It failed.
     """
     with (
-        job_service(job.beam_options) as server,
+        job_service(job.pipeline.options) as server,
         Status() if job.live_status else contextlib.nullcontext(),
         drained_by_signals(),
     ):

@@ -1,6 +1,8 @@
-"""How Flink's times and sizes are said to people."""
+"""How Flink's times, sizes and versions are said, and read."""
 
 from __future__ import annotations
+
+import re
 
 
 def span(ms: float) -> str:
@@ -20,3 +22,8 @@ def size(n: float) -> str:
         if n >= length:
             return f"{n / length:.1f} {unit}"
     return f"{int(n)} B"
+
+
+def version_of(said: str) -> tuple[int, ...]:
+    """A version as numbers: `2.77.0` is 2, 77, 0."""
+    return tuple(int(n) for n in re.findall(r"\d+", said)[:3])
