@@ -42,6 +42,10 @@ class StandAloneFlink:
     def restore(self) -> None:
         """Cancels all jobs, and starts what was killed."""
         self.cluster.cancel_all()
+        self.start_killed()
+
+    def start_killed(self) -> None:
+        """Starts what was killed of it, as whoever runs it does."""
         if not self.pool.running:
             self.pool.start()
         while len(self.cluster.task_managers) < self.task_managers:
