@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.flink.jobs import PATIENCE, Feeder, submitted, watched
 from tests.integration.harness import Topics, assert_each_once, mixed, short
-from tests.servers.stand_alone_flink import StandAloneFlink
+from tests.servers.stand_alone_flink import KILLS, StandAloneFlink
 
 pytestmark = pytest.mark.timeout(3 * PATIENCE)
 RECORDS = 20_000
@@ -30,32 +29,9 @@ def test_20_000_records_come_out_once(
     assert_each_once(sent, kafka)
 
 
-def _kill_task_manager(flink: StandAloneFlink) -> None:
-    flink.cluster.kill()
-
-
-def _kill_sdk_process(flink: StandAloneFlink) -> None:
-    flink.pool.kill_sdk_process()
-
-
-def _kill_worker_pool(flink: StandAloneFlink) -> None:
-    flink.pool.kill()
-
-
-#: What is killed, one thing at a time and two at once.
-KILLS: dict[str, tuple[Callable[[StandAloneFlink], None], ...]] = {
-    "an SDK process": (_kill_sdk_process,),
-    "the worker pool with its SDK process": (_kill_worker_pool,),
-    "the task manager": (_kill_task_manager,),
-    "task manager and SDK process": (_kill_sdk_process, _kill_task_manager),
-    "worker pool and task manager": (_kill_worker_pool, _kill_task_manager),
-}
-
-
 def test_kills_lose_and_double_nothing(
     kafka: Topics, stand_alone: StandAloneFlink, tmp_path: Path
 ) -> None:
-    """Where there is nothing to be started again by us, Flink has to do it itself."""
     with (
         submitted(stand_alone, kafka.args(), tmp_path) as job,
         watched(kafka) as outcomes,
