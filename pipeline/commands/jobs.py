@@ -13,6 +13,7 @@ import typer
 
 if TYPE_CHECKING:
     from pipeline.runners.flink.rest import FlinkRest
+    from pipeline.runners.flink.submission import Submission
 
 app = typer.Typer(
     help="Jobs on a Flink cluster: list, look at, stop, resume and upgrade them.",
@@ -226,7 +227,7 @@ class _Prepared:
         self._options, beams = parse_run(self.arguments)
         self._beams = [*beams, f"--flink_master={url}"]
 
-    def check(self, kept: object) -> None:
+    def check(self, kept: Submission | None) -> None:
         """Checks all that can be checked, and against what the savepoint was taken of.
 
         Raises:
@@ -235,8 +236,7 @@ class _Prepared:
         """
         from pipeline.preflight import check
         from pipeline.run import beam_options
-        from pipeline.runners.flink.carried import submission_in
-        from pipeline.runners.flink.submission import Submission, reads_of
+        from pipeline.runners.flink.carried import reads_of, submission_in
 
         parsed = beam_options(self._beams)
         runners = logging.getLogger("newsbeam.flink")
@@ -248,7 +248,7 @@ class _Prepared:
         finally:
             runners.setLevel(before)
         ends.close()
-        if isinstance(kept, Submission):
+        if kept is not None:
             new = submission_in(parsed)
             if why := kept.obstacle(reads_of(ends), new.job_server if new else None):
                 raise _wrong(why)
@@ -276,7 +276,7 @@ def _flink(master: str) -> Iterator[FlinkRest]:
         raise PipelineFailure(str(e)) from None
 
 
-def _kept(rest: FlinkRest, job: str):  # type: ignore[no-untyped-def]
+def _kept(rest: FlinkRest, job: str) -> Submission:
     """What a job was submitted with."""
     from pipeline.runners.flink.submission import Submission
 

@@ -10,7 +10,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from models.settings import SettingsSet
 from pipeline.ends.end import Ends
-from pipeline.runners.flink.submission import Submission, reads_of
+from pipeline.runners.flink.submission import Submission
+from transforms.shard_state import FORMAT
 
 
 class SubmissionOptions(PipelineOptions):
@@ -43,3 +44,18 @@ def keep(beam_options: PipelineOptions, ends: Ends) -> None:
 def submission_in(beam_options: PipelineOptions) -> Submission | None:
     """What Beam's options carry."""
     return Submission.from_json(beam_options.view_as(SubmissionOptions).newsbeam_submission or "")
+
+
+def reads_of(ends: Ends) -> dict[str, Any]:
+    """What a savepoint rests on, of a source."""
+    end = ends.source.end
+    found: dict[str, Any] = {"kind": end.uri.partition("://")[0] if "://" in end.uri else "file"}
+    subscription = getattr(getattr(ends.source, "source", None), "subscription", None)
+    if subscription is not None:
+        found |= {
+            "topics": sorted(subscription.topics),
+            "group": subscription.group,
+            "shards": subscription.shard_count,
+            "format": FORMAT,
+        }
+    return found

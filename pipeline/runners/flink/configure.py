@@ -238,6 +238,10 @@ def _configure_cluster(
             "execution.checkpointing.dir in its configuration",
             master,
         )
+    if flink.parallelism < 1:
+        # What the cluster would take anyway; but who spreads the shards has to know it.
+        default = configured.get("parallelism.default", "1")
+        setter.python(FlinkRunnerOptions, "parallelism", int(default) if default.isdigit() else 1)
     parallelism = flink.parallelism
     free = int(there_is.get("slots-available") or 0)
     if there_is.get("taskmanagers") and free < max(1, parallelism):

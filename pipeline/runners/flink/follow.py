@@ -88,7 +88,17 @@ class Follower:
         Raises:
             PipelineFailure: It failed, was cancelled by somebody else, or is gone.
         """
-        return self._until(lambda job: job.state == "FINISHED")
+        if not self._until(lambda job: job.state == "FINISHED"):
+            return False
+        try:
+            latest = self._rest.checkpoints(self._job).get("latest") or {}
+        except FlinkError as e:
+            log.debug("%s", e)
+            return True
+        if path := (latest.get("savepoint") or {}).get("external_path"):
+            words = how_to_resume(self._rest, self._job, str(path))
+            log.info("job %s was stopped by somebody else; %s", self._job, words)
+        return True
 
     def _until(self, reached: Callable[[FlinkJob], bool], *, starting: bool = False) -> bool:
         while not self._asked:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from models.settings import SettingsSet, fields_of
-from pipeline.ends.end import Ends
 from pipeline.ends.uris import shown
 from pipeline.runners.flink.words import version_of
 
@@ -115,21 +114,8 @@ _FIXED = {
     "topics": "a savepoint holds positions in the topics that the job reads",
     "group": "a savepoint goes on where its consumer group stands",
     "shards": "a savepoint holds one position a shard, so --shards can't change",
+    "format": "this newsbeam reads savepoints of another format",
 }
-
-
-def reads_of(ends: Ends) -> dict[str, Any]:
-    """What a savepoint rests on, of a source."""
-    end = ends.source.end
-    found: dict[str, Any] = {"kind": end.uri.partition("://")[0] if "://" in end.uri else "file"}
-    subscription = getattr(getattr(ends.source, "source", None), "subscription", None)
-    if subscription is not None:
-        found |= {
-            "topics": sorted(subscription.topics),
-            "group": subscription.group,
-            "shards": subscription.shard_count,
-        }
-    return found
 
 
 def _flags(options: SettingsSet) -> list[str]:
