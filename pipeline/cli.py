@@ -16,6 +16,7 @@ from pipeline.commands import (
     dead_letters,
     demo,
     evaluate,
+    jobs,
     model,
     replay,
     run,
@@ -47,6 +48,7 @@ app.command("dead-letters")(dead_letters.dead_letters)
 app.command("replay")(replay.replay)
 app.command("demo")(demo.demo)
 app.command("worker-pool")(worker_pool.worker_pool)
+app.add_typer(jobs.app, name="jobs")
 app.add_typer(model.app, name="model")
 
 

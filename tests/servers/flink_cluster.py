@@ -60,8 +60,9 @@ _PROPERTIES = {
     "restart-strategy.fixed-delay.delay": "1s",
     # A killed task manager is noticed sooner than after 50 s.
     "heartbeat.interval": "1000",
-    "heartbeat.timeout": "6000",
-    "web.refresh-interval": "500",
+    "heartbeat.timeout": "20000",
+    # What a test counts by is up to date.
+    "metrics.fetcher.update-interval": "500",
 }
 
 _LOGGING = """\

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,10 +42,43 @@ class StandAloneFlink:
     def restore(self) -> None:
         """Cancels all jobs, and starts what was killed."""
         self.cluster.cancel_all()
+        self.start_killed()
+
+    def kill_task_manager(self) -> None:
+        """Ends a task manager as `kill -9` does."""
+        self.cluster.kill()
+
+    def kill_sdk_process(self) -> None:
+        """Ends an SDK process as `kill -9` does, if there is one now."""
+        if processes := self.pool.sdk_processes():
+            self.pool.kill_sdk_process(processes[-1])
+
+    def kill_worker_pool(self) -> None:
+        """Ends the worker pool and its SDK processes as `kill -9` does."""
+        self.pool.kill()
+
+    def start_killed(self) -> None:
+        """Starts what was killed of it, as whoever runs it does."""
         if not self.pool.running:
             self.pool.start()
         while len(self.cluster.task_managers) < self.task_managers:
             self.cluster.start_task_manager()
+
+
+#: What may be killed, one thing at a time and two at once; Flink starts SDK processes again by itself.
+KILLS: dict[str, tuple[Callable[[StandAloneFlink], None], ...]] = {
+    "SDK process": (StandAloneFlink.kill_sdk_process,),
+    "worker pool with its SDK process": (StandAloneFlink.kill_worker_pool,),
+    "task manager": (StandAloneFlink.kill_task_manager,),
+    "SDK process and task manager": (
+        StandAloneFlink.kill_sdk_process,
+        StandAloneFlink.kill_task_manager,
+    ),
+    "worker pool and task manager": (
+        StandAloneFlink.kill_worker_pool,
+        StandAloneFlink.kill_task_manager,
+    ),
+}
 
 
 @contextmanager
