@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.runners.job_jar import ENTRY_CLASS
+from pipeline.runners.flink.job_jar import ENTRY_CLASS
 from tests.integration.harness import (
     Got,
     Topics,
@@ -127,11 +127,7 @@ def test_a_jar_runs_by_rest_and_is_upgraded_in_application_mode(
             *kafka.args(
                 "--runner=FlinkRunner",
                 f"--flink_job_server_jar={stand_alone.jar}",
-                "--environment_type=EXTERNAL",
                 f"--environment_config={pool.address}",
-                "--checkpointing_interval=2000",
-                "--finish_bundle_before_checkpointing",
-                "--max_bundle_time_mills=200",
                 f"--output_executable_path={jar}",
                 f"--model={model}",
             )

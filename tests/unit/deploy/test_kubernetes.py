@@ -14,7 +14,7 @@ import yaml
 
 from models.settings import fields_of
 from pipeline.options import RUN_SETTINGS
-from pipeline.runners.job_jar import ENTRY_CLASS, WORKER_POOL
+from pipeline.runners.flink.job_jar import ENTRY_CLASS, WORKER_POOL
 from tests.servers.cache import Unavailable
 from tests.unit.deploy.dockerfile import ROOT, Dockerfile
 from tests.unit.deploy.kubernetes import (

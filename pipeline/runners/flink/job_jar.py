@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Collection
 from pathlib import Path
 
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
@@ -31,12 +30,8 @@ def wanted(beam_options: PipelineOptions) -> Path | None:
     return Path(path) if path else None
 
 
-def configure(beam_options: PipelineOptions, given: Collection[str]) -> None:
-    """Has the job of a jar find its workers.
-
-    Args:
-        beam_options: Beam's options, to be changed in place.
-        given: The names of those that the user gave.
+def check(beam_options: PipelineOptions) -> None:
+    """Checks what can be known before Beam's job server writes it.
 
     Raises:
         ConfigurationError: The file can't be written, or no Flink could run what would be in it.
@@ -51,17 +46,10 @@ def configure(beam_options: PipelineOptions, given: Collection[str]) -> None:
     # A job server that runs elsewhere has folders of its own.
     if not portable.job_endpoint and (path.is_dir() or not os.access(path.parent, os.W_OK)):
         raise ConfigurationError(f"{option}: can't be written: name a file in a folder of yours")
-    if "environment_type" not in given:
-        portable.environment_type = "EXTERNAL"
-        portable.environment_config = portable.environment_config or WORKER_POOL
-        log.info(
-            "set for the jar: --environment_type=EXTERNAL --environment_config=%s",
-            portable.environment_config,
-        )
-    elif portable.environment_type == "LOOPBACK":
+    if portable.environment_type == "LOOPBACK":
         raise ConfigurationError(
             f"{option}: with --environment_type=LOOPBACK the job would need this process: leave that "
-            f"out, or give EXTERNAL and --environment_config={WORKER_POOL}"
+            f"out, and give --environment_config={WORKER_POOL}, where `newsbeam worker-pool` listens"
         )
 
 
