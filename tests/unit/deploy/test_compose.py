@@ -113,8 +113,7 @@ def test_what_is_scraped_is_served() -> None:
         for of in job["static_configs"]
         for target in of["targets"]
     }
-    port = next(
-        a.partition("=")[2] for a in SERVICES["job"]["command"] if a.startswith("--metrics_port=")
-    )
+    # Workers have what their pool has.
+    port = SERVICES["worker-pool"]["environment"]["NEWSBEAM_METRICS_PORT"]
     assert f"taskmanager:{port}" in targets
     assert {target.partition(":")[0] for target in targets} <= SERVICES.keys()

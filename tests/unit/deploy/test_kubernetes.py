@@ -154,6 +154,8 @@ def test_nobody_reaches_the_worker_pool(folder: str) -> None:
     named = {port["port"] for rule in policy["ingress"] for port in rule["ports"]}
     assert all("ports" in rule and "from" in rule for rule in policy["ingress"])
     assert 50_000 not in named
+    (pool,) = pods(one(folder, "FlinkDeployment"))["taskManager"]["spec"]["initContainers"]
+    assert int({e["name"]: e["value"] for e in pool["env"]}["NEWSBEAM_METRICS_PORT"]) in named
     configuration = one(folder, "FlinkDeployment")["spec"]["flinkConfiguration"]
     for name in ("taskmanager.rpc.port", "taskmanager.data.port", "metrics.reporter.prom.port"):
         assert int(configuration[name]) in named
