@@ -8,8 +8,10 @@ launcher among it. Python is the one that runs the tests.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,8 +20,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.cache import Unavailable, find_program, provision_once, run_or_unavailable
 from tests.servers.processes import ServerProcess, free_port, wait_until
-from tests.unit.deploy.dockerfile import ROOT, Copy, Dockerfile, as_list
+from tests.unit.deploy.dockerfile import DOCKER, ROOT, Copy, Dockerfile, as_list
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1_800)]
 
@@ -175,11 +178,68 @@ def test_the_worker_pool_is_well_and_ends(container: Container) -> None:
     assert "Traceback" not in log.read_text()
 
 
-def test_beams_boot_is_what_workers_are_started_with(container: Container) -> None:
-    boot = container.root / "boot"
-    boot.write_text(
-        "#!/bin/sh\npython -c 'import apache_beam, transforms.classify; print(\"ready\")'\n"
+def boot() -> Path:
+    """Beam's `boot`, built from the locked Beam's module: the image has it from Beam's own."""
+    version = re.search(
+        r"^apache-beam==(\S+)", (DOCKER / "requirements.lock").read_text(), re.MULTILINE
     )
-    boot.chmod(0o755)
-    done = container.run(entrypoint(), "--id=1", "--provision_endpoint=a:1", BEAM_BOOT=str(boot))
-    assert (done.returncode, done.stdout) == (0, "ready\n"), done.stderr
+    assert version is not None
+
+    def build(folder: Path) -> None:
+        module = f"github.com/apache/beam/sdks/v2/python/container@v{version[1]}"
+        go = find_program("go", "building Beam's boot")
+        run_or_unavailable(
+            [go, "install", module], f"go install {module}", {**os.environ, "GOBIN": str(folder)}
+        )
+
+    return provision_once(f"beam-boot-{version[1]}", build) / "container"
+
+
+_PIPELINE = """\
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+import newsbeam
+
+with beam.Pipeline(options=PipelineOptions(ARGS)) as pipeline:
+    news = pipeline | beam.Create([{"title": "Stocks rally as oil falls"}]) | newsbeam.ClassifyNews()
+    news.categorized | beam.Map(lambda item, out: open(out, "a").write(item.category), OUT)
+"""
+
+
+def test_beams_own_boot_starts_a_worker_that_classifies(container: Container) -> None:
+    """As Dataflow starts one: boot asks the runner, and starts the image's Python."""
+    try:
+        program = boot()
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+    environment = {**container.env, "BEAM_BOOT": str(program)}
+    start = ["env", "-i", *(f"{k}={v}" for k, v in environment.items()), "python", "-m"]
+    pool, jobs = str(free_port()), str(free_port())
+    executable = f"--container_executable={container.here(entrypoint())}"
+    worker_pool = "apache_beam.runners.worker.worker_pool_main"
+    job_service = "apache_beam.runners.portability.local_job_service_main"
+    out = container.root / "categories"
+    args = [
+        "--runner=PortableRunner",
+        f"--job_endpoint=localhost:{jobs}",
+        "--environment_type=EXTERNAL",
+        f"--environment_config=localhost:{pool}",
+    ]
+    pipeline = _PIPELINE.replace("ARGS", repr(args)).replace("OUT", repr(str(out)))
+    log = container.root / "boot.log"
+    with (
+        ServerProcess([*start, worker_pool, "--service_port", pool, executable], log),
+        ServerProcess([*start, job_service, "-p", jobs], container.root / "jobs.log"),
+    ):
+
+        def listen() -> bool:
+            for port in (pool, jobs):
+                with socket.create_connection(("127.0.0.1", int(port))):
+                    pass
+            return True
+
+        wait_until(listen, "pool and job service", retry_on=(OSError,))
+        done = container.run("/opt/newsbeam/bin/python", "-c", pipeline)
+    assert done.returncode == 0, done.stderr
+    assert out.read_text() == "Business"
+    assert "Provision info" in log.read_text(), "it was not boot that started it"
