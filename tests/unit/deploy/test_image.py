@@ -76,6 +76,14 @@ def test_what_is_copied_is_there_and_not_ignored() -> None:
     assert {c.stage for c in copies if c.stage} <= set(DOCKERFILE.stages)
 
 
+def test_the_launcher_finds_what_it_runs() -> None:
+    (variables,) = DOCKERFILE.stages["flex-template"].of("ENV")
+    file = variables.partition("FLEX_TEMPLATE_PYTHON_PY_FILE=")[2]
+    packages = "/opt/newsbeam/lib/python3.11/site-packages/"
+    assert file.startswith(packages)
+    assert (ROOT / file.removeprefix(packages)).is_file()
+
+
 def test_it_has_a_health_check() -> None:
     (check,) = DOCKERFILE.stages["base"].of("HEALTHCHECK")
     program = as_list(check.partition("CMD ")[2])
