@@ -1,6 +1,6 @@
 """The job jar, which Flink runs by itself: uploaded over REST, and in application mode.
 
-The latter is what the operator for Kubernetes does with it. There is no Beam job server then, and no client;
+The latter is what the operator for Kubernetes does with it. There is no job server then, and no client;
 workers are those of `newsbeam worker-pool`.
 """
 
