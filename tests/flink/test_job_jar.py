@@ -110,7 +110,8 @@ class ApplicationCluster(FlinkCluster):
             directory, task_managers=0, properties={"parallelism.default": str(PARALLELISM)}
         )
         self.job_manager = self._process(_APPLICATION, "job-manager", "-Xmx512m")
-        self.job_manager.command += ["--job-classname", ENTRY_CLASS, "--jars", str(jar)]
+        # As the operator names it. Other schemes are copied, and what was copied once is taken again.
+        self.job_manager.command += ["--job-classname", ENTRY_CLASS, "--jars", f"local://{jar}"]
         if savepoint is not None:
             self.job_manager.command += ["--fromSavepoint", savepoint]
 
