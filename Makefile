@@ -45,7 +45,7 @@ test: lint ## Run linters, type checks and all tests
 # A file's tests stay together and share its servers; the long ones, of integration, come first.
 test-most: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TORCH_TESTS:%=--ignore=%) \
-		--ignore=$(FLINK_TESTS) -m 'not long'
+		-m 'not long and not flink'
 
 # Says all at its end, between the lines of the others.
 test-torch: $(TORCH_READY)
@@ -54,12 +54,11 @@ test-torch: $(TORCH_READY)
 	code=$$?; cat build/test-torch.log; exit $$code
 
 test-long: $(READY) ## Run the tests that take long, and are left out by `make test`
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m long $(TORCH_TESTS:%=--ignore=%) \
-		--ignore=$(FLINK_TESTS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'long and not flink' $(TORCH_TESTS:%=--ignore=%)
 
 test-pubsub: $(READY) ## Run the tests of Pub/Sub alone (needs Go, for Google's fake)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m pubsub \
-		$(TORCH_TESTS:%=--ignore=%) --ignore=$(FLINK_TESTS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'pubsub and not flink' \
+		$(TORCH_TESTS:%=--ignore=%)
 
 test-flink: $(READY) ## Run the tests on Apache Flink (needs Java and Maven)
 	$(BIN)/python -m pytest $(FLINK_TESTS)
@@ -81,7 +80,7 @@ bench: $(READY) ## Measure throughput and latency (needs the AG News data beside
 	$(BIN)/python -m benchmarks.latency
 	$(BIN)/python -m benchmarks.partitions
 
-chaos: $(READY) ## Kill, pause and refuse at random, then count (needs Java, Maven, Go; ARGS='--source pubsub')
+chaos: $(READY) ## Kill, pause and refuse at random, then count (ARGS='--source pubsub', '--runner FlinkRunner')
 	$(BIN)/python -m tests.chaos $(ARGS)
 
 soak: $(READY) ## Run 200,000 records, and 1 GB in a file: watch rate, memory, open files and threads
