@@ -12,7 +12,8 @@ from pipeline.ends.files.checks import check_files
 from pipeline.options import RunOptions
 from pipeline.routes import check_routes
 from pipeline.runners.kinds import runner_of
-from pipeline.runners.runner import option_names
+from pipeline.runners.runner import Runner, option_names
+from transforms.errors import ConfigurationError
 
 
 def check(options: RunOptions, beam_options: PipelineOptions) -> Ends:
@@ -38,9 +39,28 @@ def check(options: RunOptions, beam_options: PipelineOptions) -> Ends:
     )
     if options.ends.route:
         check_routes(options.ends, Bundle.load(options.model.model).labels)
+    if options.ends.standby:
+        _check_standby(options, runner, ends)
     ends = check_files(ends)
     source = ends.source.checked()
     ends = ends.replacing(source, [sink.checked() for sink in ends.written])
     # Once more: by now the source may know better what it reads.
     check_loops(ends.source, ends.written)
     return ends
+
+
+def _check_standby(options: RunOptions, runner: Runner, ends: Ends) -> None:
+    if not runner.LOCAL:
+        raise ConfigurationError(
+            "--standby is for runners of this machine: others start what has failed again by "
+            "themselves, drop it"
+        )
+    if not ends.source.ONE_AT_A_TIME:
+        raise ConfigurationError(
+            f"--standby is for topics of Kafka, which one instance reads at a time; --source "
+            f"{ends.source.end.uri!r} is no such topic: drop it"
+        )
+    if options.ends.stop_at_end:
+        raise ConfigurationError(
+            "--standby waits for its turn, and --stop_at_end ends with what is there now: drop one"
+        )
