@@ -2,4 +2,6 @@
 
 from __future__ import annotations
 
-RUNNER_OPTIONS: tuple[type, ...] = ()
+from pipeline.runners.flink.settings import FlinkSettings
+
+RUNNER_OPTIONS: tuple[type, ...] = (FlinkSettings,)
