@@ -13,7 +13,7 @@ TORCH_TESTS := tests/unit/training tests/unit/models/export
 CONFIG ?= training/config.toml
 TRAINED ?= build/training
 
-# Need minutes for Flink's job server, and have a target of their own.
+# All but one, marked `shortest`, have a target of their own: they take minutes.
 FLINK_TESTS := tests/flink
 
 .PHONY: help setup demo prism test test-most test-torch test-long test-pubsub test-prism test-flink lint format train bench chaos soak clean
