@@ -20,6 +20,7 @@ from pipeline.commands import (
     model,
     replay,
     run,
+    worker_pool,
 )
 from pipeline.logs import set_up, tell
 from transforms.errors import ConfigurationError
@@ -46,6 +47,7 @@ app.command("consume")(consume.consume)
 app.command("dead-letters")(dead_letters.dead_letters)
 app.command("replay")(replay.replay)
 app.command("demo")(demo.demo)
+app.command("worker-pool")(worker_pool.worker_pool)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(model.app, name="model")
 
