@@ -77,7 +77,7 @@ def _parameter(field: Field) -> inspect.Parameter:
     elif option.repeated:
         kind, default = list[str], None
     elif kind == tuple[str, ...]:
-        kind, default = str, None if default is None else ",".join(default)
+        kind, default = str, ",".join(default or ()) or None
     required = default is dataclasses.MISSING
     info = typer.Option(
         f"--{field.name}",
@@ -103,6 +103,8 @@ def _value(field: Field, value: Any) -> Any:
         return value.value
     if field.option.repeated:
         return tuple(value or ())
+    if value is None and isinstance(field.default, tuple):
+        return field.default
     if isinstance(value, str) and _without_none(field.type) == tuple[str, ...]:
         return tuple(value.split(","))
     return value
