@@ -153,7 +153,10 @@ class KafkaSettings:
         return sorted(
             name
             for name, value in self._config.items()
-            if is_secret(name, value) and isinstance(value, str) and value and not is_reference(value)
+            if is_secret(name, value)
+            and isinstance(value, str)
+            and value
+            and not is_reference(value)
         )
 
     def consumer(self, **defaults: Any) -> KafkaConsumer:
