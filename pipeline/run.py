@@ -123,7 +123,8 @@ def _run(
         ends.delivery.replace("_", " "),
         ends.why,
     )
-    job = Job(pipeline, options, parsed, ends, live_status)
+    # Those of the pipeline are a copy: what is set from here on has to be set in there.
+    job = Job(pipeline, options, pipeline.options, ends, live_status)
     try:
         runner.prepare(job)
         if options.of(CheckSettings).dry_run:

@@ -65,7 +65,6 @@ class Follower:
         client: Beam's client of Dataflow, as its runner has made it.
         place: Which job.
         wait: Waits so many seconds, or less; true ends the following, and leaves the job.
-        look_every: Seconds between two looks.
     """
 
     def __init__(
@@ -73,12 +72,10 @@ class Follower:
         client: Any,
         place: Place,
         wait: Callable[[float], bool] | None = None,
-        look_every: float = LOOK_EVERY,
     ) -> None:
         self._client = client
         self._place = place
         self._wait = wait or threading.Event().wait
-        self._look_every = look_every
         self._said: set[str] = set()
         self._since: Any = None
         self._errors: list[str] = []
@@ -104,7 +101,7 @@ class Follower:
             if state in _ENDED:
                 break
             self._count()
-            if self._wait(self._look_every):
+            if self._wait(LOOK_EVERY):
                 return False
         if state == "FAILED":
             raise PipelineFailure(f"job {self._place.id} failed: {self._reason()}")
@@ -152,7 +149,7 @@ class Follower:
     def _reason(self) -> str:
         """Why it failed: of what a traceback says, else the last error that was told."""
         for _ in range(LAST_LOOKS):
-            if self._errors or self._wait(min(self._look_every, 1.0)):
+            if self._errors or self._wait(min(LOOK_EVERY, 1.0)):
                 break
             self._hear()
         told = [text for text in self._errors if "Traceback" in text] or self._errors
