@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import pickle
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
 from google.api_core import exceptions
 from google.cloud import secretmanager
+from kafka import KafkaProducer
 
 from pipeline.ends.kinds import parse
 from transforms import secret_references
@@ -39,11 +40,11 @@ class Manager:
 
 
 @pytest.fixture(autouse=True)
-def manager(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Manager]]:
+def manager(monkeypatch: pytest.MonkeyPatch) -> type[Manager]:
     Manager.answers, Manager.asked = {}, []
     monkeypatch.setattr(secretmanager, "SecretManagerServiceClient", Manager)
     monkeypatch.setattr(secret_references, "_known", {})
-    yield Manager
+    return Manager
 
 
 def test_any_other_value_is_itself() -> None:
@@ -106,6 +107,19 @@ def test_a_file_of_ours_holds_a_certificate(monkeypatch: pytest.MonkeyPatch) -> 
 
 # ---- Kafka -----------------------------------------------------------------------------------------
 
+
+def producer_that(takes: Callable[[dict[str, object]], None]) -> type:
+    """A producer that only takes its settings."""
+
+    class Producer:
+        DEFAULT_CONFIG = KafkaProducer.DEFAULT_CONFIG
+
+        def __init__(self, **config: object) -> None:
+            takes(config)
+
+    return Producer
+
+
 PASSWORD = {"NEWSBEAM_KAFKA_SASL_PLAIN_PASSWORD": "env://KAFKA_PASSWORD"}
 
 
@@ -115,7 +129,7 @@ def test_a_client_gets_the_secret_and_its_settings_do_not(
     monkeypatch.setenv("KAFKA_PASSWORD", "hunter2")
     monkeypatch.setenv("CA", "-----BEGIN")
     given: dict[str, object] = {}
-    monkeypatch.setitem(kafka_settings.CLIENTS, "producer", lambda **config: given.update(config))
+    monkeypatch.setitem(kafka_settings.CLIENTS, "producer", producer_that(given.update))
     settings = KafkaSettings.of(
         "h:1", environment=PASSWORD | {"NEWSBEAM_KAFKA_SSL_CAFILE": "env://CA"}
     )
@@ -131,10 +145,10 @@ def test_a_client_gets_the_secret_and_its_settings_do_not(
 def test_an_error_does_not_show_what_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA_PASSWORD", "hunter2")
 
-    def refuse(**config: object) -> None:
+    def refuse(config: dict[str, object]) -> None:
         raise ValueError(f"{config['sasl_plain_password']} is no good")
 
-    monkeypatch.setitem(kafka_settings.CLIENTS, "producer", refuse)
+    monkeypatch.setitem(kafka_settings.CLIENTS, "producer", producer_that(refuse))
     with pytest.raises(ConfigurationError, match=r"\*\*\* is no good"):
         KafkaSettings.of("h:1", environment=PASSWORD).producer()
 
