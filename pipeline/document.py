@@ -1,4 +1,7 @@
-"""The table of options in README.md, from the classes of settings: `python -m pipeline.document`."""
+"""The table of options in README.md, from the classes of settings: `python -m pipeline.document`.
+
+With `--template`, the parameters of the flex template instead: `deploy/dataflow/metadata.json`.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from pathlib import Path
 
 from models.settings import Field, fields_of
 from pipeline.options import RUN_SETTINGS
+from pipeline.template import as_json
 
 BEGIN, END = "<!-- options: python -m pipeline.document -->\n", "<!-- end of options -->\n"
 
@@ -61,7 +65,11 @@ def _cell(text: str) -> str:
 
 
 if __name__ == "__main__":
-    readme = Path(__file__).resolve().parent.parent / "README.md"
+    root = Path(__file__).resolve().parent.parent
+    if "--template" in sys.argv[1:]:
+        (root / "deploy/dataflow/metadata.json").write_text(as_json(), encoding="utf-8")
+        sys.exit(0)
+    readme = root / "README.md"
     text = readme.read_text(encoding="utf-8")
     readme.write_text(with_table(text), encoding="utf-8")
     sys.exit(0)
