@@ -24,6 +24,8 @@ def build(pipeline: beam.Pipeline, options: RunOptions, ends: Ends) -> None:
         news=ends.source.run.news,
         scores=options.scores,
         max_length=options.model.max_length,
+        threads=options.model.threads,
+        processes=ends.source.run.processes,
     )
     # All outcomes together: one transaction, where source and sinks are one Kafka cluster.
     _ = classified.outcomes | "Write results" >> WriteResults(ends)

@@ -70,7 +70,11 @@ class Runner(abc.ABC):
 
     def processes(self, beam_options: PipelineOptions) -> int:
         """How many processes a host has that run the model; 0 is one for each core."""
-        return 1
+        if self.LOCAL:
+            return 1
+        from apache_beam.options.pipeline_options import PortableOptions
+
+        return max(0, beam_options.view_as(PortableOptions).sdk_worker_parallelism)
 
     def prepare(self, job: Job) -> None:  # noqa: B027 - not all need it
         """Sets what only the ends tell, once the graph is built; and tries what a dry run can.

@@ -28,7 +28,7 @@ from apache_beam.options.pipeline_options import (
     WorkerOptions,
 )
 
-from models.locate import PACKAGED
+from models.locate import PACKAGED, is_elsewhere
 from models.model_settings import ModelSettings
 from models.settings import SettingsSet
 from pipeline.ends.settings import AT_LEAST_ONCE, EndSettings
@@ -225,7 +225,7 @@ def _check_places(cloud: GoogleCloudOptions, *, ask: bool) -> None:
 def _check_model(beam_options: PipelineOptions, options: SettingsSet) -> None:
     """Refuses a model of this machine that no image can bring to the workers."""
     model = options.of(ModelSettings).model
-    if model is None or model in PACKAGED or "://" in model:
+    if model is None or model in PACKAGED or is_elsewhere(model):
         return
     if beam_options.view_as(WorkerOptions).sdk_container_image:
         log.info("--model %s: the image has to have it at this path, too", model)
