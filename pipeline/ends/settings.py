@@ -56,6 +56,15 @@ class EndSettings:
             metavar="MODE",
         ),
     ] = None
+    standby: Annotated[
+        bool,
+        Option(
+            "Wait, loaded, as long as another instance with --standby reads for the same group, and "
+            "take its place when it ends or is silent for 6 s. Otherwise the instance that starts "
+            "last takes over, and the other ends with exit code 3. Kafka sources, on the runners of "
+            "this machine."
+        ),
+    ] = False
     max_delay: Annotated[
         float,
         Option(

@@ -8,6 +8,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from models.classifier import TextClassifier
+from models.model_settings import ModelSettings
+
 if TYPE_CHECKING:
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -33,6 +36,10 @@ class Job:
     beam_options: PipelineOptions
     ends: Ends
     live_status: bool = False
+
+    def warm_up(self) -> None:
+        """Has all in memory that the first record needs, so that it need not wait for it."""
+        TextClassifier.load(self.options.of(ModelSettings).model).predict("news")
 
 
 class Runner(abc.ABC):

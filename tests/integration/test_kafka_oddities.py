@@ -56,6 +56,8 @@ def test_a_group_that_somebody_subscribes_with_is_refused(kafka: Topics) -> None
             bootstrap_servers=kafka.servers,
             group_id=kafka.group,
             client_id="somebody",
+            # The broker it asks first may not have heard of the topic yet.
+            metadata_max_age_ms=500,
         )
     ) as consumer:
         wait_until(lambda: consumer.poll(200) is not None and consumer.assignment(), "a member")

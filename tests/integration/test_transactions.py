@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from kafka import TopicPartition
-from kafka.errors import KafkaConnectionError
+from kafka.errors import InvalidTxnStateError, KafkaConnectionError
 
 from tests.integration.harness import Topics, read_topic, short
 from tests.servers.apache_kafka import KafkaCluster
@@ -182,6 +182,24 @@ def test_who_was_cut_off_does_not_fence_the_one_who_has_gone_on(
             first.commit([outgoing(kafka, 0)])
         second.commit([outgoing(kafka, 2)])
     assert values(kafka) == [b"0", b"1", b"2"]
+
+
+@pytest.mark.parametrize("shards", [1, 2])  # 2: it fences the first one's shard as another's
+def test_who_is_told_of_the_state_of_a_transaction_does_not_fence_its_successor(
+    kafka: Topics, monkeypatch: pytest.MonkeyPatch, shards: int
+) -> None:
+    """What brokers say while they abort what a fenced producer had begun."""
+    with shard(kafka) as first, shard(kafka, shards=shards, run="another") as second:
+
+        def too_late(*_: object) -> None:
+            monkeypatch.undo()
+            raise InvalidTxnStateError("not in a proper state")
+
+        monkeypatch.setattr(first, "_attempt", too_late)
+        with pytest.raises(Fenced, match="another instance has taken over shard"):
+            first.commit([outgoing(kafka, 0)])
+        second.commit([outgoing(kafka, 0)])
+    assert values(kafka) == [b"0"]
 
 
 @pytest.mark.parametrize("delivery", ["exactly_once", "at_least_once"])

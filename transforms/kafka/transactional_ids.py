@@ -6,11 +6,11 @@ the shard, and those of `…:0/4` and `…:0/8` differ.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 from collections.abc import Sequence
 
+from kafka import KafkaAdminClient, KafkaProducer
 from kafka.errors import IncompatibleBrokerVersion, TransactionalIdNotFoundError
 
 from transforms.kafka.faults import persistently
@@ -79,15 +79,39 @@ def _others(settings: KafkaSettings, group: str, shards: Sequence[str]) -> dict[
         ids = {t.transactional_id for listings in listed.values() for t in listings}
         found: dict[str, Epoch] = {}
         for other in sorted(i for i in ids - ours if _topics_of(i, group) & topics):
-            with contextlib.suppress(TransactionalIdNotFoundError):  # it has expired just now
-                now = admin.describe_transactions([other])[other]
-                found[other] = (now.producer_id, now.producer_epoch)
+            if (now := _epoch(admin, other)) is not None:
+                found[other] = now
         return found
     except IncompatibleBrokerVersion:
         log.debug("these brokers can't list transactions: change shards only after a drain")
         return {}
     finally:
         admin.close()
+
+
+def epoch_of(settings: KafkaSettings, transactional_id: str) -> Epoch | None:
+    """Who has a transactional id now; None where nobody has, or these brokers can't tell."""
+    admin = settings.admin()
+    try:
+        return _epoch(admin, transactional_id)
+    except IncompatibleBrokerVersion:
+        return None
+    finally:
+        admin.close()
+
+
+def _epoch(admin: KafkaAdminClient, transactional_id: str) -> Epoch | None:
+    try:
+        now = admin.describe_transactions([transactional_id])[transactional_id]
+    except TransactionalIdNotFoundError:  # it has expired
+        return None
+    return now.producer_id, now.producer_epoch
+
+
+def epoch_held(producer: KafkaProducer) -> Epoch:
+    """The epoch with which a producer has taken its transactional id over."""
+    held = producer._transaction_manager.producer_id_and_epoch
+    return held.producer_id, held.epoch
 
 
 def _fence(settings: KafkaSettings, transactional_id: str) -> Epoch:
@@ -97,8 +121,7 @@ def _fence(settings: KafkaSettings, transactional_id: str) -> Epoch:
         producer = new_producer(settings, transactional_id=transactional_id)
         try:
             producer.init_transactions()
-            ours = producer._transaction_manager.producer_id_and_epoch
-            return ours.producer_id, ours.epoch
+            return epoch_held(producer)
         finally:
             close(producer, timeout=0)
 

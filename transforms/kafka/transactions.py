@@ -49,7 +49,13 @@ from transforms.kafka.settings import KafkaSettings
 from transforms.kafka.shards import Positions
 from transforms.kafka.subscription import Subscription
 from transforms.kafka.topics import MissingTopics
-from transforms.kafka.transactional_ids import fence_others, transactional_id_of
+from transforms.kafka.transactional_ids import (
+    Epoch,
+    epoch_held,
+    epoch_of,
+    fence_others,
+    transactional_id_of,
+)
 from transforms.kafka.words import said
 from transforms.records import KafkaPosition
 
@@ -72,9 +78,11 @@ class ShardTransactions:
         self._shards = subscription.shards()
         self._run = subscription.run
         self._shard = shard
+        self._id = transactional_id_of(self._group, shard)
         self._offsets = offsets
         self._lock = threading.Lock()
         self._producer: KafkaProducer | None = None
+        self._epoch: Epoch | None = None
         self._committed: Positions = {}
         self._committed_at: dict[TopicPartition, float] = {}
 
@@ -87,7 +95,7 @@ class ShardTransactions:
         def begin() -> KafkaProducer:
             producer = new_producer(
                 self._settings,
-                transactional_id=transactional_id_of(self._group, self._shard),
+                transactional_id=self._id,
                 transaction_timeout_ms=int(TRANSACTION_TIMEOUT * 1000),
                 # Between two transactions the broker writes the markers of the first.
                 retry_backoff_ms=10,
@@ -107,6 +115,7 @@ class ShardTransactions:
             close(former, timeout=0)
         hint = " (brokers without transactions need --delivery at_least_once)"
         self._producer = persistently(begin, f"taking over shard {self._shard}", hint)
+        self._epoch = epoch_held(self._producer)
         fence_others(self._settings, self._group, self._shards)
 
     def start_at(self, positions: Mapping[TopicPartition, int]) -> None:
@@ -188,21 +197,36 @@ class ShardTransactions:
             # The broker ends a transaction that takes too long as if it were fenced.
             expired = time.monotonic() - began > TRANSACTION_TIMEOUT
             if is_fencing(failure) and not expired:
-                raise Fenced(
-                    f"another instance has taken over shard {self._shard} of group "
-                    f"{self._group!r} and goes on from what was committed here"
-                ) from failure
+                raise self._fenced() from failure
             if not expired and _is_final(failure):
                 raise KafkaFailure(f"committing shard {self._shard}: {said(failure)}") from failure
             if not (is_refused(failure) or isinstance(failure, OfNeighbour)):
                 missing.look(failure)
                 patience.wait(failure)
-            # Who was cut off must not fence the one who has gone on since.
+            # Who was cut off must not fence the one who has gone on since, or is about to.
             self._look_for_others(offsets)
+            if not expired and self._is_held_by_another():
+                raise self._fenced() from failure
             # Whether it was committed is not known: settle it, then look.
             self._take_over()
             if self._was_committed(offsets):
                 return
+
+    def _fenced(self) -> Fenced:
+        return Fenced(
+            f"another instance has taken over shard {self._shard} of group "
+            f"{self._group!r} and goes on from what was committed here"
+        )
+
+    def _is_held_by_another(self) -> bool:
+        """Whether somebody has taken our transactional id over.
+
+        What a fenced producer is told depends on how far its successor is: while what it had begun
+        is aborted, brokers speak of the state of the transaction, not of fencing.
+        """
+        what = f"looking who has shard {self._shard}"
+        now = persistently(lambda: epoch_of(self._settings, self._id), what)
+        return now is not None and now != self._epoch
 
     @staticmethod
     def _again(record: Outgoing, error: KafkaError) -> Outgoing:

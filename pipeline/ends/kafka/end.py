@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from models.settings import Option, SettingsSet, settings
-from pipeline.ends.end import End, Obstacle, Peek, Role, Run, SinkEnd, SourceEnd
+from pipeline.ends.end import Candidate, End, Obstacle, Peek, Role, Run, SinkEnd, SourceEnd
 from pipeline.ends.kafka.clusters import Cluster, Unknown, same_cluster
 from pipeline.ends.kafka.uri import parse
 from pipeline.ends.letters import Letters, Publisher, Taking
@@ -207,6 +207,7 @@ class KafkaFrom(SourceEnd):
     source: KafkaSource
 
     ONCE: ClassVar[str] = "source, sink and dead letters are one Kafka cluster"
+    ONE_AT_A_TIME: ClassVar[bool] = True
 
     def checked(self) -> KafkaFrom:
         from pipeline.ends.kafka.checks import check_source
@@ -272,6 +273,12 @@ class KafkaFrom(SourceEnd):
 
     def delivering(self, exactly_once: bool) -> KafkaFrom:
         return dataclasses.replace(self, source=self.source.delivering(exactly_once))
+
+    def candidate(self) -> Candidate:
+        from transforms.kafka.leader import Leader
+
+        read = self.source.subscription
+        return Leader(read.settings, read.topics, read.group)
 
     def write(self, shares: Sequence[tuple[Share, SinkEnd]]) -> beam.PTransform | None:
         if not self.source.subscription.exactly_once:
