@@ -9,6 +9,7 @@ import pytest
 
 from models.errors import BundleError
 from pipeline.options import RunOptions
+from pipeline.runners.dataflow import runner
 from tests.unit.pipeline.runners.dataflow_jobs import (
     BEAM,
     GOLDEN,
@@ -56,7 +57,15 @@ def test_a_password_as_it_stands_is_refused(
     assert PASSWORD not in str(caught.value)
 
 
-def test_without_an_image_newsbeam_is_sent_along(tmp_path: Path) -> None:
+def test_without_an_image_newsbeam_is_sent_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(folder: Path) -> Path:
+        wheel = folder / "newsbeam-1-py3-none-any.whl"
+        wheel.write_bytes(b"what test_wheel looks into")
+        return wheel
+
+    monkeypatch.setattr(runner, "build_wheel", build)
     made = written(golden_options()["pubsub"], tmp_path, "--no_image")
     assert any(path.suffix == ".whl" for path in made.folder.iterdir())
     assert (made.folder / "extra_packages.txt").read_text().startswith("newsbeam-")
