@@ -88,13 +88,18 @@ class Dataflow(Runner):
         _check_project_and_region(cloud)
         # An endpoint of this name is a stand-in: Beam itself takes local folders there.
         if not is_stand_in(cloud):
-            ask = not options.of(CheckSettings).skips("temp_location") and not cloud.no_auth
+            checks = options.of(CheckSettings)
+            ask = not checks.skips("temp_location") and not cloud.no_auth
             _check_places(cloud, ask=ask)
+            # Beam asks once more when a pipeline is made, and for minutes: not in a dry run of its own,
+            # which this is until it is prepared.
+            beam_options.view_as(TestOptions).dry_run = not ask or checks.dry_run
         _check_model(beam_options, options)
         said = _set_defaults(beam_options, given, options)
         log.info("Dataflow: set %s", " ".join(said)) if said else None
 
     def prepare(self, job: Job) -> None:
+        job.beam_options.view_as(TestOptions).dry_run = False
         cloud = job.beam_options.view_as(GoogleCloudOptions)
         services = list(cloud.dataflow_service_options or [])
         streaming = job.beam_options.view_as(StandardOptions).streaming

@@ -5,9 +5,17 @@ from __future__ import annotations
 import logging
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
+import apache_beam as beam
 import pytest
-from apache_beam.options.pipeline_options import DebugOptions, GoogleCloudOptions, SetupOptions
+from apache_beam.io.gcp import gcsio
+from apache_beam.options import pipeline_options
+from apache_beam.options.pipeline_options import (
+    DebugOptions,
+    GoogleCloudOptions,
+    SetupOptions,
+)
 
 from pipeline.options import RunOptions
 from pipeline.run import beam_options
@@ -15,9 +23,12 @@ from pipeline.runners.dataflow import places
 from pipeline.runners.dataflow import runner as dataflow
 from pipeline.runners.dataflow.runner import Dataflow
 from pipeline.runners.kinds import runner_of
-from pipeline.runners.runner import option_names
+from pipeline.runners.runner import Job, option_names
 from transforms.errors import ConfigurationError
 from transforms.files import remote
+
+if TYPE_CHECKING:
+    from pipeline.ends.end import Ends
 
 NEEDED = ("--project=my-project", "--region=europe-west1", "--temp_location=gs://bucket/temp")
 PUBSUB = ("pubsub://my-project/news-sub", "pubsub://my-project/categorized")
@@ -139,6 +150,25 @@ def test_a_store_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.Monk
     with pytest.raises(ConfigurationError, match=r"--temp_location=gs://bucket/temp: .*answered"):
         configured(*NEEDED, skip_checks=())
     never.set()
+
+
+def test_beam_does_not_ask_either_where_we_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked(*args: object) -> None:
+        raise AssertionError("Beam asked for the bucket")
+
+    monkeypatch.setattr(gcsio.GcsIO, "is_soft_delete_enabled", asked)
+    found = configured(*NEEDED)
+    made = beam.Pipeline(options=found).options.view_as(pipeline_options.TestOptions)
+    assert made.dry_run
+    job = Job(beam.Pipeline(options=found), RunOptions(*PUBSUB), made, cast("Ends", Ended))
+    Dataflow().prepare(job)
+    assert made.dry_run is False
+
+
+class Ended:
+    """What is asked of the ends of a job."""
+
+    delivery = "at_least_once"
 
 
 def test_a_bucket_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
