@@ -147,6 +147,11 @@ class SettingsSet:
         if left:
             raise TypeError(f"there is no option {next(iter(left))!r}")
 
+    @property
+    def classes(self) -> tuple[type, ...]:
+        """The classes."""
+        return tuple(self._settings)
+
     def of(self, cls: type[T]) -> T:
         """The settings of a class."""
         found: T = self._settings[cls]

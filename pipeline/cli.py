@@ -16,6 +16,7 @@ from pipeline.commands import (
     dead_letters,
     demo,
     evaluate,
+    jobs,
     model,
     replay,
     run,
@@ -45,6 +46,7 @@ app.command("consume")(consume.consume)
 app.command("dead-letters")(dead_letters.dead_letters)
 app.command("replay")(replay.replay)
 app.command("demo")(demo.demo)
+app.add_typer(jobs.app, name="jobs")
 app.add_typer(model.app, name="model")
 
 

@@ -69,7 +69,17 @@ def _check_unknown(unknown: Sequence[str], runner: Runner, parser: argparse.Argu
     known = runner.known_options()
     if known is None:
         return
-    strange = [each for each in unknown if not option_names([each]) & set(known)]
+    # `--name value` is two of them.
+    values = {
+        i + 1
+        for i, each in enumerate(unknown)
+        if "=" not in each and option_names([each]) & set(known)
+    }
+    strange = [
+        each
+        for i, each in enumerate(unknown)
+        if not option_names([each]) & set(known) and not (i in values and not each.startswith("--"))
+    ]
     if not strange:
         return
     there_are = {field.name for cls in RUN_SETTINGS for field in fields_of(cls)} | set(known)

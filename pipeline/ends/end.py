@@ -26,6 +26,7 @@ from transforms.records import Message
 if TYPE_CHECKING:
     import apache_beam as beam
 
+    from transforms.tally import Backlog
     from transforms.writing import Share
 
 
@@ -260,6 +261,13 @@ class SourceEnd(abc.ABC):
         """The transform that writes all outcomes in one step, where exactly once wants that.
 
         None: each sink writes its own.
+        """
+        return None
+
+    def backlog(self) -> Backlog | None:
+        """What waits in it, asked of its servers by who runs none of its readers.
+
+        None where they can't tell.
         """
         return None
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from transforms.kafka.encode import KafkaTopic
     from transforms.kafka.read import KafkaSource
+    from transforms.tally import Backlog
     from transforms.writing import Share
 
 #: What the query of a topic says to us; anything else in it is a Kafka client setting.
@@ -288,9 +289,16 @@ class KafkaFrom(SourceEnd):
         topics = [(share, sink.topic) for share, sink in shares if isinstance(sink, KafkaTo)]
         return WriteInTransactions(topics, self.source)
 
+    def backlog(self) -> Backlog | None:
+        from transforms.kafka.lag import lag_of
+
+        return lag_of(self.source.subscription)
+
     def close(self) -> None:
+        from transforms.kafka.lag import close_lags
         from transforms.kafka.session import close_sessions
 
+        close_lags()
         close_sessions()
 
 

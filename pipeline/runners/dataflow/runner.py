@@ -41,7 +41,7 @@ from pipeline.runners.dataflow.settings import (
     SECRET_OPTIONS,
     THREADS,
 )
-from pipeline.runners.remote import LEAVE, SAVEPOINT, RemoteSettings
+from pipeline.runners.remote import LEAVE, RemoteSettings
 from pipeline.runners.runner import Job, Runner
 from pipeline.runners.wheel import build_wheel
 from transforms.errors import ConfigurationError
@@ -83,7 +83,7 @@ class Dataflow(Runner):
                 raise ConfigurationError(
                     "--runner=DataflowRunner needs Google's client: pip install 'newsbeam[gcp]'"
                 )
-        _check_options(beam_options, given, options)
+        _check_options(beam_options, given)
         cloud = beam_options.view_as(GoogleCloudOptions)
         _check_project_and_region(cloud)
         # An endpoint of this name is a stand-in: Beam itself takes local folders there.
@@ -168,17 +168,11 @@ def _is_installed(module: str) -> bool:
         return False
 
 
-def _check_options(
-    beam_options: PipelineOptions, given: Collection[str], options: SettingsSet
-) -> None:
+def _check_options(beam_options: PipelineOptions, given: Collection[str]) -> None:
     if "dry_run" in given and beam_options.view_as(TestOptions).dry_run:
         # What Beam takes: any text is true.
         raise ConfigurationError(
             "--dry_run is newsbeam's own, and takes no value: give --dry_run, or leave it out"
-        )
-    if options.of(RemoteSettings).on_stop == SAVEPOINT:
-        raise ConfigurationError(
-            "--on_stop=savepoint is Flink's: Dataflow has no savepoints, give drain or leave"
         )
     known = beam_options.get_all_options()
     for name in sorted(given):

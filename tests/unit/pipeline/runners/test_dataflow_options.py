@@ -117,11 +117,6 @@ def test_what_can_not_work_is_refused(args: tuple[str, ...], named: str) -> None
     assert "abc" not in str(caught.value)
 
 
-def test_there_are_no_savepoints() -> None:
-    with pytest.raises(ConfigurationError, match="drain or leave"):
-        configured(*NEEDED, on_stop="savepoint")
-
-
 def test_without_googles_client_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dataflow, "find_spec", lambda module: None)
     with pytest.raises(ConfigurationError, match=r"newsbeam\[gcp\]"):
