@@ -231,6 +231,7 @@ class ReadShard(beam.DoFn, RestrictionProvider):
 
     def setup(self) -> None:
         self._shards = set(self._source.shards())
+        watch_this_process()
 
     def initial_restriction(self, element: Shard) -> Restriction:
         return Restriction()
@@ -249,9 +250,6 @@ class ReadShard(beam.DoFn, RestrictionProvider):
     def truncate(self, element: Shard, restriction: Restriction) -> None:
         # A runner's own drain: nothing more is read.
         return None
-
-    def setup(self) -> None:
-        watch_this_process()
 
     def start_bundle(self) -> None:
         self._empty = True

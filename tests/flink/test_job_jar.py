@@ -1,7 +1,7 @@
 """The job jar, which Flink runs by itself: uploaded over REST, and in application mode.
 
-The latter is what the operator for Kubernetes does with it. There is no Beam job server then, and no client;
-workers are those of `newsbeam worker-pool`.
+The latter is what the operator for Kubernetes does with it. There is no Beam job server then, and no
+client; workers are those of `newsbeam worker-pool`.
 """
 
 from __future__ import annotations
