@@ -15,9 +15,9 @@ from pipeline.runners.flink.rest import (
     NoSavepoint,
     Unreachable,
 )
-from pipeline.runners.flink.settings import DRAIN, LEAVE, FlinkSettings
 from pipeline.runners.flink.signals import Asked
 from pipeline.runners.flink.words import span
+from pipeline.runners.remote import DRAIN, LEAVE, RemoteSettings
 from transforms.failures import PipelineFailure
 
 log = logging.getLogger("newsbeam.flink")
@@ -60,7 +60,7 @@ class Follower:
         rest: FlinkRest,
         job: str,
         asked: Asked,
-        settings: FlinkSettings,
+        settings: RemoteSettings,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._rest = rest
@@ -277,6 +277,9 @@ def exit_code_of(trace: str) -> int:
 
 def _our_failures() -> dict[str, int]:
     """Exit codes of failures by the names of their classes: only those have come over the wire."""
+    # Where there is one with a code of its own.
+    import transforms.kafka.faults  # noqa: F401
+
     found: dict[str, int] = {}
     classes: list[type[PipelineFailure]] = [PipelineFailure]
     for cls in classes:

@@ -9,7 +9,7 @@ from typing import ClassVar
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from models.settings import SettingsSet
-from pipeline.beam_workarounds import hush_worker
+from pipeline.beam_workarounds import hush_threads, hush_worker
 from pipeline.runners.flink import job_jar
 from pipeline.runners.flink.carried import keep
 from pipeline.runners.flink.cluster import run_on_cluster
@@ -47,6 +47,7 @@ class Flink(Runner):
         """Workers may live in this process."""
         undrain()
         hush_worker()
+        hush_threads()
         yield
 
     def run(self, job: Job) -> None:
