@@ -16,9 +16,11 @@ from pipeline.commands import (
     dead_letters,
     demo,
     evaluate,
+    jobs,
     model,
     replay,
     run,
+    worker_pool,
 )
 from pipeline.logs import set_up, tell
 from transforms.errors import ConfigurationError
@@ -45,6 +47,8 @@ app.command("consume")(consume.consume)
 app.command("dead-letters")(dead_letters.dead_letters)
 app.command("replay")(replay.replay)
 app.command("demo")(demo.demo)
+app.command("worker-pool")(worker_pool.worker_pool)
+app.add_typer(jobs.app, name="jobs")
 app.add_typer(model.app, name="model")
 
 

@@ -1,7 +1,8 @@
-"""Tables of the docs, from where they are said in code: `python -m pipeline.document`.
+"""What the docs say from code: `python -m pipeline.document` writes it anew.
 
 The options of `newsbeam run` in README.md, from the classes of settings; the metrics in
-deploy/monitoring/README.md, from their table.
+deploy/monitoring/README.md, from their table; the parameters of the flex template in
+deploy/dataflow/metadata.json, from the options again.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import NamedTuple
 
 from models.settings import Field, fields_of
 from pipeline.options import RUN_SETTINGS
+from pipeline.template import as_json
 from transforms.watching.metrics import METRICS, Metric
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -117,4 +119,5 @@ if __name__ == "__main__":
     for place in PLACES:
         text = place.path.read_text(encoding="utf-8")
         place.path.write_text(place.written(text), encoding="utf-8")
+    (ROOT / "deploy/dataflow/metadata.json").write_text(as_json(), encoding="utf-8")
     sys.exit(0)

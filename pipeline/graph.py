@@ -29,6 +29,8 @@ def build(pipeline: beam.Pipeline, options: RunOptions, ends: Ends) -> None:
         news=ends.source.run.news,
         scores=options.scores,
         max_length=options.model.max_length,
+        threads=options.model.threads,
+        processes=ends.source.run.processes,
     )
     outcomes = classified.outcomes
     if tracing:

@@ -18,7 +18,9 @@ from models.settings import fields_of
 from pipeline.ends.end import Ends, SinkEnd
 from pipeline.graph import build
 from pipeline.options import RUN_SETTINGS, RunOptions
+from pipeline.plan import plan
 from pipeline.preflight import check
+from pipeline.runners.checking import CheckSettings
 from pipeline.runners.kinds import runner_of
 from pipeline.runners.local import DEFAULT_RUNNER
 from pipeline.runners.runner import Job, Runner, option_names
@@ -69,7 +71,17 @@ def _check_unknown(unknown: Sequence[str], runner: Runner, parser: argparse.Argu
     known = runner.known_options()
     if known is None:
         return
-    strange = [each for each in unknown if not option_names([each]) & set(known)]
+    # `--name value` is two of them.
+    values = {
+        i + 1
+        for i, each in enumerate(unknown)
+        if "=" not in each and option_names([each]) & set(known)
+    }
+    strange = [
+        each
+        for i, each in enumerate(unknown)
+        if not option_names([each]) & set(known) and not (i in values and not each.startswith("--"))
+    ]
     if not strange:
         return
     there_are = {field.name for cls in RUN_SETTINGS for field in fields_of(cls)} | set(known)
@@ -105,7 +117,8 @@ def execute(
         parsed.view_as(StandardOptions).streaming = not ends.source.bounded
         TALLY.reset()
         forget_failures()
-        ends.source.begin()
+        if not options.of(CheckSettings).dry_run:
+            ends.source.begin()
         with runner.around():
             _run(options, parsed, runner, ends, live_status)
 
@@ -114,7 +127,7 @@ def _run(
     options: RunOptions, parsed: PipelineOptions, runner: Runner, ends: Ends, live_status: bool
 ) -> None:
     """Builds the pipeline and has it run."""
-    pipeline = beam.Pipeline(options=parsed)
+    pipeline = _pipeline(parsed)
     build(pipeline, options, ends)
     log.info(
         "%s -> %s, dead letters -> %s; model %s; delivery %s: %s",
@@ -125,10 +138,29 @@ def _run(
         ends.delivery.replace("_", " "),
         ends.why,
     )
+    # Those of the pipeline are a copy: what is set from here on has to be set in there.
+    job = Job(pipeline, options, pipeline.options, ends, live_status)
     try:
-        runner.run(Job(pipeline, options, parsed, ends, live_status))
+        runner.prepare(job)
+        if options.of(CheckSettings).dry_run:
+            print(plan(job), end="", flush=True)
+            return
+        runner.run(job)
     finally:
         ends.close()
+
+
+def _pipeline(parsed: PipelineOptions) -> beam.Pipeline:
+    """An empty pipeline.
+
+    Raises:
+        ConfigurationError: Beam refuses its options.
+    """
+    try:
+        return beam.Pipeline(options=parsed)
+    except ValueError as e:
+        reasons = [line.strip() for line in str(e).splitlines() if line.strip()]
+        raise ConfigurationError(f"Beam refuses its options: {reasons[-1]}") from None
 
 
 def _shown(share: Share, sink: SinkEnd) -> str:

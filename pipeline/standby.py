@@ -73,15 +73,14 @@ def _wait(candidate: Candidate) -> bool:
     pause = threading.Event()
     while not candidate.leads():
         if draining():
-            HEALTH.stand_by(False)
             log.info("stopped while it stood by")
             return False
         if candidate.waits() and not said:
             log.info("standing by: another instance reads for this group")
+            HEALTH.stands_by(True)
             said = True
-            HEALTH.stand_by(True)
         pause.wait(_LOOK)
-    HEALTH.stand_by(False)
     if said:
+        HEALTH.stands_by(False)
         log.info("the other instance is gone: reading from where it has committed")
     return True

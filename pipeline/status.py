@@ -1,7 +1,7 @@
 """The live status of `newsbeam run`: one line on a terminal, log lines elsewhere.
 
 It shows what the steps counted in this process (`transforms.tally`): local runners work here, so
-these are all the records; a remote runner shows its counters in its own user interface.
+these are all the records. For a job elsewhere it is given something that asks there.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from rich.console import Console
 from rich.live import Live
@@ -21,7 +21,7 @@ from rich.text import Text
 
 from pipeline.logs import is_json
 from pipeline.terminal import is_terminal
-from transforms.tally import TALLY, Backlog, BytesRead, Counts, Tally
+from transforms.tally import TALLY, Backlog, BytesRead, Counts
 
 logger = logging.getLogger("newsbeam")
 
@@ -185,6 +185,13 @@ def render(view: View) -> Text:
     return line
 
 
+class Counted(Protocol):
+    """What has counts: a process, or a job elsewhere."""
+
+    def snapshot(self) -> Counts:
+        """The counts now."""
+
+
 class Status:
     """Shows the tally of this process while its `with` block runs, from a thread of its own.
 
@@ -197,19 +204,21 @@ class Status:
         clock: Gives seconds that never go back.
         console: Where a terminal's line goes; stderr by default, stdout may carry records. Whether
             there is a terminal is read from it.
+        window: The rate is that of so many seconds.
     """
 
     def __init__(
         self,
-        tally: Tally = TALLY,
+        tally: Counted = TALLY,
         interval: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
         console: Console | None = None,
+        window: float = RATE_WINDOW,
     ) -> None:
         self._tally = tally
         self._console = console or Console(stderr=True)
         self._clock = clock
-        self._meter = RateMeter()
+        self._meter = RateMeter(window)
         self._started = 0.0
         self._live: Live | None = None
         # Where the log is JSON, a line that is drawn would be in between.

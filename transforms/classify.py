@@ -16,8 +16,11 @@ from apache_beam.utils.timestamp import Timestamp
 
 from models.bundle import Bundle
 from models.errors import ModelError
+from models.locate import is_elsewhere
 from models.onnx import OnnxModel
+from models.pool import limit, share_of_host
 from models.scores import ScoreSettings, labels_above, score_windows
+from models.verify import verify_model
 from transforms.dead_letters import Step
 from transforms.errors import ConfigurationError
 from transforms.event_time import event_timestamp
@@ -30,6 +33,7 @@ from transforms.records import (
     dead_letter,
     now,
 )
+from transforms.release import Stamp
 from transforms.tally import TALLY
 from transforms.watching import metrics
 from transforms.watching.exporter import watch_this_process
@@ -67,19 +71,31 @@ class OnnxTextClassifier(ModelHandler[TokenizedNews, PredictionResult, OnnxModel
         model: The bundle's folder; None is the default bundle.
         settings: How logits become scores; what they leave to the bundle is that of the bundle in
             use, also after an update.
+        threads: Threads of the model in each process; None for its share of the host's cores.
+        processes: How many processes a host has that run this; 0 is one for each core.
     """
 
     def __init__(
         self,
         model: str | os.PathLike[str] | None = None,
         settings: ScoreSettings | None = None,
+        threads: int | None = None,
+        processes: int = 1,
     ) -> None:
         super().__init__()
+        self._stamp = Stamp()
+        self._threads = threads
+        self._processes = processes
         self._model = None if model is None else os.fspath(model)
         self._settings = settings or ScoreSettings()
 
     def load_model(self) -> OnnxModel:
-        model = OnnxModel(Bundle.load(self._model))
+        threads = share_of_host(self._threads, self._processes)
+        limit(threads)
+        model = OnnxModel(Bundle.load(self._model), threads)
+        if is_elsewhere(self._model):
+            # What was tried before the start may have been replaced there since.
+            verify_model(model)
         HEALTH.loaded(model.bundle.model_id)
         watch_this_process()
         return model

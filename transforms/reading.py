@@ -20,18 +20,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
-import msgspec
 from apache_beam.io.iobase import RestrictionTracker
-from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
+from apache_beam.options.pipeline_options import FlinkRunnerOptions, PipelineOptions
 from apache_beam.transforms.core import RestrictionProvider
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, Duration, Timestamp
 
-from transforms.coders import StructCoder
 from transforms.event_time import event_timestamp
 from transforms.grouping import warn_of_groupings
 from transforms.pace import PACE
 from transforms.records import Message
+from transforms.shard_state import Restriction, Shard, ShardCoder, StateCoder, Watermarks
+from transforms.spread import even_groups, key_groups, number_for
 from transforms.tally import TALLY, Backlog
 from transforms.watching.exporter import watch_this_process
 from transforms.watching.figures import FIGURES
@@ -53,6 +53,8 @@ _NOTHING_YET = Timestamp(-62_135_596_800)
 
 #: Runners that read all shards in one process.
 IN_ONE_PROCESS = {"FnApiRunner", "PrismRunner", "SwitchingDirectRunner"}
+#: Runners that may be Flink's.
+ON_FLINK = {"FlinkRunner", "PortableRunner"}
 
 _draining = threading.Event()
 
@@ -84,7 +86,7 @@ class Batch:
 
     Attributes:
         messages: The messages, in order.
-        position: The shard's position after them: plain data that MessagePack can encode.
+        position: The shard's position after them: plain data that JSON can hold.
         watermark: No later message is older than this, in seconds since the epoch; None where that
             can't be said yet.
         backlog: What waits behind these, where that is known.
@@ -138,13 +140,6 @@ class Source(abc.ABC):
     def backlog(self, shard: str) -> Backlog | None:
         """What waits in a shard, where this process knows."""
         return None
-
-
-class Restriction(msgspec.Struct, frozen=True):
-    """How far a shard was read (None: not begun), and whether that was all."""
-
-    position: Any = None
-    done: bool = False
 
 
 class ShardTracker(RestrictionTracker):
@@ -234,26 +229,27 @@ class ReadShard(beam.DoFn, RestrictionProvider):
         self._source = source
         self._in_one_process = in_one_process
 
-    def initial_restriction(self, element: str) -> Restriction:
+    def setup(self) -> None:
+        self._shards = set(self._source.shards())
+        watch_this_process()
+
+    def initial_restriction(self, element: Shard) -> Restriction:
         return Restriction()
 
     def create_tracker(self, restriction: Restriction) -> ShardTracker:
         return ShardTracker(restriction)
 
-    def restriction_size(self, element: str, restriction: Restriction) -> float:
+    def restriction_size(self, element: Shard, restriction: Restriction) -> float:
         # The backlog, for runners that scale on it.
-        backlog = None if restriction.done else self._source.backlog(element)
+        backlog = None if restriction.done else self._source.backlog(element.shard)
         return 1.0 if backlog is None else float(backlog.messages)
 
-    def restriction_coder(self) -> StructCoder:
-        return StructCoder(Restriction)
+    def restriction_coder(self) -> StateCoder:
+        return StateCoder(Restriction)
 
-    def truncate(self, element: str, restriction: Restriction) -> None:
+    def truncate(self, element: Shard, restriction: Restriction) -> None:
         # A runner's own drain: nothing more is read.
         return None
-
-    def setup(self) -> None:
-        watch_this_process()
 
     def start_bundle(self) -> None:
         self._empty = True
@@ -261,20 +257,20 @@ class ReadShard(beam.DoFn, RestrictionProvider):
     @beam.DoFn.unbounded_per_element()
     def process(
         self,
-        element: str,
+        element: Shard,
         # Beam wants the finalizer before the tracker.
         finalizer: Any = beam.DoFn.BundleFinalizerParam,
         tracker: Any = beam.DoFn.RestrictionParam(),
-        watermark: Any = beam.DoFn.WatermarkEstimatorParam(
-            ManualWatermarkEstimator.default_provider()
-        ),
+        watermark: Any = beam.DoFn.WatermarkEstimatorParam(Watermarks()),
     ) -> Iterator[TimestampedValue]:
+        element.check(self._shards)
+        shard = element.shard
         position = tracker.current_restriction().position
         if self._in_one_process:
-            _shared_watermarks.resumed(self._in_one_process, element, position)
-        reader = self._source.reader(element)
+            _shared_watermarks.resumed(self._in_one_process, shard, position)
+        reader = self._source.reader(shard)
         reader.resume(position)
-        taken, limit = 0, PACE.limit(element)
+        taken, limit = 0, PACE.limit(shard)
         while True:
             if draining() or reader.at_end():
                 position = tracker.current_restriction().position
@@ -286,14 +282,14 @@ class ReadShard(beam.DoFn, RestrictionProvider):
             if not tracker.try_claim(Restriction(batch.position)):
                 # The runner has split here; whoever resumes gets these messages.
                 break
-            PACE.turn(element, taken + len(batch.messages), limit, batch.live)
+            PACE.turn(shard, taken + len(batch.messages), limit, batch.live)
             if batch.backlog is not None:
-                TALLY.backlog(element, batch.backlog)
+                TALLY.backlog(shard, batch.backlog)
             if batch.watermark is not None:
-                FIGURES.put(WATERMARK, batch.watermark, element)
+                FIGURES.put(WATERMARK, batch.watermark, shard)
             HEALTH.polled()
             if not batch.messages:
-                self._advance(watermark, element, batch)
+                self._advance(watermark, shard, batch)
                 tracker.defer_remainder(RESUME_DELAY)
                 break
             self._empty = False
@@ -301,7 +297,7 @@ class ReadShard(beam.DoFn, RestrictionProvider):
             TALLY.read(len(batch.messages))
             for message in batch.messages:
                 yield TimestampedValue(message, event_timestamp(message))
-            self._advance(watermark, element, batch)
+            self._advance(watermark, shard, batch)
             if taken >= limit:
                 tracker.defer_remainder()
                 break
@@ -331,8 +327,24 @@ def _nothing() -> None:
     """What is to be done when a bundle that committed nothing is durable."""
 
 
-def _each(begin: bytes, shards: Sequence[str]) -> Sequence[str]:
+def _each(begin: bytes, shards: Sequence[Shard]) -> Sequence[Shard]:
     return shards
+
+
+def numbered(names: Sequence[str], options: PipelineOptions) -> list[Shard]:
+    """Shards, with numbers by which a Flink job of these options spreads them over its subtasks."""
+    flink = options.view_as(FlinkRunnerOptions)
+    parallelism = max(1, flink.parallelism)
+    groups = flink.max_parallelism if flink.max_parallelism > 0 else key_groups(parallelism)
+    coder = ShardCoder()
+
+    def shard(name: str, group: int) -> Shard:
+        def of(number: int) -> Shard:
+            return Shard(name, len(names), number)
+
+        return of(number_for(group, groups, lambda number: coder.encode(of(number))))
+
+    return [*map(shard, names, even_groups(len(names), parallelism, groups))]
 
 
 class ReadUnbounded(beam.PTransform):
@@ -351,12 +363,17 @@ class ReadUnbounded(beam.PTransform):
 
     def expand(self, root: beam.pvalue.PBegin) -> beam.PCollection[Message]:
         self._pipeline = root.pipeline
-        alone = type(root.pipeline.runner).__name__ in IN_ONE_PROCESS
-        read = ReadShard(self._source, uuid.uuid4().hex if alone else None)
+        runner, names = type(root.pipeline.runner).__name__, self._source.shards()
+        read = ReadShard(self._source, uuid.uuid4().hex if runner in IN_ONE_PROCESS else None)
+        shards = (
+            numbered(names, root.pipeline.options)
+            if runner in ON_FLINK
+            else [Shard(name, len(names)) for name in names]
+        )
         return (
             root
             | "Begin" >> beam.Impulse()
-            | "Shards" >> beam.FlatMap(_each, self._source.shards()).with_output_types(str)
+            | "Shards" >> beam.FlatMap(_each, shards).with_output_types(Shard)
             | "Spread shards" >> beam.Reshuffle()
             | "Read shard" >> beam.ParDo(read).with_output_types(Message)
         )

@@ -2,4 +2,7 @@
 
 from __future__ import annotations
 
-RUNNER_OPTIONS: tuple[type, ...] = ()
+from pipeline.runners.checking import CheckSettings
+from pipeline.runners.remote import RemoteSettings
+
+RUNNER_OPTIONS: tuple[type, ...] = (CheckSettings, RemoteSettings)

@@ -21,6 +21,7 @@ from rich.text import Text
 from tests.chaos.run import (
     AT_LEAST_ONCE,
     EXACTLY_ONCE,
+    FLINK,
     KAFKA,
     PUBSUB,
     ChaosRun,
@@ -66,12 +67,23 @@ def parse(args: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     add = parser.add_argument
     add("--seed", type=int, help="makes the order of the faults again (default: random)")
-    add("--runner", choices=(*RUNNERS, BOTH), default=BOTH)
+    add(
+        "--runner",
+        choices=(*RUNNERS, BOTH, FLINK),
+        default=BOTH,
+        help="a stand-alone Flink, or ours",
+    )
     add("--delivery", choices=(*DELIVERIES, BOTH), default=BOTH)
     add("--source", choices=(KAFKA, PUBSUB), default=KAFKA, help="Pub/Sub is Google's fake")
     add("--sink", choices=(KAFKA, PUBSUB), help="that of dead letters, too (default: as --source)")
     add("--records", type=int, default=30_000, help="messages of a run, at least (default: 30000)")
-    add("--kills", type=int, default=20, help="kill -9 of the pipeline (default: 20)")
+    add(
+        "--kills",
+        type=int,
+        default=20,
+        help="kill -9 of the pipeline; on Flink of a task manager, an SDK process, the worker pool, or "
+        "two of them (default: 20)",
+    )
     add("--broker-kills", type=int, default=5, help="kill -9 of the broker (default: 5)")
     add("--pauses", type=int, default=1, help="SIGSTOP of the broker for 20 s (default: 1)")
     add("--brokers", type=int, choices=(1, 3), default=1, help="brokers (default: 1)")
@@ -86,7 +98,12 @@ def parse(args: Sequence[str] | None) -> argparse.Namespace:
         default=0.0,
         help="share of the messages that go to one partition (default: 0; 0.8, say)",
     )
-    add("--handovers", type=int, default=1, help="two instances at once (default: 1)")
+    add(
+        "--handovers",
+        type=int,
+        default=1,
+        help="two instances at once (default: 1; none on Flink, which goes on trying)",
+    )
     add(
         "--refuse-dead-letters",
         type=int,
@@ -126,7 +143,7 @@ def plans(options: argparse.Namespace, seed: int) -> list[Plan]:
             runner,
             delivery,
             options.records,
-            faults,
+            faults | ({"handovers": 0} if runner == FLINK else {}),
             seed,
             (f"--prism_location={prism_binary()}",) if runner == "PrismRunner" else (),
             options.brokers,

@@ -20,6 +20,7 @@ from kafka.errors import KafkaError
 
 from tests.chaos.sinks import DEAD_LETTERS, PubSubSinks
 from tests.servers.processes import wait_until
+from tests.servers.stand_alone_flink import KILLS
 
 if TYPE_CHECKING:
     from tests.chaos.run import ChaosRun
@@ -39,9 +40,15 @@ TAKEN_OVER = "newsbeam: another instance has taken over"
 
 
 def kill(run: ChaosRun) -> None:
-    """Kills the pipeline."""
+    """Kills the pipeline; on Flink, one or two of what does its work, which is then started again."""
     _random_moment(run)
-    run.supervisor.kill()
+    if run.flink is None:
+        run.supervisor.kill()
+        return
+    for kill_one in KILLS[run.rng.choice(list(KILLS))]:
+        kill_one(run.flink)
+    time.sleep(run.rng.uniform(0.0, 3.0))
+    run.flink.start_killed()
 
 
 def kill_broker(run: ChaosRun) -> None:

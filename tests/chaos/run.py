@@ -22,9 +22,17 @@ from tests.chaos.verdict import Verdict, judge
 from tests.servers.apache_kafka import KafkaCluster
 from tests.servers.processes import ServerProcess
 from tests.servers.pubsub import PROJECT, PubSubServer
+from tests.servers.stand_alone_flink import StandAloneFlink, stand_alone_flink
 
 EXACTLY_ONCE, AT_LEAST_ONCE = "exactly_once", "at_least_once"
 KAFKA, PUBSUB = "kafka", "pubsub"
+FLINK = "FlinkRunner"
+#: So that Flink commits and recovers soon.
+FLINK_ARGS = (
+    "--checkpointing_interval=1000",
+    "--finish_bundle_before_checkpointing",
+    "--max_bundle_time_mills=100",
+)
 GROUP, SOURCE, SUBSCRIPTION = "chaos", "news", "news-sub"
 PARTITIONS = 4
 #: How many messages wait for the pipeline: drawn anew after each fault, so that bundles, and with
@@ -131,6 +139,8 @@ class ChaosRun:
         self.exactly_once = plan.delivery == EXACTLY_ONCE
         self._kinds = {plan.source, plan.sink}
         self.brokers = range(1, plan.brokers + 1) if KAFKA in self._kinds else ()
+        #: The cluster that does the work, if one does.
+        self.flink: StandAloneFlink | None = None
         #: Source records committed as done.
         self.done = 0
         self._moved = time.monotonic()
@@ -162,6 +172,8 @@ class ChaosRun:
 
     def _start_servers(self, stack: contextlib.ExitStack) -> None:
         plan = self._plan
+        if plan.runner == FLINK:
+            self.flink = stack.enter_context(stand_alone_flink(self._directory))
         if KAFKA in self._kinds:
             denied = plan.faults["refuse_dead_letters"] and plan.sink == KAFKA
             properties = BROKER_PROPERTIES if denied else {}
@@ -218,6 +230,7 @@ class ChaosRun:
             f"--delivery={plan.delivery}",
             f"--runner={plan.runner}",
             *plan.beam_args,
+            *((*self.flink.args(), *FLINK_ARGS) if self.flink is not None else ()),
             *held,
         ]
 
@@ -247,6 +260,10 @@ class ChaosRun:
         self._total = total
         self.wait_for(lambda: self.done >= total, "the last records")
         self._feeder.close()
+        if self.flink is not None:
+            # Its client may not have lived to the end.
+            self.flink.cluster.cancel_all()
+            return
         if code := self.supervisor.finish():
             log = self.supervisor.current.log
             self.complain(f"exit code {code} instead of 0 after SIGTERM, see {log}")

@@ -1,8 +1,9 @@
-"""A Flink of one process: Beam's job server, with workers in the process of the test."""
+"""Two kinds of Flink: one of a single process, with workers in that of the test, and a stand-alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,14 @@ from tests.integration.harness import Topics, make_topics
 from tests.servers.apache_kafka import KafkaCluster
 from tests.servers.cache import Unavailable
 from tests.servers.flink import flink_job_server
+from tests.servers.stand_alone_flink import StandAloneFlink, stand_alone_flink
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what is `make test-flink`'s alone."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent) and "shortest" not in item.keywords:
+            item.add_marker(pytest.mark.flink)
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +47,20 @@ def flink() -> tuple[str, ...]:
 def kafka(apache_kafka: KafkaCluster, unique: Callable[[str], str]) -> Topics:
     """Source, sink and dead letters on Apache Kafka."""
     return make_topics(apache_kafka.create_topic, apache_kafka.bootstrap_servers, unique)
+
+
+@pytest.fixture(scope="session")
+def flink_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandAloneFlink]:
+    """One stand-alone Flink for the session: ask for `stand_alone`."""
+    try:
+        with stand_alone_flink(tmp_path_factory.mktemp("flink")) as flink:
+            yield flink
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture
+def stand_alone(flink_of_session: StandAloneFlink) -> Iterator[StandAloneFlink]:
+    """A stand-alone Flink without jobs: a test may leave them running, and kill what it likes."""
+    yield flink_of_session
+    flink_of_session.restore()

@@ -21,7 +21,7 @@ class Health:
     def reset(self) -> None:
         """Begins anew, for the next pipeline in this process."""
         with self._lock:
-            self._loaded = self._polled = self._draining = self._standing_by = False
+            self._loaded = self._polled = self._draining = self._stands_by = False
 
     def loaded(self, model_id: str) -> None:
         """Takes note that a model is loaded."""
@@ -32,25 +32,24 @@ class Health:
         """Takes note that the source has answered."""
         self._polled = True
 
+    def stands_by(self, stands_by: bool) -> None:
+        """Takes note that all is loaded, and another instance works: this one is ready to follow it."""
+        self._stands_by = stands_by
+
     def draining(self, draining: bool) -> None:
         """Takes note that what was read is finished, and no more is read."""
         self._draining = draining
 
-    def stand_by(self, waits: bool) -> None:
-        """Takes note that it waits, loaded, for another instance to end; or that it does no more."""
-        self._standing_by = waits
-
     @property
     def standing_by(self) -> bool:
-        """Whether it waits for another instance to end."""
-        return self._standing_by
+        """Whether it waits, loaded, for another instance to end."""
+        return self._stands_by
 
     def not_ready(self) -> str | None:
         """Why it can't work now; None where it can."""
         if self._draining:
             return "draining: what was read is finished, and no more is read"
-        if self._standing_by:
-            # It is all that it can be; who replaces instances one by one waits for that.
+        if self._stands_by:
             return self.not_well()
         if not self._loaded:
             return "the model is not loaded yet"

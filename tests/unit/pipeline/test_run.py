@@ -29,8 +29,8 @@ from transforms.tally import TALLY
 
 def test_the_runner() -> None:
     assert beam_options([]).view_as(StandardOptions).runner == "FnApiRunner"
-    flink = beam_options(["--runner=FlinkRunner", "--known_to_the_job_server=1"])
-    assert flink.view_as(StandardOptions).runner == "FlinkRunner"
+    flink = ["--runner=FlinkRunner", "--max_bundle_time_mills=100", "--savepoint_path", "s3://a/b"]
+    assert beam_options(flink).view_as(StandardOptions).runner == "FlinkRunner"
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,11 @@ def test_the_runner() -> None:
         (["stray"], "stray"),
         (["--direct_num_workers=many"], "'many'"),
         (["--runner=NoSuchRunner"], "NoSuchRunner"),
+        (
+            ["--runner=FlinkRunner", "--max_bundle_time_millis=100"],
+            "did you mean --max_bundle_time_mills",
+        ),
+        (["--runner=FlinkRunner", "--savepoint_path", "a", "stray"], "stray"),
     ],
 )
 def test_options_that_beam_does_not_take(arguments: list[str], named: str) -> None:

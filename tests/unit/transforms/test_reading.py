@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from tests.unit.fakes import world, world_named
 from tests.unit.running import local_pipeline
-from transforms.reading import ReadUnbounded, Restriction, ShardTracker, SharedWatermarks, drain
+from transforms.reading import ReadUnbounded, ShardTracker, SharedWatermarks, drain
 from transforms.records import KafkaPosition, Message
+from transforms.shard_state import Restriction
 from transforms.tally import TALLY
 
 # ---- the tracker -----------------------------------------------------------------------------------

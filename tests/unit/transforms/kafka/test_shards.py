@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 from kafka import TopicPartition
 
 from tests.unit.strategies import topic_names
-from transforms.coders import StructCoder
 from transforms.errors import ConfigurationError
 from transforms.kafka.shards import from_offsets, owned_partitions, start_at, to_offsets
-from transforms.reading import Restriction
+from transforms.shard_state import Restriction, StateCoder
 
 counts = st.dictionaries(topic_names, st.integers(0, 12), min_size=1, max_size=4)
 positions = st.dictionaries(
@@ -60,7 +59,7 @@ def test_topics_of_one_partition_do_not_all_fall_to_one_shard() -> None:
 def test_offsets_survive_being_written_down(offsets: dict[TopicPartition, int]) -> None:
     plain = to_offsets(offsets)
     assert from_offsets(plain) == offsets
-    coder = StructCoder(Restriction)
+    coder = StateCoder(Restriction)
     back = coder.decode(coder.encode(Restriction(plain)))
     assert from_offsets(back.position) == offsets
 

@@ -97,10 +97,10 @@ def test_ready_from_the_first_poll_on_and_not_while_draining(exporter: Exporter)
 
 
 def test_who_stands_by_is_ready(exporter: Exporter) -> None:
-    HEALTH.stand_by(True)
+    HEALTH.stands_by(True)
     assert get(exporter, "/readyz") == (200, "ok\n")
     assert "newsbeam_standing_by 1.0" in get(exporter, "/metrics")[1]
-    HEALTH.stand_by(False)
+    HEALTH.stands_by(False)
     assert get(exporter, "/readyz")[0] == 503
 
 

@@ -1,0 +1,159 @@
+"""What a job was submitted with: kept in the job itself, so that it can be resumed and upgraded.
+
+Flink shows the pipeline options of a job by REST; one of them is ours, and holds this as JSON.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from models.settings import SettingsSet, fields_of
+from pipeline.ends.uris import shown
+from pipeline.runners.flink.words import version_of
+
+#: As Flink shows the option of ours.
+_SHOWN_AS = "newsbeamSubmission"
+#: What is said anew at each submission.
+_NOT_KEPT = frozenset(
+    {"savepoint_path", "flink_master", "detach", "newsbeam_submission", "allow_non_restored_state"}
+)
+#: A savepoint of a job server before this version of Beam loses what was being read after it.
+_RESIDUALS = (2, 76)
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What a job was submitted with.
+
+    Attributes:
+        arguments: The options of `newsbeam run`, as flags; secrets are none of them.
+        reads: What a savepoint of it can't be resumed without: kind, topics, group and number of
+            shards.
+        newsbeam: Its version.
+        beam: That of Beam's SDK.
+        job_server: That of Beam's job server, where it is known.
+    """
+
+    arguments: tuple[str, ...]
+    reads: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    newsbeam: str = ""
+    beam: str = ""
+    job_server: str | None = None
+
+    def to_json(self) -> str:
+        """As the job keeps it."""
+        return json.dumps(dataclasses.asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def of(cls, options: SettingsSet, given: Sequence[str], job_server: str | None) -> Submission:
+        """What is going to be submitted.
+
+        Args:
+            options: Ours.
+            given: Beam's, as the user gave them.
+            job_server: The version of Beam's job server.
+        """
+        beams = [flag for flag in _joined(given) if _name(flag) not in _NOT_KEPT]
+        version = importlib.metadata.version
+        arguments = (*_flags(options), *beams)
+        return cls(arguments, {}, version("newsbeam"), version("apache-beam"), job_server)
+
+    @classmethod
+    def from_json(cls, text: str) -> Submission | None:
+        """What a job has kept; None where that is none."""
+        try:
+            kept = json.loads(text)
+            kept["arguments"] = tuple(map(str, kept["arguments"]))
+            names = {each.name for each in dataclasses.fields(cls)}
+            return cls(**{name: value for name, value in kept.items() if name in names})
+        except (ValueError, KeyError, TypeError):
+            return None
+
+    @classmethod
+    def found_in(cls, user_config: Mapping[str, str]) -> Submission | None:
+        """That of a job, by what Flink says of it; None where newsbeam did not submit it."""
+        return cls.from_json(user_config.get(_SHOWN_AS, ""))
+
+    def with_changes(self, changes: Sequence[str]) -> list[str]:
+        """Its options with others in their place: what is given anew replaces what was."""
+        new = _joined(changes)
+        names = {_name(flag) for flag in new}
+        # Its number of shards was a matter of the machine it was submitted from.
+        shards = self.reads.get("shards")
+        kept = [f"--shards={shards}"] if shards and "shards" not in names else []
+        kept += [flag for flag in self.arguments if _name(flag) not in names | {"shards"}]
+        return [*kept, *new]
+
+    def obstacle(self, reads: Mapping[str, Any], job_server: str | None) -> str | None:
+        """Why a savepoint of it can't be resumed by a submission; None where it can."""
+        for name, why in _FIXED.items():
+            old, new = self.reads.get(name), reads.get(name)
+            if old is not None and old != new:
+                return (
+                    f"{why}: the job has {_words(old)}, this would have {_words(new)}. Keep it, or stop "
+                    "the job and start anew with `newsbeam run`, which goes on where the group stands"
+                )
+        known = self.job_server and job_server
+        if known and version_of(self.job_server or "") < _RESIDUALS <= version_of(job_server or ""):
+            return (
+                f"a savepoint of Beam's job server {self.job_server} loses its place in one of "
+                f"{job_server}: stop the job and start anew with `newsbeam run`, which goes on where "
+                "the group stands"
+            )
+        return None
+
+
+#: What can't change, and why.
+_FIXED = {
+    "kind": "a savepoint holds positions of one kind of source",
+    "topics": "a savepoint holds positions in the topics that the job reads",
+    "group": "a savepoint goes on where its consumer group stands",
+    "shards": "a savepoint holds one position a shard, so --shards can't change",
+    "format": "this newsbeam reads savepoints of another format",
+}
+
+
+def _flags(options: SettingsSet) -> list[str]:
+    """Options that are not as they are by default, as flags."""
+    found: list[str] = []
+    for cls in options.classes:
+        theirs: Any = options.of(cls)
+        for each in fields_of(cls):
+            value = getattr(theirs, each.name)
+            if value == each.default or value is None or each.name in _NOT_KEPT:
+                continue
+            if isinstance(value, bool):
+                found.append(f"--{each.name}")
+            elif each.option.repeated:
+                found += [f"--{each.name}={one}" for one in value]
+            elif isinstance(value, tuple):
+                found.append(f"--{each.name}={','.join(value)}")
+            else:
+                found.append(f"--{each.name}={value}")
+    return found
+
+
+def _joined(arguments: Sequence[str]) -> list[str]:
+    """Options with their values in one: `--a b` is `--a=b`."""
+    found: list[str] = []
+    for each in arguments:
+        if each.startswith("--") or not found or "=" in found[-1]:
+            found.append(each)
+        else:
+            found[-1] += f"={each}"
+    return found
+
+
+def _name(flag: str) -> str:
+    return flag.removeprefix("--").partition("=")[0]
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "none" if value is None else shown(str(value))
