@@ -24,6 +24,8 @@ from pipeline.runners.checking import CheckSettings
 from pipeline.runners.kinds import runner_of
 from pipeline.runners.local import DEFAULT_RUNNER
 from pipeline.runners.runner import Job, Runner, option_names
+from pipeline.watching.serve import watched
+from pipeline.watching.settings import WatchSettings
 from transforms.errors import ConfigurationError
 from transforms.failures import forget_failures
 from transforms.tally import TALLY
@@ -107,15 +109,18 @@ def execute(
         Exception: What made the pipeline fail.
     """
     parsed = beam_options(beam_args)
-    ends = check(options, parsed)
     runner = runner_of(parsed)
-    parsed.view_as(StandardOptions).streaming = not ends.source.bounded
-    TALLY.reset()
     forget_failures()
-    if not options.of(CheckSettings).dry_run:
-        ends.source.begin()
-    with runner.around():
-        _run(options, parsed, runner, ends, live_status)
+    # From the first moment on, so that who watches it sees it start.
+    with watched(options.of(WatchSettings), runner.LOCAL):
+        ends = check(options, parsed)
+        parsed.view_as(StandardOptions).streaming = not ends.source.bounded
+        TALLY.reset()
+        forget_failures()
+        if not options.of(CheckSettings).dry_run:
+            ends.source.begin()
+        with runner.around():
+            _run(options, parsed, runner, ends, live_status)
 
 
 def _run(

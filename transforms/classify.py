@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -33,6 +35,10 @@ from transforms.records import (
 )
 from transforms.release import Stamp
 from transforms.tally import TALLY
+from transforms.watching import metrics
+from transforms.watching.exporter import watch_this_process
+from transforms.watching.figures import FIGURES
+from transforms.watching.health import HEALTH
 
 #: Rows per call of the model handler: enough to keep all cores busy until the last rows, few enough
 #: for the first results to come soon.
@@ -90,6 +96,8 @@ class OnnxTextClassifier(ModelHandler[TokenizedNews, PredictionResult, OnnxModel
         if is_elsewhere(self._model):
             # What was tried before the start may have been replaced there since.
             verify_model(model)
+        HEALTH.loaded(model.bundle.model_id)
+        watch_this_process()
         return model
 
     def run_inference(
@@ -100,8 +108,11 @@ class OnnxTextClassifier(ModelHandler[TokenizedNews, PredictionResult, OnnxModel
     ) -> Iterable[PredictionResult | DeadLetter]:
         # All windows of all items at once, and each item's taken off the results again.
         rows = [w for r in batch if not isinstance(r, DeadLetter) for w in r.windows]
+        began = time.perf_counter()
         with PACE.work(len(batch)):
             logits = model.logits(rows)
+        if rows:
+            FIGURES.observe(metrics.INFERENCE_SECONDS, time.perf_counter() - began)
         first = 0
         labels, model_id = model.bundle.labels, model.bundle.model_id
         settings = self._settings.of(model.bundle)
@@ -118,6 +129,10 @@ class OnnxTextClassifier(ModelHandler[TokenizedNews, PredictionResult, OnnxModel
                 yield dead_letter(record.news.message, type(self).__name__, e, model_id)
                 continue
             yield PredictionResult(record, dict(zip(labels, scores, strict=True)), model_id)
+        if rows:
+            given = sum(not isinstance(r, DeadLetter) for r in batch)
+            FIGURES.observe(metrics.BATCH_SIZE, given)
+            FIGURES.observe(metrics.BATCH_SECONDS, time.perf_counter() - began)
 
     def get_num_bytes(self, batch: Sequence[TokenizedNews]) -> int:
         # Cheap on purpose: Beam's default pickles the batch.
@@ -155,6 +170,7 @@ class Categorize(Step):
             )
         self._settings = settings or ScoreSettings()
         self._published = timestamp == "published"
+        self._begin_counting()
 
     def message_of(self, record: Any) -> Message:
         return record.example.news.message
@@ -165,7 +181,7 @@ class Categorize(Step):
         labels, values = list(scores), list(scores.values())
         top = values.index(max(values))
         news = tokenized.news
-        TALLY.categorized(labels[top])
+        self._count(labels[top], tokenized)
         return CategorizedItem(
             id=news.id,
             category=labels[top],
@@ -181,6 +197,31 @@ class Categorize(Step):
             fields=news.fields,
             message=news.message,
         )
+
+    def start_bundle(self) -> None:
+        # What is left is of a bundle that has failed.
+        self._begin_counting()
+
+    def finish_bundle(self) -> None:
+        self._hand_over()
+
+    def _begin_counting(self) -> None:
+        self._categories: Counter[str] = Counter()
+        self._counted = self._tokens = self._truncated = 0
+
+    def _count(self, category: str, tokenized: TokenizedNews) -> None:
+        """Counts an item; together with others, since a metric costs more than an addition."""
+        self._categories[category] += 1
+        self._tokens += tokenized.tokens
+        self._truncated += tokenized.truncated
+        self._counted += 1
+        if self._counted >= BATCH_SIZE:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        if self._counted:
+            TALLY.classified(self._categories, self._tokens, self._truncated)
+            self._begin_counting()
 
     def process(self, element: Any) -> Iterator[Any]:
         outcome: Any

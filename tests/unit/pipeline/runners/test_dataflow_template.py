@@ -25,7 +25,7 @@ METADATA = ROOT / "deploy/dataflow/metadata.json"
 
 
 def test_the_file_is_what_the_options_say() -> None:
-    told = "run `python -m pipeline.document --template`"
+    told = "run `python -m pipeline.document`"
     assert METADATA.read_text(encoding="utf-8") == as_json(), told
 
 
