@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+
+from tests.servers import starter
 
 ROOT = Path(__file__).parents[2]
 
@@ -174,3 +179,15 @@ def test_no_circle_is_made_up(tmp_path: Path) -> None:
     (tmp_path / "room/b.py").write_text("from room.c import more\nimport json.decoder\n")
     (tmp_path / "room/c.py").touch()
     assert circles(graph_of(tmp_path, ["room"])) == []
+
+
+def test_the_command_line_imports_nothing_that_starts_a_thread() -> None:
+    """Neither does it cost a start, nor can the starter of the tests fork it otherwise."""
+    look = (
+        "import importlib, os\n"
+        f"for name in {starter.HEAVY}: importlib.import_module(name)\n"
+        "print(len(os.listdir('/proc/self/task')))"
+    )
+    env = {**os.environ, **starter.ONE_THREAD}
+    found = subprocess.run([sys.executable, "-c", look], env=env, capture_output=True, check=True)
+    assert found.stdout.strip() == b"1"
