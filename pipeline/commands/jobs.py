@@ -191,7 +191,7 @@ def upgrade(
                     [
                         "newsbeam",
                         "run",
-                        *kept.with_changes([]),
+                        *kept.as_it_was(),
                         f"--flink_master={master}",
                         f"--savepoint_path={path}",
                     ]
