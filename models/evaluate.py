@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from models.calibrate import fit_temperature
 from models.classifier import RawOutput, TextClassifier
 from models.errors import BundleError
+from models.groups import GroupFigures, LengthFigures, by_length, by_value
 from models.labelled_news import LabelledNews
 from models.metrics import (
     CalibrationBin,
@@ -63,6 +64,8 @@ class Evaluation:
         calibration: What the calibration error is made of.
         fitted_temperature: The temperature that suits these texts best, where it was asked for.
         labels_from: The number of the first class in the data, 0 or 1; None where labels had names.
+        by_length: Accuracy by how many tokens texts have.
+        by_value: Accuracy by the value of a column, where that was asked for.
         other_accuracy: The accuracy if the first class had the other number, where the labels fit
             both: the better reading was taken.
     """
@@ -88,6 +91,8 @@ class Evaluation:
     per_label: tuple[LabelFigures, ...]
     confusion: tuple[tuple[int, ...], ...]
     calibration: tuple[CalibrationBin, ...]
+    by_length: LengthFigures
+    by_value: tuple[GroupFigures, ...] | None = None
     fitted_temperature: float | None = None
     labels_from: int | None = None
     other_accuracy: float | None = None
@@ -151,13 +156,14 @@ def evaluate(
         np.concatenate([part.logits for part in parts]),
         [cut for part in parts for cut in part.truncated],
         [count for part in parts for count in part.windows],
+        [count for part in parts for count in part.tokens],
     )
     targets = np.array(news.targets)
-    evaluation = figures(classifier, output, targets, batch_size, runtime)
+    evaluation = figures(classifier, output, targets, batch_size, runtime, news.values)
     evaluation = replace(evaluation, labels_from=news.labels_from)
     if news.other_targets is not None:
         other_targets = np.array(news.other_targets)
-        other = figures(classifier, output, other_targets, batch_size, runtime)
+        other = figures(classifier, output, other_targets, batch_size, runtime, news.values)
         if other.eval_accuracy > evaluation.eval_accuracy:
             labels_from = 1 - (news.labels_from or 0)
             evaluation, other = replace(other, labels_from=labels_from), evaluation
@@ -174,8 +180,18 @@ def figures(
     targets: np.ndarray,
     batch_size: int,
     runtime: float,
+    values: Sequence[str] | None = None,
 ) -> Evaluation:
-    """The figures of an output that took `runtime` seconds, against the truth."""
+    """The figures of an output that took `runtime` seconds, against the truth.
+
+    Args:
+        classifier: What gave the output.
+        output: The output.
+        targets: The index of the label of each text.
+        batch_size: The texts of a step.
+        runtime: Seconds from texts to logits.
+        values: For each text the value that it is grouped by, if any.
+    """
     labels = classifier.labels()
     samples = len(targets)
     temperature, long_text = classifier.settings.temperature or 1.0, classifier.settings.long_text
@@ -212,4 +228,6 @@ def figures(
         per_label=per_label,
         confusion=tuple(tuple(row) for row in confusion.tolist()),
         calibration=bins,
+        by_length=by_length(output.tokens, output.truncated, right),
+        by_value=None if values is None else by_value(values, right),
     )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 #: The classes of AG News' own files, 1 to 4.
 AG_NEWS_CLASSES = ("World", "Sports", "Business", "Sci/Tech")
@@ -40,12 +40,14 @@ class LabelledNews:
         labels_from: The number of the first class, 0 or 1; None where labels are given by name.
         other_targets: The targets if the first class had the other number, where the labels don't
             tell: those that are there fit both.
+        values: For each text what the column `by` says of it, where one was named.
     """
 
     texts: tuple[str, ...]
     targets: tuple[int, ...]
     labels_from: int | None = None
     other_targets: tuple[int, ...] | None = None
+    values: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -57,6 +59,7 @@ def read_csv(
     limit: int | None = None,
     labels_from: int | None = None,
     *,
+    by: str | None = None,
     open_file: Callable[[Path], AbstractContextManager[IO[str]]] = _open_text,
 ) -> LabelledNews:
     """Reads labelled news.
@@ -76,6 +79,7 @@ def read_csv(
         limit: Keep only the first so many rows; None for all. The others are read all the same:
             whether classes are numbered from 0 is a matter of the whole file.
         labels_from: The number of the first class, 0 or 1; None goes by the file.
+        by: A column of the header to group texts by; None for none.
         open_file: Opens the file, for those who read archives.
 
     Raises:
@@ -91,7 +95,7 @@ def read_csv(
                 delimiter=_delimiter(first_line),
                 strict=True,
             )
-            rows = list(_rows(path, reader))
+            rows = list(_rows(path, reader, by))
     except OSError as e:
         raise CsvError(f"{path}: {e.strerror}; name a CSV file of labelled news") from e
     except UnicodeDecodeError as e:
@@ -99,7 +103,7 @@ def read_csv(
     if not rows:
         raise CsvError(f"{path}: no rows; name a CSV file with class,title,description")
     numbers = {
-        n for _, label, _ in rows if label not in labels and (n := _number(label)) is not None
+        n for _, label, *_ in rows if label not in labels and (n := _number(label)) is not None
     }
     first = (0 if 0 in numbers else 1) if labels_from is None else labels_from
     kept = rows[:limit]
@@ -108,7 +112,11 @@ def read_csv(
     if labels_from is None and numbers and min(numbers) >= 1 and max(numbers) < len(labels):
         other = _targets(path, kept, _LabelFinder(labels, 1 - first))
     return LabelledNews(
-        tuple(text for _, _, text in kept), targets, first if numbers else None, other
+        tuple(row.text for row in kept),
+        targets,
+        first if numbers else None,
+        other,
+        None if by is None else tuple(row.value for row in kept),
     )
 
 
@@ -120,12 +128,10 @@ def _delimiter(line: str) -> str:
     return ","
 
 
-def _targets(
-    path: Path, rows: Sequence[tuple[int, str, str]], find: _LabelFinder
-) -> tuple[int, ...]:
+def _targets(path: Path, rows: Sequence[_Row], find: _LabelFinder) -> tuple[int, ...]:
     """The index of each row's label."""
     targets = []
-    for line, label, text in rows:
+    for line, label, text, _ in rows:
         target = find(label)
         if target is None:
             raise CsvError(
@@ -148,9 +154,19 @@ def _folded(name: str) -> str:
     return "".join(filter(str.isalnum, name.casefold()))
 
 
-def _rows(path: Path, reader: Iterator[list[str]]) -> Iterator[tuple[int, str, str]]:
-    """Line number, label and text of each row."""
+class _Row(NamedTuple):
+    """A row: its line, and what its columns say."""
+
+    line: int
+    label: str
+    text: str
+    value: str
+
+
+def _rows(path: Path, reader: Iterator[list[str]], by: str | None) -> Iterator[_Row]:
+    """The rows of a file; `by` names the column of `value`."""
     label_column = 0
+    by_column: int | None = None
     text_columns: list[int] | None = None
     width = 0
     line = 0
@@ -164,7 +180,10 @@ def _rows(path: Path, reader: Iterator[list[str]]) -> Iterator[tuple[int, str, s
                 header = [name.strip().lower() for name in row]
                 if any(name in _LABEL_COLUMNS for name in header):
                     label_column, text_columns = _columns(path, header)
+                    by_column = None if by is None else _column(path, header, by)
                     continue
+                if by is not None:
+                    raise CsvError(f"{path}: has no header, so no column {by!r}; write one")
                 text_columns = list(range(1, width))
             if len(row) != width or width < 2:
                 raise CsvError(
@@ -172,7 +191,8 @@ def _rows(path: Path, reader: Iterator[list[str]]) -> Iterator[tuple[int, str, s
                     f"as in class,title,description"
                 )
             text = " ".join(row[i] for i in text_columns or ()).replace("\\", " ")
-            yield line, row[label_column].strip(), text
+            value = "" if by_column is None else row[by_column].strip()
+            yield _Row(line, row[label_column].strip(), text, value)
     except csv.Error as e:
         raise CsvError(
             f"{path}, line {line + 1}: {e}; close every quote, and quote fields that hold commas"
@@ -191,6 +211,13 @@ def _columns(path: Path, header: list[str]) -> tuple[int, list[int]]:
             "columns title and description"
         )
     return label, texts
+
+
+def _column(path: Path, header: list[str], name: str) -> int:
+    """Which column has a name."""
+    if name.strip().lower() not in header:
+        raise CsvError(f"{path}: has no column {name!r}; it has {', '.join(header)}")
+    return header.index(name.strip().lower())
 
 
 class _LabelFinder:

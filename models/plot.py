@@ -1,4 +1,4 @@
-"""Draws an evaluation: confusion matrix and reliability diagram, with matplotlib."""
+"""Draws an evaluation: confusion matrix, reliability diagram, accuracy by length; with matplotlib."""
 
 from __future__ import annotations
 
@@ -53,10 +53,11 @@ def plot(evaluation: Evaluation, path: str | os.PathLike[str]) -> None:
     path = check_plot(path)
     from matplotlib.figure import Figure  # without pyplot: no display, no global state
 
-    figure = Figure(figsize=(11, 5), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure = Figure(figsize=(15, 5), layout="constrained")
+    left, middle, right = figure.subplots(1, 3)
     _confusion(left, evaluation)
-    _reliability(right, evaluation)
+    _reliability(middle, evaluation)
+    _lengths(right, evaluation)
     figure.suptitle(f"{evaluation.model} on {evaluation.samples:,} texts")
     try:
         figure.savefig(path, dpi=144)
@@ -107,3 +108,26 @@ def _reliability(axes: Axes, evaluation: Evaluation) -> None:
     axes.set_ylabel("share that was right")
     axes.set_title(f"expected calibration error {evaluation.expected_calibration_error:.4f}")
     axes.legend(loc="upper left")
+
+
+def _lengths(axes: Axes, evaluation: Evaluation) -> None:
+    groups = evaluation.by_length.groups
+    places = range(len(groups))
+    shares = [group.accuracy for group in groups]
+    around = [
+        [group.accuracy - group.accuracy_interval[0] for group in groups],
+        [group.accuracy_interval[1] - group.accuracy for group in groups],
+    ]
+    axes.bar(places, shares, yerr=around, ecolor="black", capsize=3)
+    for place, group in zip(places, groups, strict=True):
+        axes.annotate(f"{group.samples:,}", (place, 0.01), ha="center", fontsize=7, color="white")
+    axes.axhline(
+        evaluation.eval_accuracy, color="k", linestyle="--", linewidth=1, label="all texts"
+    )
+    axes.set_xticks(places, [group.name for group in groups], rotation=30, ha="right")
+    axes.set_ylim(0, 1)
+    axes.set_xlabel("tokens")
+    axes.set_ylabel("share that was right (bar: 95%)")
+    falls = "falls" if evaluation.by_length.falls else "does not fall"
+    axes.set_title(f"accuracy {falls} with length")
+    axes.legend(loc="center right")

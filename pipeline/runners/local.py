@@ -13,12 +13,13 @@ from collections.abc import Collection, Iterator
 from types import FrameType
 from typing import ClassVar
 
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 from apache_beam.runners.portability.prism_runner import PrismRunner
 
 from models.settings import SettingsSet
 from pipeline.beam_workarounds import hush_worker, merge_metrics_now_and_then
 from pipeline.ends.settings import EndSettings
+from pipeline.runners.prism import locate_prism
 from pipeline.runners.runner import Job, Runner
 from pipeline.standby import its_turn
 from pipeline.status import Status
@@ -99,6 +100,15 @@ class Prism(Local):
     """Beam's runner in a program of its own; windows of an endless source fire there."""
 
     NAMES: ClassVar[tuple[str, ...]] = ("PrismRunner", "DirectRunner")
+
+    def configure(
+        self, beam_options: PipelineOptions, given: Collection[str], options: SettingsSet
+    ) -> None:
+        """Finds the program."""
+        super().configure(beam_options, given, options)
+        # Beam's DirectRunner goes on without it.
+        if beam_options.view_as(StandardOptions).runner == "PrismRunner":
+            locate_prism(beam_options)
 
     def server(self, beam_options: PipelineOptions) -> object | None:
         """Starts Prism deaf to the terminal's Ctrl-C, so that we can drain.

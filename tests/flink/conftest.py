@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,13 @@ from tests.servers.apache_kafka import KafkaCluster
 from tests.servers.cache import Unavailable
 from tests.servers.flink import flink_job_server
 from tests.servers.stand_alone_flink import StandAloneFlink, stand_alone_flink
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what is `make test-flink`'s alone."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent) and "shortest" not in item.keywords:
+            item.add_marker(pytest.mark.flink)
 
 
 @pytest.fixture(scope="session")

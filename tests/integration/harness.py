@@ -262,12 +262,20 @@ _LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (DEBUG|INFO|WARNIN
 SUMMARY = re.compile(r"newsbeam: ([\d,]+) records? in \d+:\d\d:\d\d .*: ([\d,]+) categorized")
 
 
+def _on_runner(args: Sequence[str]) -> Sequence[str]:
+    """The same, on the runner that all tests are to be run on (`make test-prism`)."""
+    runner = os.environ.get("NEWSBEAM_TEST_RUNNER")
+    if not runner or args[0] != "run" or any(arg.startswith("--runner") for arg in args):
+        return args
+    return [*args, f"--runner={runner}"]
+
+
 def finished(
     *args: str, stdin: bytes = b"", env: Mapping[str, str] | None = None, anew: bool = False
 ) -> Done:
     """Runs `newsbeam ARGS` to its end; `anew` as a shell does, imports and all."""
     env = {**os.environ, "COLUMNS": "100", **(env or {})}
-    done = starter.run(args, stdin=stdin, env=env, anew=anew)
+    done = starter.run(_on_runner(args), stdin=stdin, env=env, anew=anew)
     return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
@@ -370,7 +378,7 @@ def running(
     log = folder / f"newsbeam-{len(list(folder.glob('newsbeam-*.log')))}.log"
     with log.open("wb") as stderr:
         ends = subprocess.PIPE if piped else subprocess.DEVNULL
-        process = start(args, stdin=ends, stdout=ends, stderr=stderr)
+        process = start(_on_runner(args), stdin=ends, stdout=ends, stderr=stderr)
     try:
         yield Process(process, log)
     finally:
