@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Iterable
 from typing import Any
+
+log = logging.getLogger("newsbeam")
 
 
 def hush_worker() -> None:
@@ -11,6 +15,21 @@ def hush_worker() -> None:
     from apache_beam.runners.worker import sdk_worker
 
     sdk_worker.print = lambda *values, **options: None
+
+
+def hush_threads() -> None:
+    """Keeps threads of Beam's from printing tracebacks when who they talk to has gone."""
+    import grpc
+
+    before = threading.excepthook
+
+    def hook(args: threading.ExceptHookArgs) -> None:
+        if isinstance(args.exc_value, grpc.RpcError):
+            log.debug("a thread of Beam's ended", exc_info=args.exc_value)
+        else:
+            before(args)
+
+    threading.excepthook = hook
 
 
 #: Metrics of some dozens of bundles.

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 
 #: The last line of a traceback of Python, as Beam's workers send it: the class, and its message.
-_PYTHON = re.compile(
-    r"^(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*(?:Error|Exception|Failure|Interrupt|[A-Z]\w*)): (.+)$"
-)
+_PYTHON = re.compile(r"^(?:[A-Za-z_]\w*\.)*([A-Z]\w*): (.+)$")
 #: What Beam adds to the message of whatever a step raises.
 _STEP = re.compile(r"\s*\[while running '[^']*'\]\s*$")
 _CAUSED_BY = "Caused by: "

@@ -277,6 +277,9 @@ def exit_code_of(trace: str) -> int:
 
 def _our_failures() -> dict[str, int]:
     """Exit codes of failures by the names of their classes: only those have come over the wire."""
+    # Where there is one with a code of its own.
+    import transforms.kafka.faults  # noqa: F401
+
     found: dict[str, int] = {}
     classes: list[type[PipelineFailure]] = [PipelineFailure]
     for cls in classes:

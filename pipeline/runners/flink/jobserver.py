@@ -194,7 +194,7 @@ class JobServer:
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             try:
-                self._process.wait(10)
+                self._process.wait(3)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()

@@ -9,7 +9,7 @@ from typing import ClassVar
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
 
 from models.settings import SettingsSet
-from pipeline.beam_workarounds import hush_worker
+from pipeline.beam_workarounds import hush_threads, hush_worker
 from pipeline.runners.flink.carried import keep
 from pipeline.runners.flink.cluster import run_on_cluster
 from pipeline.runners.flink.configure import configure, number
@@ -45,6 +45,7 @@ class Flink(Runner):
         """Workers may live in this process."""
         undrain()
         hush_worker()
+        hush_threads()
         yield
 
     def run(self, job: Job) -> None:
