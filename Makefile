@@ -16,7 +16,8 @@ TRAINED ?= build/training
 # All but one, marked `shortest`, have a target of their own: they take minutes.
 FLINK_TESTS := tests/flink
 
-.PHONY: help setup demo prism test test-most test-torch test-long test-pubsub test-prism test-flink lint format train bench chaos soak clean
+.PHONY: help setup demo prism lock test test-most test-torch test-long test-pubsub test-prism test-flink lint \
+	format train bench chaos soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z_-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -95,6 +96,9 @@ chaos: $(READY) ## Kill, pause and refuse at random, then count (ARGS='--source 
 soak: $(READY) ## Run 200,000 records, and 1 GB in a file: watch rate, memory, open files and threads
 	$(BIN)/python -m benchmarks.soak $(ARGS)
 	$(BIN)/python -m benchmarks.files $(FILES_ARGS)
+
+lock: $(READY) ## Write the image's requirements.lock anew (ARGS=--upgrade: with the newest versions)
+	$(BIN)/python deploy/docker/lock.py $(ARGS)
 
 clean: ## Remove the environment and caches
 	rm -rf $(VENV) $(TORCH_VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

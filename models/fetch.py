@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import importlib
+import logging
 import os
 import re
 import shutil
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from models.errors import BundleError, one_line
 from models.model_files import MODEL_FILES, MODEL_FOLDERS, WEIGHTS, model_places, no_model
 from models.quiet import quiet
 from models.tokenizer_files import TOKENIZER_FILES
+
+log = logging.getLogger("newsbeam")
 
 #: How long Google Cloud Storage may take to answer, in seconds.
 _GCS_TIMEOUT = 10.0
@@ -328,12 +332,16 @@ def _cached(version: str, name: str, fill: Callable[[Path], None]) -> Path:
     folder = root / hashlib.sha256(version.encode()).hexdigest()[:16] / name
     if folder.is_dir():
         return folder
-    root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root, prefix=".fetching-") as temporary:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        _alone(folder.parent / ".lock"),
+        tempfile.TemporaryDirectory(dir=root, prefix=".fetching-") as temporary,
+    ):
+        if folder.is_dir():
+            return folder  # another process has fetched it meanwhile
         new = Path(temporary) / name
         new.mkdir()
         fill(new)
-        folder.parent.mkdir(exist_ok=True)
         try:
             new.rename(folder)  # all of it, or nothing
         except OSError:
@@ -341,6 +349,20 @@ def _cached(version: str, name: str, fill: Callable[[Path], None]) -> Path:
                 raise
             # Another process was faster, with the same files.
     return folder
+
+
+@contextlib.contextmanager
+def _alone(file: Path) -> Iterator[None]:
+    """Lets one process of this machine in at a time: each of many workers would fetch the same."""
+    with file.open("w") as lock:
+        try:
+            import fcntl
+
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except (ImportError, OSError) as e:
+            # There are systems, and disks, without locks: then each fetches for itself.
+            log.debug("no lock for %s: %s", file, e)
+        yield
 
 
 def _reason(error: Exception) -> str:

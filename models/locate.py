@@ -16,6 +16,12 @@ DEFAULT_BUNDLE = PACKAGED["ag_news_small"]
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+)://")
 
 
+def is_elsewhere(path: str | os.PathLike[str] | None) -> bool:
+    """Whether a model has to be fetched from an address."""
+    scheme = _SCHEME.match(os.fspath(path)) if path is not None else None
+    return scheme is not None and scheme[1].lower() != "file"
+
+
 def resolve(path: str | os.PathLike[str]) -> Path:
     """Turns what the user named into a local folder, or an ONNX file in one.
 

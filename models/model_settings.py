@@ -32,3 +32,12 @@ class ModelSettings:
             "more. Long rows cost more than their share: lower is faster, and sees less."
         ),
     ] = MAX_LENGTH
+    threads: Annotated[
+        int | None,
+        Option(
+            "Threads of the model in each process, at most as many as cores. Default: as many as "
+            "cores, shared by the processes that the runner starts on a host: on Dataflow, which has "
+            "one for each core, 1; on Flink by --sdk_worker_parallelism.",
+            min=1,
+        ),
+    ] = None

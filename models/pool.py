@@ -1,4 +1,4 @@
-"""The process-wide thread pool that models run on: as many threads as there are cores."""
+"""The process-wide thread pool that models run on: as many threads as there are cores, or fewer."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
+_most: int | None = None
 
 
 def cores() -> int:
@@ -24,12 +25,36 @@ def cores() -> int:
     return max(1, count)
 
 
+def share_of_host(threads: int | None, processes: int) -> int:
+    """How many threads a process may use, so that all of a host use as many as it has cores.
+
+    Args:
+        threads: What somebody has asked for; None for the share.
+        processes: How many processes the host has that run the model; 0 is one for each core.
+    """
+    if threads is not None:
+        return max(1, min(threads, cores()))
+    return 1 if processes == 0 else max(1, cores() // processes)
+
+
+def limit(threads: int) -> None:
+    """Makes the pool one of so many threads at most, from the next use on."""
+    global _pool, _most
+    with _lock:
+        before, _most = _most, threads
+        if _pool is not None and before != threads:
+            # What was handed in is done.
+            _pool.shutdown(wait=False)
+            _pool = None
+
+
 def pool() -> ThreadPoolExecutor:
     """The pool. All models share it, so that together they never run more threads than cores."""
     global _pool
     with _lock:
         if _pool is None:
-            _pool = ThreadPoolExecutor(cores(), thread_name_prefix="newsbeam-model")
+            most = min(_most or cores(), cores())
+            _pool = ThreadPoolExecutor(most, thread_name_prefix="newsbeam-model")
         return _pool
 
 

@@ -107,6 +107,12 @@ def fields_of(cls: type) -> Iterator[Field]:
         yield Field(each.name, kind, each.default, option, panel)
 
 
+def without_none(kind: Any) -> Any:
+    """The type of what is given, where None is what isn't."""
+    left = [each for each in get_args(kind) if each is not type(None)]
+    return left[0] if type(None) in get_args(kind) else kind
+
+
 def merged(cls: type[T], given: T | None, keywords: Mapping[str, Any]) -> T:
     """Settings, with those that were given by keyword in place of theirs.
 

@@ -20,8 +20,9 @@ from pipeline.commands import (
     model,
     replay,
     run,
+    worker_pool,
 )
-from pipeline.logs import set_up
+from pipeline.logs import set_up, tell
 from transforms.errors import ConfigurationError
 from transforms.failures import PipelineFailure
 from transforms.streams import check_output, prepare_streams
@@ -46,6 +47,7 @@ app.command("consume")(consume.consume)
 app.command("dead-letters")(dead_letters.dead_letters)
 app.command("replay")(replay.replay)
 app.command("demo")(demo.demo)
+app.command("worker-pool")(worker_pool.worker_pool)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(model.app, name="model")
 
@@ -86,13 +88,13 @@ def main(args: Sequence[str] | None = None) -> int:
     except typer.Exit as e:
         return e.exit_code
     except (BundleError, ConfigurationError) as e:
-        print(f"newsbeam: {e}", file=sys.stderr)
+        tell(str(e))
         return 2
     except PipelineFailure as e:
-        print(f"newsbeam: {e}", file=sys.stderr)
+        tell(str(e))
         return e.exit_code
     except _UsageError as e:
-        print(f"newsbeam: {_usage(e)}", file=sys.stderr)
+        tell(_usage(e))
         return 2
     except (typer.Abort, KeyboardInterrupt):
         return 130

@@ -33,6 +33,7 @@ def connect(
     runner: str = "FnApiRunner",
     local: bool = True,
     checkpoint: float | None = None,
+    processes: int = 1,
     ask: bool = False,
 ) -> Ends:
     """Resolves the ends that the options name.
@@ -42,6 +43,7 @@ def connect(
         runner: The name of the runner.
         local: Whether it works in this process.
         checkpoint: Seconds between its checkpoints, where they are known.
+        processes: How many processes a host has; 0 is one for each core.
         ask: Ask servers whether two of them are one place; otherwise their names tell.
 
     Raises:
@@ -52,10 +54,11 @@ def connect(
     named = [(share, role, kinds.parse(uri)) for share, role, uri in routes_of(asked)]
     beside = named[-1][2].beside() or StdEnd("stderr")
     letters = kinds.parse(asked.dead_letters) if asked.dead_letters else beside
-    run = Run(options, runner, local, source.news(options.news), source.FINITE, checkpoint)
+    news = source.news(options.news)
+    run = Run(options, runner, local, news, source.FINITE, checkpoint, processes)
     all_ends: Sequence[End] = [source, *(end for _, _, end in named), letters]
     if ask:
-        all_ends = kinds.recognized(all_ends, options)
+        all_ends = kinds.recognized(all_ends, options, run.checks.skip_checks)
     roles = [*(role for _, role, _ in named), Role.DEAD_LETTERS]
     written = [end.sink(role, run) for role, end in zip(roles, all_ends[1:], strict=True)]
     from_ = all_ends[0].source(run)

@@ -7,11 +7,11 @@ import enum
 import functools
 import inspect
 from collections.abc import Callable, Collection, Mapping
-from typing import Annotated, Any, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-from models.settings import Field, fields_of
+from models.settings import Field, fields_of, without_none
 
 T = TypeVar("T")
 
@@ -69,7 +69,7 @@ def _is_argument(parameter: inspect.Parameter) -> bool:
 def _parameter(field: Field) -> inspect.Parameter:
     """The parameter that typer makes a flag of."""
     option, default = field.option, field.default
-    kind: Any = _without_none(field.type)
+    kind: Any = without_none(field.type)
     if option.choices is not None:
         names = {choice.upper(): choice for choice in option.choices}
         kind = enum.StrEnum(field.name, names)  # type: ignore[misc, no-redef]
@@ -77,7 +77,7 @@ def _parameter(field: Field) -> inspect.Parameter:
     elif option.repeated:
         kind, default = list[str], None
     elif kind == tuple[str, ...]:
-        kind, default = str, None if default is None else ",".join(default)
+        kind, default = str, ",".join(default or ()) or None
     required = default is dataclasses.MISSING
     info = typer.Option(
         f"--{field.name}",
@@ -103,12 +103,8 @@ def _value(field: Field, value: Any) -> Any:
         return value.value
     if field.option.repeated:
         return tuple(value or ())
-    if isinstance(value, str) and _without_none(field.type) == tuple[str, ...]:
+    if value is None and isinstance(field.default, tuple):
+        return field.default
+    if isinstance(value, str) and without_none(field.type) == tuple[str, ...]:
         return tuple(value.split(","))
     return value
-
-
-def _without_none(kind: Any) -> Any:
-    """The type of what is given, where None is what isn't."""
-    left = [each for each in get_args(kind) if each is not type(None)]
-    return left[0] if type(None) in get_args(kind) else kind

@@ -10,6 +10,7 @@ from models.settings import SettingsSet
 from pipeline.ends.kinds import KIND_OPTIONS
 from pipeline.ends.settings import EndSettings
 from pipeline.runners.settings import RUNNER_OPTIONS
+from pipeline.watching.settings import WatchSettings
 from transforms.errors import ConfigurationError
 from transforms.news_settings import NewsSettings
 
@@ -20,6 +21,7 @@ RUN_SETTINGS: tuple[type, ...] = (
     NewsSettings,
     ModelSettings,
     ScoreSettings,
+    WatchSettings,
     *RUNNER_OPTIONS,
 )
 

@@ -18,10 +18,14 @@ from models.settings import fields_of
 from pipeline.ends.end import Ends, SinkEnd
 from pipeline.graph import build
 from pipeline.options import RUN_SETTINGS, RunOptions
+from pipeline.plan import plan
 from pipeline.preflight import check
+from pipeline.runners.checking import CheckSettings
 from pipeline.runners.kinds import runner_of
 from pipeline.runners.local import DEFAULT_RUNNER
 from pipeline.runners.runner import Job, Runner, option_names
+from pipeline.watching.serve import watched
+from pipeline.watching.settings import WatchSettings
 from transforms.errors import ConfigurationError
 from transforms.failures import forget_failures
 from transforms.tally import TALLY
@@ -105,21 +109,25 @@ def execute(
         Exception: What made the pipeline fail.
     """
     parsed = beam_options(beam_args)
-    ends = check(options, parsed)
     runner = runner_of(parsed)
-    parsed.view_as(StandardOptions).streaming = not ends.source.bounded
-    TALLY.reset()
     forget_failures()
-    ends.source.begin()
-    with runner.around():
-        _run(options, parsed, runner, ends, live_status)
+    # From the first moment on, so that who watches it sees it start.
+    with watched(options.of(WatchSettings), runner.LOCAL):
+        ends = check(options, parsed)
+        parsed.view_as(StandardOptions).streaming = not ends.source.bounded
+        TALLY.reset()
+        forget_failures()
+        if not options.of(CheckSettings).dry_run:
+            ends.source.begin()
+        with runner.around():
+            _run(options, parsed, runner, ends, live_status)
 
 
 def _run(
     options: RunOptions, parsed: PipelineOptions, runner: Runner, ends: Ends, live_status: bool
 ) -> None:
     """Builds the pipeline and has it run."""
-    pipeline = beam.Pipeline(options=parsed)
+    pipeline = _pipeline(parsed)
     build(pipeline, options, ends)
     log.info(
         "%s -> %s, dead letters -> %s; model %s; delivery %s: %s",
@@ -130,10 +138,29 @@ def _run(
         ends.delivery.replace("_", " "),
         ends.why,
     )
+    # Those of the pipeline are a copy: what is set from here on has to be set in there.
+    job = Job(pipeline, options, pipeline.options, ends, live_status)
     try:
-        runner.run(Job(pipeline, options, parsed, ends, live_status))
+        runner.prepare(job)
+        if options.of(CheckSettings).dry_run:
+            print(plan(job), end="", flush=True)
+            return
+        runner.run(job)
     finally:
         ends.close()
+
+
+def _pipeline(parsed: PipelineOptions) -> beam.Pipeline:
+    """An empty pipeline.
+
+    Raises:
+        ConfigurationError: Beam refuses its options.
+    """
+    try:
+        return beam.Pipeline(options=parsed)
+    except ValueError as e:
+        reasons = [line.strip() for line in str(e).splitlines() if line.strip()]
+        raise ConfigurationError(f"Beam refuses its options: {reasons[-1]}") from None
 
 
 def _shown(share: Share, sink: SinkEnd) -> str:

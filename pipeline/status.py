@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from pipeline.logs import is_json
 from pipeline.terminal import is_terminal
 from transforms.tally import TALLY, Backlog, BytesRead, Counts
 
@@ -152,6 +153,19 @@ def format_summary(view: View, failed: bool = False) -> str:
     return f"{line}; {view.counts.uncommitted}" if view.counts.uncommitted else line
 
 
+def fields(view: View) -> dict[str, object]:
+    """The status as fields of a log line, for a log of JSON."""
+    counts, waits = view.counts, view.counts.backlog
+    return {
+        "rate": round(view.rate, 1),
+        "done": view.total,
+        "elapsed": round(view.elapsed, 1),
+        "categories": counts.categories,
+        "dead_letters": counts.dead_letters,
+        **({"lag": waits.messages, "behind": round(waits.behind, 1)} if waits else {}),
+    }
+
+
 def render(view: View) -> Text:
     """The status as a line for a terminal; what doesn't fit is cut at the right."""
     gap = "  "
@@ -207,7 +221,9 @@ class Status:
         self._meter = RateMeter(window)
         self._started = 0.0
         self._live: Live | None = None
-        self._period = REDRAW if is_terminal(self._console) else interval
+        # Where the log is JSON, a line that is drawn would be in between.
+        self._draws = is_terminal(self._console) and not is_json()
+        self._period = REDRAW if self._draws else interval
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="newsbeam-status", daemon=True)
 
@@ -224,7 +240,7 @@ class Status:
         if self._live is not None:
             self._live.update(render(view), refresh=True)
         else:
-            logger.info("%s", format_line(view))
+            logger.info("%s", format_line(view), extra=fields(view))
 
     def _loop(self) -> None:
         while not self._stop.wait(self._period):
@@ -233,7 +249,7 @@ class Status:
     def __enter__(self) -> Self:
         self._started = self._clock()
         view = self.view()
-        if is_terminal(self._console):
+        if self._draws:
             self._live = Live(
                 render(view), console=self._console, auto_refresh=False, transient=True
             )
@@ -249,9 +265,10 @@ class Status:
     ) -> None:
         self._stop.set()
         self._thread.join()
-        summary = format_summary(self.view(), failed=exc_type is not None)
+        view = self.view()
+        summary = format_summary(view, failed=exc_type is not None)
         if self._live is not None:
             self._live.stop()
             self._console.print(summary, highlight=False)
         else:
-            logger.info("%s", summary)
+            logger.info("%s", summary, extra=fields(view))

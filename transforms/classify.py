@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,8 +16,11 @@ from apache_beam.utils.timestamp import Timestamp
 
 from models.bundle import Bundle
 from models.errors import ModelError
+from models.locate import is_elsewhere
 from models.onnx import OnnxModel
+from models.pool import limit, share_of_host
 from models.scores import ScoreSettings, labels_above, score_windows
+from models.verify import verify_model
 from transforms.dead_letters import Step
 from transforms.errors import ConfigurationError
 from transforms.event_time import event_timestamp
@@ -28,7 +33,12 @@ from transforms.records import (
     dead_letter,
     now,
 )
+from transforms.release import Stamp
 from transforms.tally import TALLY
+from transforms.watching import metrics
+from transforms.watching.exporter import watch_this_process
+from transforms.watching.figures import FIGURES
+from transforms.watching.health import HEALTH
 
 #: Rows per call of the model handler: enough to keep all cores busy until the last rows, few enough
 #: for the first results to come soon.
@@ -61,19 +71,34 @@ class OnnxTextClassifier(ModelHandler[TokenizedNews, PredictionResult, OnnxModel
         model: The bundle's folder; None is the default bundle.
         settings: How logits become scores; what they leave to the bundle is that of the bundle in
             use, also after an update.
+        threads: Threads of the model in each process; None for its share of the host's cores.
+        processes: How many processes a host has that run this; 0 is one for each core.
     """
 
     def __init__(
         self,
         model: str | os.PathLike[str] | None = None,
         settings: ScoreSettings | None = None,
+        threads: int | None = None,
+        processes: int = 1,
     ) -> None:
         super().__init__()
+        self._stamp = Stamp()
+        self._threads = threads
+        self._processes = processes
         self._model = None if model is None else os.fspath(model)
         self._settings = settings or ScoreSettings()
 
     def load_model(self) -> OnnxModel:
-        return OnnxModel(Bundle.load(self._model))
+        threads = share_of_host(self._threads, self._processes)
+        limit(threads)
+        model = OnnxModel(Bundle.load(self._model), threads)
+        if is_elsewhere(self._model):
+            # What was tried before the start may have been replaced there since.
+            verify_model(model)
+        HEALTH.loaded(model.bundle.model_id)
+        watch_this_process()
+        return model
 
     def run_inference(
         self,
@@ -83,8 +108,11 @@ class OnnxTextClassifier(ModelHandler[TokenizedNews, PredictionResult, OnnxModel
     ) -> Iterable[PredictionResult | DeadLetter]:
         # All windows of all items at once, and each item's taken off the results again.
         rows = [w for r in batch if not isinstance(r, DeadLetter) for w in r.windows]
+        began = time.perf_counter()
         with PACE.work(len(batch)):
             logits = model.logits(rows)
+        if rows:
+            FIGURES.observe(metrics.INFERENCE_SECONDS, time.perf_counter() - began)
         first = 0
         labels, model_id = model.bundle.labels, model.bundle.model_id
         settings = self._settings.of(model.bundle)
@@ -101,6 +129,10 @@ class OnnxTextClassifier(ModelHandler[TokenizedNews, PredictionResult, OnnxModel
                 yield dead_letter(record.news.message, type(self).__name__, e, model_id)
                 continue
             yield PredictionResult(record, dict(zip(labels, scores, strict=True)), model_id)
+        if rows:
+            given = sum(not isinstance(r, DeadLetter) for r in batch)
+            FIGURES.observe(metrics.BATCH_SIZE, given)
+            FIGURES.observe(metrics.BATCH_SECONDS, time.perf_counter() - began)
 
     def get_num_bytes(self, batch: Sequence[TokenizedNews]) -> int:
         # Cheap on purpose: Beam's default pickles the batch.
@@ -138,6 +170,7 @@ class Categorize(Step):
             )
         self._settings = settings or ScoreSettings()
         self._published = timestamp == "published"
+        self._begin_counting()
 
     def message_of(self, record: Any) -> Message:
         return record.example.news.message
@@ -148,7 +181,7 @@ class Categorize(Step):
         labels, values = list(scores), list(scores.values())
         top = values.index(max(values))
         news = tokenized.news
-        TALLY.categorized(labels[top])
+        self._count(labels[top], tokenized)
         return CategorizedItem(
             id=news.id,
             category=labels[top],
@@ -164,6 +197,31 @@ class Categorize(Step):
             fields=news.fields,
             message=news.message,
         )
+
+    def start_bundle(self) -> None:
+        # What is left is of a bundle that has failed.
+        self._begin_counting()
+
+    def finish_bundle(self) -> None:
+        self._hand_over()
+
+    def _begin_counting(self) -> None:
+        self._categories: Counter[str] = Counter()
+        self._counted = self._tokens = self._truncated = 0
+
+    def _count(self, category: str, tokenized: TokenizedNews) -> None:
+        """Counts an item; together with others, since a metric costs more than an addition."""
+        self._categories[category] += 1
+        self._tokens += tokenized.tokens
+        self._truncated += tokenized.truncated
+        self._counted += 1
+        if self._counted >= BATCH_SIZE:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        if self._counted:
+            TALLY.classified(self._categories, self._tokens, self._truncated)
+            self._begin_counting()
 
     def process(self, element: Any) -> Iterator[Any]:
         outcome: Any

@@ -49,6 +49,9 @@ class ClassifyNews(beam.PTransform):
         news: The form of an element's bytes, and which fields are text, id and time.
         scores: How the model's logits become scores, and what becomes of long texts.
         max_length: The most tokens of a row: 1 to 512.
+        threads: Threads of the model in each process; None for as many as cores, shared by
+            `processes`.
+        processes: How many processes a host has that run this; 0 is one for each core.
         timestamp: The timestamp of the outcomes, which decides about their windows: that of the
             `record` (or, where it has none, of the element), or when an item was `published`. In
             windows by the latter, an item is late if it came to its topic longer than `max_delay`
@@ -68,6 +71,8 @@ class ClassifyNews(beam.PTransform):
         news: NewsSettings | None = None,
         scores: ScoreSettings | None = None,
         max_length: int = MAX_LENGTH,
+        threads: int | None = None,
+        processes: int = 1,
         timestamp: str = "record",
         **given: Any,
     ) -> None:
@@ -82,7 +87,7 @@ class ClassifyNews(beam.PTransform):
         except ValueError as e:
             raise ConfigurationError(str(e)) from None
         self._tokenize = TokenizeNews(model, max_length, settings.long_text)
-        self._classifier = OnnxTextClassifier(model, settings)
+        self._classifier = OnnxTextClassifier(model, settings, threads, processes)
         self._categorize = Categorize(of_bundle, timestamp)
 
     def labels(self) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from apache_beam.pvalue import TaggedOutput
 
 from transforms.failures import PipelineFailure
 from transforms.records import CategorizedItem, DeadLetter, Message, Outcome, Record, dead_letter
+from transforms.release import Stamp
 from transforms.tally import TALLY
 
 
@@ -27,6 +28,10 @@ class Step(beam.DoFn, abc.ABC):
     Subclasses say what they do to a record in `apply`; any exception there makes a dead letter with
     the name of the step as its stage. A `PipelineFailure` alone does not: it is no record's fault.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stamp = Stamp()
 
     @abc.abstractmethod
     def apply(self, record: Any) -> Record:

@@ -11,6 +11,8 @@ from typing import ClassVar
 
 from models.errors import one_line
 from transforms.reading import draining
+from transforms.watching.figures import FIGURES
+from transforms.watching.metrics import RETRIES
 
 #: Waits between attempts, in seconds: the first, and the longest; jittered by half.
 FIRST_DELAY, LONGEST_DELAY = 0.1, 10.0
@@ -62,6 +64,7 @@ class Patience:
             self._began = now
         if draining() and now - self._began > DRAIN_PATIENCE:
             raise error
+        FIGURES.add(RETRIES, 1, self.log.name.removeprefix("newsbeam."))
         if _may_log(now):
             # Nearly all of it heals within seconds: only what doesn't is a warning.
             lasted = now - self._began

@@ -33,6 +33,11 @@ from transforms.records import Message
 from transforms.shard_state import Restriction, Shard, ShardCoder, StateCoder, Watermarks
 from transforms.spread import even_groups, key_groups, number_for
 from transforms.tally import TALLY, Backlog
+from transforms.watching.exporter import watch_this_process
+from transforms.watching.figures import FIGURES
+from transforms.watching.health import HEALTH
+from transforms.watching.memory import note_memory
+from transforms.watching.metrics import BUNDLE_SIZE, WATERMARK
 
 #: How long an idle bundle waits for a first message, in seconds. Longer saves little (all that is idle
 #: takes 3% of a core on FnApiRunner), shorter makes runners spin.
@@ -61,6 +66,7 @@ def drain() -> None:
     finishes with state DONE and nothing is left half done.
     """
     _draining.set()
+    HEALTH.draining(True)
 
 
 def draining() -> bool:
@@ -71,6 +77,7 @@ def draining() -> bool:
 def undrain() -> None:
     """Lets sources of this process read again, for the next pipeline in it."""
     _draining.clear()
+    HEALTH.draining(False)
 
 
 @dataclass(frozen=True)
@@ -224,6 +231,7 @@ class ReadShard(beam.DoFn, RestrictionProvider):
 
     def setup(self) -> None:
         self._shards = set(self._source.shards())
+        watch_this_process()
 
     def initial_restriction(self, element: Shard) -> Restriction:
         return Restriction()
@@ -277,6 +285,9 @@ class ReadShard(beam.DoFn, RestrictionProvider):
             PACE.turn(shard, taken + len(batch.messages), limit, batch.live)
             if batch.backlog is not None:
                 TALLY.backlog(shard, batch.backlog)
+            if batch.watermark is not None:
+                FIGURES.put(WATERMARK, batch.watermark, shard)
+            HEALTH.polled()
             if not batch.messages:
                 self._advance(watermark, shard, batch)
                 tracker.defer_remainder(RESUME_DELAY)
@@ -290,6 +301,9 @@ class ReadShard(beam.DoFn, RestrictionProvider):
             if taken >= limit:
                 tracker.defer_remainder()
                 break
+        if taken:
+            FIGURES.observe(BUNDLE_SIZE, taken)
+        note_memory()
         # The restriction is now what this bundle read.
         commit = reader.commit(tracker.current_restriction().position)
         # Always, since Prism finalizes bundles that have nothing to finalize too, and Beam's worker

@@ -1,8 +1,8 @@
-"""Counts what happens in this process, as Beam metrics and for a live status line.
+"""What the steps count, in their words: the status line's counts, and the metrics (`metrics.py`).
 
 Local runners (FnApiRunner, Prism) run the steps in the process of the command line but give no
-metrics while they run; so every count goes to two places: to a Beam counter, which every runner
-reports in its own way, and to a `Tally` of this process.
+metrics while they run; so every count goes to two places: to Beam's metrics, which every runner
+reports in its own way, and to the figures of this process (`figures.py`).
 """
 
 from __future__ import annotations
@@ -10,15 +10,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from apache_beam.metrics import Metrics
-
 from transforms.first_records import FirstRecords
-
-NAMESPACE = "newsbeam"
+from transforms.watching import metrics
+from transforms.watching.figures import FIGURES, Figures
 
 
 class Backlog(NamedTuple):
@@ -105,66 +103,80 @@ class Counts:
 
 
 class Tally:
-    """Thread-safe counts of one process."""
+    """Thread-safe counts of one process.
 
-    def __init__(self) -> None:
+    Args:
+        figures: Where they are kept; some of its own by default.
+    """
+
+    def __init__(self, figures: Figures | None = None) -> None:
+        self.figures = figures or Figures()
         self._lock = threading.Lock()
         self.reset()
 
     def reset(self) -> None:
         """Starts again from zero."""
+        self.figures.reset()
         with self._lock:
-            self._read = 0
-            self._categories: Counter[str] = Counter()
-            self._dead_letters: Counter[str] = Counter()
+            self._refused: Counter[str] = Counter()
             self._uncommitted: dict[str, str] = {}
             self._sources: dict[str, Callable[[], Backlog | None]] = {}
             self._bytes_read: Callable[[], BytesRead] | None = None
-            self._unreadable_times = 0
             self.first = FirstRecords()
 
     def read(self, n: int) -> None:
         """Counts messages read."""
-        with self._lock:
-            self._read += n
-        Metrics.counter(NAMESPACE, "read").inc(n)
+        self.figures.add(metrics.READ, n)
 
-    def categorized(self, category: str) -> None:
-        """Counts a categorized item."""
-        with self._lock:
-            self._categories[category] += 1
-        Metrics.counter(NAMESPACE, f"categorized_{category}").inc()
+    def categorized(self, category: str, n: int = 1) -> None:
+        """Counts categorized items."""
+        self.figures.add(metrics.CATEGORIZED, n, category)
+
+    def classified(self, categories: Mapping[str, int], tokens: int, truncated: int) -> None:
+        """Counts categorized items by category, their tokens, and those that were cut."""
+        for category, n in categories.items():
+            self.categorized(category, n)
+        self.figures.add(metrics.TOKENS, tokens)
+        self.figures.add(metrics.TRUNCATED, truncated)
 
     def dead_letter(self, stage: str) -> None:
         """Counts a dead letter."""
-        with self._lock:
-            self._dead_letters[stage] += 1
-        Metrics.counter(NAMESPACE, f"dead_letters_{stage}").inc()
+        self.figures.add(metrics.DEAD_LETTERS, 1, stage)
 
     def dead_after_all(self, category: str, stage: str) -> None:
         """Counts a categorized item as a dead letter instead: it could not be written."""
         with self._lock:
-            self._categories[category] -= 1
-        Metrics.counter(NAMESPACE, f"categorized_{category}").dec()
+            self._refused[category] += 1
+        self.figures.add(metrics.CATEGORIZED, 1, category, taken_back=True)
         self.dead_letter(stage)
 
     def unreadable_time(self) -> None:
         """Counts an item whose time of publication can't be read."""
-        with self._lock:
-            self._unreadable_times += 1
-        Metrics.counter(NAMESPACE, "unreadable_times").inc()
+        self.figures.add(metrics.UNREADABLE_TIMES)
 
     def backlog(self, shard: str, backlog: Backlog) -> None:
-        """Reports what waits in a shard: to Beam only, see `follow`."""
-        Metrics.gauge(NAMESPACE, f"lag_{shard}").set(backlog.messages)
-        Metrics.gauge(NAMESPACE, f"seconds_behind_{shard}").set(int(backlog.behind))
+        """Reports what waits in a shard: to the metrics only, see `follow`."""
+        self.figures.put(metrics.SOURCE_LAG, backlog.messages, shard)
+        oldest = time.time() if backlog.oldest is None else backlog.oldest
+        self.figures.put(metrics.SECONDS_BEHIND, oldest, shard)
 
-    def uncommitted(self, shard: str, why: str | None) -> None:
-        """Reports why a shard's progress can't be committed; None once it was."""
+    def committed(self, shard: str) -> None:
+        """Counts a commit of a shard's progress."""
+        self.figures.add(metrics.COMMITS, 1, "ok")
+        self._note_commit(shard, None)
+
+    def uncommitted(self, shard: str, why: str) -> None:
+        """Counts a commit that failed, and reports why, until there is one that doesn't."""
+        self.figures.add(metrics.COMMITS, 1, "failed")
+        self._note_commit(shard, why)
+
+    def _note_commit(self, shard: str, why: str | None) -> None:
         with self._lock:
             self._uncommitted.pop(shard, None)
             if why is not None:
                 self._uncommitted[shard] = why
+            shards = len(self._uncommitted)
+        self.figures.put(metrics.UNCOMMITTED, shards)
 
     def follow(self, source: str, ask: Callable[[], Backlog | None]) -> None:
         """Asks a source what waits in it, whenever somebody wants to know."""
@@ -178,21 +190,27 @@ class Tally:
 
     def snapshot(self) -> Counts:
         """The counts now."""
+        figures = self.figures
         with self._lock:
             sources = list(self._sources.values())
             ask_bytes = self._bytes_read
-            categories = {category: n for category, n in self._categories.items() if n > 0}
-            counts = self._read, categories, dict(self._dead_letters)
+            refused = dict(self._refused)
             uncommitted = next(iter(self._uncommitted.values()), None)
-            times = self._unreadable_times
+        categories = {
+            category: left
+            for category, n in figures.by_label(metrics.CATEGORIZED).items()
+            if (left := n - refused.get(category, 0)) > 0
+        }
         return Counts(
-            *counts,
+            figures.total(metrics.READ),
+            categories,
+            figures.by_label(metrics.DEAD_LETTERS),
             Backlog.together([ask() for ask in sources]),
             uncommitted,
             ask_bytes() if ask_bytes else None,
-            times,
+            figures.total(metrics.UNREADABLE_TIMES),
         )
 
 
 #: The tally of this process.
-TALLY = Tally()
+TALLY = Tally(FIGURES)

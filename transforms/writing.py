@@ -12,6 +12,7 @@ What differs between Kafka, Pub/Sub and files is a `Sink` and its `Writer`s.
 from __future__ import annotations
 
 import abc
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.event_time import event_timestamp
 from transforms.records import CategorizedItem, DeadLetter, Outcome, Record
+from transforms.watching.written import Written
 
 
 class Share(NamedTuple):
@@ -96,12 +98,14 @@ class _Write(beam.DoFn):
         self._sink = sink
         self._share = share
         self._writer: Writer | None = None
+        self._written = Written()
 
     def start_bundle(self) -> None:
         if self._writer is None:
             self._writer = self._sink.writer()
         # There is something only where the last bundle of this copy failed.
         self._writer.forget()
+        self._written.forget()
         self._window: Any = GlobalWindow()
 
     def process(self, element: Outcome, window: Any = beam.DoFn.WindowParam) -> Iterator[Any]:
@@ -114,12 +118,16 @@ class _Write(beam.DoFn):
             yield from self._flush()
             self._window = window
         self._writer.add(element)
+        self._written.take(element)
         if self._writer.full:
             yield from self._flush()
 
     def _flush(self) -> Iterator[WindowedValue]:
         assert self._writer is not None
-        for letter in self._writer.flush():
+        began = time.perf_counter()
+        letters = list(self._writer.flush())
+        self._written.durable(began, letters)
+        for letter in letters:
             yield WindowedValue(letter, event_timestamp(letter.message), (self._window,))
 
     def finish_bundle(self) -> Iterator[Any]:

@@ -38,6 +38,7 @@ def load_classifier(given: Mapping[str, Any]) -> TextClassifier:
         return TextClassifier.load(
             model.model,
             model.max_length,
+            threads=model.threads,
             text_clean_up=taken(NewsSettings, given).text_clean_up,
             **dataclasses.asdict(scores),
         )

@@ -27,6 +27,16 @@ def run(
             rich_help_panel="Logging",
         ),
     ] = "info",
+    log_format: Annotated[
+        str,
+        typer.Option(
+            "--log_format",
+            metavar="FORMAT",
+            help="How it is logged: text, or json, an object a line, tracebacks and all.",
+            envvar="NEWSBEAM_LOG_FORMAT",
+            rich_help_panel="Logging",
+        ),
+    ] = "text",
     **given: Any,
 ) -> int:
     """Read news, categorize it, write it; whole messages that can't be go to the dead letters.
@@ -57,10 +67,10 @@ def run(
     Exit code 0: done, 1: the pipeline failed, 2: something was given wrongly, 3: another instance
     with the same group has taken over, 4: somebody else has cancelled the job (Flink).
     """
-    from pipeline.logs import set_up
+    from pipeline.logs import set_up, tell
 
     # Before Beam is imported, which would warn of optional parts that are not installed.
-    set_up(log_level)
+    set_up(log_level, log_format)
     from transforms.errors import ConfigurationError
 
     options = RunOptions(**given)
@@ -75,7 +85,7 @@ def run(
     except Exception as e:
         logging.getLogger("newsbeam").debug("the pipeline failed", exc_info=True)
         failure = first_failure()
-        print(f"newsbeam: {failure or f'the pipeline failed: {_reason(e)}'}", file=sys.stderr)
+        tell(str(failure or f"the pipeline failed: {_reason(e)}"))
         _let_go_of_stdout()
         return failure.exit_code if failure else 1
     return 0

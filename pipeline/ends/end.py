@@ -18,6 +18,7 @@ from models.settings import SettingsSet
 from pipeline.ends.letters import Letters, Publisher, Taking
 from pipeline.ends.records import Records
 from pipeline.ends.settings import EndSettings
+from pipeline.runners.checking import CheckSettings
 from transforms.errors import ConfigurationError
 from transforms.news_settings import NewsSettings
 from transforms.records import Message
@@ -49,6 +50,7 @@ class Run:
         news: What the messages of the source are.
         finite: Whether its source comes to an end by itself, as files do.
         checkpoint: Seconds between checkpoints, where the runner makes any at a known pace.
+        processes: How many processes a host has that run the model; 0 is one for each core.
     """
 
     options: SettingsSet
@@ -57,11 +59,17 @@ class Run:
     news: NewsSettings
     finite: bool = False
     checkpoint: float | None = None
+    processes: int = 1
 
     @property
     def ends(self) -> EndSettings:
         """The options that all kinds share."""
         return self.options.of(EndSettings)
+
+    @property
+    def checks(self) -> CheckSettings:
+        """What is checked before the start."""
+        return self.options.of(CheckSettings)
 
 
 class Obstacle(NamedTuple):
@@ -225,6 +233,10 @@ class SourceEnd(abc.ABC):
         """
         return self
 
+    def plain_secrets(self) -> list[str]:
+        """The names of settings whose secrets are pickled with its steps, as they stand."""
+        return []
+
     def reads(self, end: End) -> bool:
         """Whether it reads what is written to an end, as far as is known by now."""
         return self.end.is_same_place(end)
@@ -294,6 +306,10 @@ class SinkEnd(abc.ABC):
             ConfigurationError: It can't be written to.
         """
         return self
+
+    def plain_secrets(self) -> list[str]:
+        """The names of settings whose secrets are pickled with its steps, as they stand."""
+        return []
 
     def delivering(self, exactly_once: bool) -> SinkEnd:
         """The same, where the source writes to it exactly once, or where it doesn't."""

@@ -6,7 +6,7 @@ A new kind is a module with an `End`, and its name in `KINDS`.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from models.settings import SettingsSet
 from pipeline.ends.bigquery.end import BigQueryEnd
@@ -47,8 +47,13 @@ def parse(uri: str) -> End:
     return kind.parse(uri)
 
 
-def recognized(ends: Sequence[End], options: SettingsSet) -> list[End]:
+def recognized(ends: Sequence[End], options: SettingsSet, skip: Collection[str] = ()) -> list[End]:
     """The same ends, with what tells whether two of them are one place; asks servers.
+
+    Args:
+        ends: The ends.
+        options: The options.
+        skip: Schemes whose servers are not asked.
 
     Raises:
         ConfigurationError: A server can't be reached.
@@ -57,7 +62,8 @@ def recognized(ends: Sequence[End], options: SettingsSet) -> list[End]:
         id(end): known
         for kind in KINDS
         for mine in [[end for end in ends if type(end) is kind]]
-        for end, known in zip(mine, kind.recognized(mine, options), strict=True)
+        for known_of in [mine if set(kind.SCHEMES) & set(skip) else kind.recognized(mine, options)]
+        for end, known in zip(mine, known_of, strict=True)
     }
     return [found[id(end)] for end in ends]
 

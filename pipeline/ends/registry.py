@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.ends.end import Role
 from pipeline.ends.records import Records
+from pipeline.runners.checking import CheckSettings
 from transforms.errors import ConfigurationError
 from transforms.formats.names import TYPES
 from transforms.news_settings import NewsSettings
@@ -29,27 +30,36 @@ def registry_of(records: Records, news: NewsSettings) -> SchemaRegistry | None:
     return SchemaRegistry.of(named) if isinstance(named, str) else named
 
 
-def check_schemas(news: NewsSettings) -> None:
+def plain_secrets(records: Records, news: NewsSettings) -> list[str]:
+    """The variables of a registry that hold a secret as it stands."""
+    registry = registry_of(records, news)
+    return [] if registry is None else registry.plain_secrets()
+
+
+def check_schemas(news: NewsSettings, checks: CheckSettings) -> None:
     """Checks the registry that a source's messages have their schemas in, if they have.
 
     Raises:
         ConfigurationError: There is none, or it doesn't let us in.
     """
     registry = registry_of(Records(), news)
-    if registry is None or news.format not in TYPES:
+    if registry is None or news.format not in TYPES or checks.skips("schema_registry"):
         return
     from transforms.schema_registry.client import check_registry
 
     check_registry(registry, TYPES[news.format])
 
 
-def item_encoder(records: Records, news: NewsSettings, topic: str) -> ItemEncoder:
+def item_encoder(
+    records: Records, news: NewsSettings, topic: str, checks: CheckSettings
+) -> ItemEncoder:
     """How a topic's categorized items are encoded; Avro's schema is registered by this.
 
     Args:
         records: What the topic's URI says of them.
         news: The options.
         topic: Its name.
+        checks: What is checked; a dry run registers nothing.
 
     Raises:
         ConfigurationError: There is no such format for results, or its schema can't be registered.
@@ -72,6 +82,16 @@ def item_encoder(records: Records, news: NewsSettings, topic: str) -> ItemEncode
         raise ConfigurationError(
             f"results for {topic} need a place for their schema: give ?format=avro&schema_registry=URL"
         )
+    if checks.skips("schema_registry"):
+        raise ConfigurationError(
+            f"results for {topic} in Avro have their schema registered at the start: drop "
+            "schema_registry from --skip_checks, or give format=json"
+        )
+    if checks.dry_run:
+        from transforms.schema_registry.client import check_registry
+
+        check_registry(registry, TYPES["avro"])
+        return JSON_ITEMS
     from transforms.avro_items import AvroItems
 
     return AvroItems.registered(registry, topic)

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 
 from transforms.errors import ConfigurationError
 from transforms.kafka.names import is_secret
+from transforms.secret_references import is_reference
 
 
 def shown(uri: str) -> str:
@@ -30,10 +31,10 @@ def query_of(uri: str, text: str) -> dict[str, str]:
     """
     pairs = parse_qsl(text, keep_blank_values=True)
     names = [name for name, _ in pairs]
-    for name in names:
+    for name, value in pairs:
         if names.count(name) > 1:
             raise ConfigurationError(f"{name} stands twice in {uri!r}: give it once")
-        if is_secret(name):
+        if is_secret(name) and not is_reference(value):
             raise ConfigurationError(
                 f"{name} in {uri!r} is a secret: set NEWSBEAM_KAFKA_{name.upper()}, or put it in a "
                 "file for --kafka_config"

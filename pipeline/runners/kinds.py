@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
+from pipeline.runners.dataflow.runner import Dataflow
 from pipeline.runners.flink.runner import Flink
 from pipeline.runners.local import FnApi, Prism
 from pipeline.runners.other import Other
 from pipeline.runners.runner import Runner
 
-RUNNERS: tuple[type[Runner], ...] = (FnApi, Prism, Flink)
+RUNNERS: tuple[type[Runner], ...] = (FnApi, Prism, Flink, Dataflow)
 
 
 def runner_of(beam_options: PipelineOptions) -> Runner:

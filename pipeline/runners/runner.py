@@ -75,6 +75,21 @@ class Runner(abc.ABC):
         """Seconds between two checkpoints; None where there are none, or their pace isn't known."""
         return None
 
+    def processes(self, beam_options: PipelineOptions) -> int:
+        """How many processes a host has that run the model; 0 is one for each core."""
+        if self.LOCAL:
+            return 1
+        from apache_beam.options.pipeline_options import PortableOptions
+
+        return max(0, beam_options.view_as(PortableOptions).sdk_worker_parallelism)
+
+    def prepare(self, job: Job) -> None:  # noqa: B027 - not all need it
+        """Sets what only the ends tell, once the graph is built; and tries what a dry run can.
+
+        Raises:
+            ConfigurationError: It can't run so; says what to do.
+        """
+
     def around(self) -> contextlib.AbstractContextManager[None]:
         """Surrounds all of a run, the building of the pipeline too."""
         return contextlib.nullcontext()

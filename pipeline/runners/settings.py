@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.runners.flink.settings import FlinkSettings
+from pipeline.runners.checking import CheckSettings
+from pipeline.runners.remote import RemoteSettings
 
-RUNNER_OPTIONS: tuple[type, ...] = (FlinkSettings,)
+RUNNER_OPTIONS: tuple[type, ...] = (CheckSettings, RemoteSettings)

@@ -25,7 +25,10 @@ FLAGS = {
     name: [flag for option in command.params for flag in option.opts if flag.startswith("--")]
     for name, command in _COMMANDS.items()
 }
-GROUPS = {"run": ("Endpoints", "News items", "Model", "Logging"), "classify": ("Model", "Scores")}
+GROUPS = {
+    "run": ("Endpoints", "News items", "Model", "Watching", "Logging"),
+    "classify": ("Model", "Scores"),
+}
 
 
 def test_help_lists_the_commands() -> None:

@@ -20,6 +20,7 @@ from transforms.files.parquet import write_rows
 from transforms.files.partitions import ITEMS
 from transforms.files.read import Position, sizes_of
 from transforms.files.write import compressed
+from transforms.tally import TALLY
 
 log = logging.getLogger("newsbeam")
 
@@ -166,10 +167,13 @@ class Progress:
             return
         try:
             self._save(self.path, position)
+            TALLY.committed(self.path)
         except OSError as e:
             # The records are what counts: without it, a run that is killed begins anew.
+            why = f"the progress can't be kept in {self.path}: {e.strerror or e}"
+            TALLY.uncommitted(self.path, why)
             if not self._warned:
-                log.warning("the progress can't be kept in %s: %s", self.path, e.strerror or e)
+                log.warning("%s", why)
             self._warned = True
 
     def _save(self, path: str, position: Position) -> None:

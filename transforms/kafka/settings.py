@@ -9,6 +9,8 @@ later the stronger:
 2. environment variables `NEWSBEAM_KAFKA_<NAME>`, such as `NEWSBEAM_KAFKA_SASL_PLAIN_PASSWORD`;
 3. the query of an endpoint's URI, for what is no secret.
 
+Where a value is `env://NAME` or `secret://…`, workers read it there: see `secret_references`.
+
 A name that starts with `consumer_`, `producer_` or `admin_` holds for that client only. What delivery
 rests on is not for settings to say: see `names.OURS`.
 """
@@ -31,10 +33,19 @@ from transforms.kafka.overheard import overheard
 from transforms.kafka.properties import from_file
 from transforms.kafka.unreadable import hand_on_unreadable
 from transforms.kafka.words import said
+from transforms.secret_references import (
+    SecretUnavailable,
+    as_file,
+    check_reference,
+    is_reference,
+    resolved,
+)
 
 log = logging.getLogger("newsbeam.kafka")
 
 ENV_PREFIX = "NEWSBEAM_KAFKA_"
+#: Settings that name files; a reference in their place names what stands in there.
+_FILES = {"ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_crlfile"}
 _CODECS = (
     "compression_type takes gzip, and snappy, lz4 and zstd where "
     "`pip install 'kafka-python[snappy,lz4,zstd]'` was run"
@@ -98,6 +109,7 @@ class KafkaSettings:
         passed_over: list[str] = []
 
         def add(name: str, text: str, origin: str, shared: bool = False) -> None:
+            check_reference(name, text)
             found = setting(name, text, origin, shared)
             if found is None:
                 passed_over.append(name)
@@ -115,7 +127,7 @@ class KafkaSettings:
             if name not in {variable, "CONFIG"} and not _of_service(name, text):
                 add(name, text, variable)
         for name, text in (query or {}).items():
-            if is_secret(name, text):
+            if is_secret(name, text) and not is_reference(text):
                 raise ConfigurationError(
                     f"{name} is a secret and can't stand in a URI: set {ENV_PREFIX}{name.upper()} "
                     "or put it in a file for --kafka_config"
@@ -136,6 +148,17 @@ class KafkaSettings:
         }
         return {**overrides, **shared, **own, "bootstrap_servers": self.servers.split(",")}
 
+    def plain_secrets(self) -> list[str]:
+        """The names of settings that hold a secret, and not only say where it is."""
+        return sorted(
+            name
+            for name, value in self._config.items()
+            if is_secret(name, value)
+            and isinstance(value, str)
+            and value
+            and not is_reference(value)
+        )
+
     def consumer(self, **defaults: Any) -> KafkaConsumer:
         """A consumer; settings given by the user are stronger than `defaults`."""
         consumer = self._connect("consumer", defaults)
@@ -151,13 +174,18 @@ class KafkaSettings:
         return self._connect("admin", defaults)
 
     def _connect(self, client: str, defaults: Mapping[str, Any]) -> Any:
+        config = self.for_client(client, **defaults)
+        try:
+            known = {name: _here(name, value) for name, value in config.items()}
+        except SecretUnavailable as e:
+            raise KafkaUnavailable(f"Kafka at {self.servers}: {e}", e.retriable) from None
         with overheard() as errors:
             try:
-                return CLIENTS[client](**self.for_client(client, **defaults))
+                return CLIENTS[client](**known)
             # A codec that is not installed is a RuntimeError.
             except (KafkaError, OSError, ValueError, TypeError, AssertionError, RuntimeError) as e:
                 why, retriable = self._why_not(e, errors)
-                raise KafkaUnavailable(self._hide(why), retriable) from None
+                raise KafkaUnavailable(_hide(why, known), retriable) from None
 
     def _why_not(self, error: Exception, overheard: Sequence[Exception]) -> tuple[str, bool]:
         """What to tell of an error, and of others before it, and whether it may go away by itself."""
@@ -179,12 +207,6 @@ class KafkaSettings:
         last = f" ({said(overheard[-1])})" if overheard else ""
         return f"can't reach Kafka at {self.servers}: {said(error)}{last}{hint}", True
 
-    def _hide(self, text: str) -> str:
-        for name, value in self._config.items():
-            if is_secret(name, value) and isinstance(value, str) and value:
-                text = text.replace(value, "***")
-        return text
-
     def __eq__(self, other: object) -> bool:
         return isinstance(other, KafkaSettings) and self._identity == other._identity
 
@@ -194,6 +216,21 @@ class KafkaSettings:
     def __repr__(self) -> str:
         shown = {k: "***" if is_secret(k, v) else v for k, v in self._config.items()}
         return f"KafkaSettings({self.servers!r}, {shown})"
+
+
+def _here(name: str, value: Any) -> Any:
+    """A value as a client of this process takes it: what a reference names in place of it."""
+    if not is_reference(value):
+        return value
+    return as_file(value) if name in _FILES else resolved(value)
+
+
+def _hide(text: str, config: Mapping[str, Any]) -> str:
+    """A text without the secrets of a client."""
+    for name, value in config.items():
+        if is_secret(name, value) and isinstance(value, str) and value:
+            text = text.replace(value, "***")
+    return text
 
 
 class KafkaUnavailable(ConfigurationError):

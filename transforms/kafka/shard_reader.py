@@ -282,7 +282,7 @@ class ShardReader(Reader):
         while True:
             try:
                 self._offsets.commit(offsets, run)
-                TALLY.uncommitted(self._name, None)
+                TALLY.committed(self._name)
                 return
             except (KafkaError, OSError) as e:
                 if not heals(e):

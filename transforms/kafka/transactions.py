@@ -58,6 +58,7 @@ from transforms.kafka.transactional_ids import (
 )
 from transforms.kafka.words import said
 from transforms.records import KafkaPosition
+from transforms.tally import TALLY
 
 #: The longest a transaction may take, in seconds: then the broker aborts it.
 TRANSACTION_TIMEOUT = 60.0
@@ -149,8 +150,11 @@ class ShardTransactions:
                 self._write([], old)
                 self._note(old)
 
-    def commit(self, records: Sequence[Outgoing]) -> None:
+    def commit(self, records: Sequence[Outgoing]) -> Sequence[Outgoing]:
         """Writes a bundle's records and the source offsets after them, all or nothing.
+
+        Returns:
+            The records as they were written: what a broker refused is its dead letter.
 
         Raises:
             Fenced: Another instance has taken the shard over.
@@ -159,8 +163,9 @@ class ShardTransactions:
         """
         with self._lock:
             offsets = self._offsets_after(records)
-            self._write(records, offsets)
+            written = self._write(records, offsets)
             self._note(offsets)
+            return written
 
     def commit_up_to(self, offsets: Positions, records: Sequence[Outgoing]) -> None:
         """Writes records and the offsets after what they were made of, all or nothing.
@@ -176,7 +181,7 @@ class ShardTransactions:
             self._write(records, offsets)
             self._note(offsets)
 
-    def _write(self, records: Sequence[Outgoing], offsets: Positions) -> None:
+    def _write(self, records: Sequence[Outgoing], offsets: Positions) -> Sequence[Outgoing]:
         patience = Patience(f"committing shard {self._shard}")
         topics = {tp.topic for tp in offsets} | {record.topic.name for record in records}
         missing = MissingTopics(self._settings, topics)
@@ -188,7 +193,7 @@ class ShardTransactions:
                 failure = _cause(raised)
             else:
                 if not failed:
-                    return
+                    break
                 failure = min(map(_cause, failed.values()), key=_rank)
                 records = [
                     self._again(record, failed[i]) if i in failed else record
@@ -210,7 +215,9 @@ class ShardTransactions:
             # Whether it was committed is not known: settle it, then look.
             self._take_over()
             if self._was_committed(offsets):
-                return
+                break
+        TALLY.committed(self._shard)
+        return records
 
     def _fenced(self) -> Fenced:
         return Fenced(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,6 +13,7 @@ from transforms.kafka.encode import KafkaTopic, Outgoing, encode
 from transforms.kafka.producers import deliver
 from transforms.kafka.read import KafkaSource
 from transforms.records import DeadLetter, KafkaPosition, Outcome
+from transforms.watching.written import Written
 from transforms.writing import Share, Sink, Writer
 
 #: Records sent before a bundle's end where they need not be in one transaction: it bounds memory.
@@ -89,9 +91,11 @@ class _WriteInTransactions(beam.DoFn):
             shard = self._source.shard_of(TopicPartition(source.topic, source.partition))
             by_shard.setdefault(shard, []).append(record)
         self._records = []
+        began = time.perf_counter()
+        committed: list[Outgoing] = []
         if len(by_shard) == 1:
             [(shard, records)] = by_shard.items()
-            self._source.transactions(shard).commit(records)
+            committed += self._source.transactions(shard).commit(records)
         elif by_shard:
             # Each waits for its broker: together they take as long as the slowest.
             with ThreadPoolExecutor(len(by_shard), "newsbeam-commit") as pool:
@@ -100,7 +104,11 @@ class _WriteInTransactions(beam.DoFn):
                     for shard, records in by_shard.items()
                 ]
             for commit in commits:
-                commit.result()
+                committed += commit.result()
+        written = Written()
+        for record in committed:
+            written.note(record.message, letter=record.origin is None)
+        written.durable(began)
 
 
 class WriteInTransactions(beam.PTransform):

@@ -157,7 +157,7 @@ class SubscriptionReader(Reader):
             todo = [h for h, i in zip(todo, ids, strict=True) if i in failed and h.ack_id != i]
             if failed and not todo:
                 log.debug("%d messages were delivered anew before they were final", len(failed))
-        TALLY.uncommitted(self._name, None)
+        TALLY.committed(self._name)
 
     def _say(self, text: str, *args: object) -> None:
         if time.monotonic() - self._said_at >= LOG_INTERVAL:

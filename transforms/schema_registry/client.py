@@ -13,6 +13,7 @@ from transforms.errors import ConfigurationError
 from transforms.formats.framing import SchemaRef
 from transforms.per_process import PerProcess
 from transforms.schema_registry.settings import ENV_PREFIX, SchemaRegistry
+from transforms.secret_references import SecretUnavailable
 
 #: Seconds to wait for a connection, and then for an answer.
 TIMEOUT = (5.0, 15.0)
@@ -146,6 +147,10 @@ class RegistryClient:
                 verify=self._registry.ca,
                 allow_redirects=method == "GET",
             )
+        except SecretUnavailable as e:
+            raise RegistryUnreachable(
+                f"can't log in to the schema registry at {url}: {e}"
+            ) from None
         except (requests.exceptions.SSLError, requests.exceptions.ConnectionError) as e:
             raise RegistryUnreachable(
                 f"can't reach the schema registry at {url}: {_why(e)}"

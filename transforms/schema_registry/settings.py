@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from transforms.errors import ConfigurationError
+from transforms.secret_references import as_file, check_reference, is_reference, resolved
 
 ENV_PREFIX = "NEWSBEAM_SCHEMA_REGISTRY_"
 #: The variables, without their prefix; of these the first two, or the third.
@@ -61,7 +62,8 @@ class SchemaRegistry:
                 near = difflib.get_close_matches(name, NAMES, 1) or NAMES
                 known = ", ".join(ENV_PREFIX + known for known in near)
                 raise ConfigurationError(f"{variable} is no setting: did you mean {known}?")
-            if name in _FILES and not os.path.isfile(text):
+            check_reference(variable, text)
+            if name in _FILES and not (is_reference(text) or os.path.isfile(text)):
                 raise ConfigurationError(f"{variable}={text!r} is no file: give one in PEM format")
             secrets[name] = text
         for name, other in (("USER", "PASSWORD"), ("PASSWORD", "USER"), ("KEY", "CERTIFICATE")):
@@ -80,23 +82,34 @@ class SchemaRegistry:
         """User and password."""
         if "USER" not in self._secrets:
             return None
-        return self._secrets["USER"], self._secrets["PASSWORD"]
+        return resolved(self._secrets["USER"]), resolved(self._secrets["PASSWORD"])
 
     @property
     def token(self) -> str | None:
         """The bearer token."""
-        return self._secrets.get("TOKEN")
+        return resolved(self._secrets["TOKEN"]) if "TOKEN" in self._secrets else None
 
     @property
     def ca(self) -> str | None:
         """The file of the certificates that are trusted; None are the usual ones."""
-        return self._secrets.get("CA")
+        return self._file("CA")
 
     @property
     def certificate(self) -> str | tuple[str, str] | None:
         """The files of our own certificate, and of its key where that is in another."""
-        certificate, key = self._secrets.get("CERTIFICATE"), self._secrets.get("KEY")
+        certificate, key = self._file("CERTIFICATE"), self._file("KEY")
         return (certificate, key) if certificate and key else certificate
+
+    def _file(self, name: str) -> str | None:
+        return as_file(self._secrets[name]) if name in self._secrets else None
+
+    def plain_secrets(self) -> list[str]:
+        """The variables that hold a secret, and not only say where it is."""
+        return sorted(
+            ENV_PREFIX + name
+            for name, value in self._secrets.items()
+            if name not in {*_FILES, "USER"} and not is_reference(value)
+        )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SchemaRegistry) and self._identity == other._identity

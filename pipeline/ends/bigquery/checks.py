@@ -22,7 +22,9 @@ _WRITE = "bigquery.tables.updateData"
 _GRANT = "grant the account roles/bigquery.dataEditor on the dataset"
 
 
-def check_table(table: BigQueryTable, flag: str, *, letters: bool, partition_by: str) -> None:
+def check_table(
+    table: BigQueryTable, flag: str, *, letters: bool, partition_by: str, look_only: bool = False
+) -> None:
     """Checks that a table can be written; creates it where it is missing.
 
     Args:
@@ -31,6 +33,7 @@ def check_table(table: BigQueryTable, flag: str, *, letters: bool, partition_by:
         letters: Whether it is for dead letters, and not for items.
         partition_by: How it is partitioned by time, if it is created: `hour`, `day`, `month`, `year`
             or `none`.
+        look_only: Say that it would be created, and leave it.
 
     Raises:
         ConfigurationError: It can't be written.
@@ -42,6 +45,9 @@ def check_table(table: BigQueryTable, flag: str, *, letters: bool, partition_by:
             found = client.get_table(table.name, retry=_RETRY, timeout=PATIENCE)
         except exceptions.NotFound:
             _check_dataset(client, table, flag)
+            if look_only:
+                log.info("%s: table %s would be created", flag, table.name)
+                return
             _create(client, table, columns, letters=letters, partition_by=partition_by)
             return
         _check_columns(found, table, flag, columns)

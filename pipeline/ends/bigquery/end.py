@@ -113,6 +113,8 @@ class BigQueryTo(SinkEnd):
     table: BigQueryTable
 
     def checked(self) -> BigQueryTo:
+        if self.run.checks.skips("bigquery"):
+            return self
         from pipeline.ends.bigquery.checks import check_table
 
         check_table(
@@ -120,6 +122,7 @@ class BigQueryTo(SinkEnd):
             self.role,
             letters=self.role is Role.DEAD_LETTERS,
             partition_by=self.end.partition_by,
+            look_only=self.run.checks.dry_run,
         )
         return self
 

@@ -97,6 +97,7 @@ def _check_topics(
     topics: Iterable[str],
     flag: str,
     create: bool | None,
+    look_only: bool = False,
 ) -> None:
     """Checks that topics are there; `create` says whether those that aren't may be made, if asked."""
     missing = sorted(set(topics) - set(admin.list_topics()))
@@ -106,6 +107,10 @@ def _check_topics(
             f"{flag}: no topic {missing[0]!r} at {settings.servers}: create it{hint}, or let this "
             "user see it"
         )
+    if look_only:
+        for name in missing:
+            log.info("%s: topic %s would be created", flag, name)
+        return
     try:
         for name in missing:
             # -1: the broker's own defaults.
@@ -144,19 +149,20 @@ def _is_in_use(admin: KafkaAdminClient, group: str) -> bool:
     )
 
 
-def check_sink(topic: KafkaTopic, flag: str, create: bool) -> KafkaTopic:
+def check_sink(topic: KafkaTopic, flag: str, create: bool, look_only: bool = False) -> KafkaTopic:
     """Checks a topic that is written to; asks what it takes.
 
     Args:
         topic: The topic.
         flag: The flag that names it.
         create: Whether to create it, if it is missing.
+        look_only: Say that it would be created, and leave it.
 
     Raises:
         ConfigurationError: It can't be written to.
     """
     with _admin(topic.settings) as admin:
-        _check_topics(admin, topic.settings, [topic.name], flag, create)
+        _check_topics(admin, topic.settings, [topic.name], flag, create, look_only)
         config = _config(admin, topic.name)
     compacted = "compact" in str(config.get("cleanup.policy"))
     if compacted:

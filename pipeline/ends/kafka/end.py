@@ -13,7 +13,7 @@ from pipeline.ends.kafka.clusters import Cluster, Unknown, same_cluster
 from pipeline.ends.kafka.uri import parse
 from pipeline.ends.letters import Letters, Publisher, Taking
 from pipeline.ends.records import TOPIC_QUERY, Records
-from pipeline.ends.registry import RESULTS, check_schemas, item_encoder, results_of
+from pipeline.ends.registry import RESULTS, check_schemas, item_encoder, plain_secrets, results_of
 from pipeline.ends.uris import shown, without
 from transforms.errors import ConfigurationError
 from transforms.formats.names import FORMATS
@@ -213,9 +213,20 @@ class KafkaFrom(SourceEnd):
     def checked(self) -> KafkaFrom:
         from pipeline.ends.kafka.checks import check_source
 
-        check_schemas(self.run.news)
+        check_schemas(self.run.news, self.run.checks)
+        if self.run.checks.skips("kafka"):
+            if self.run.ends.stop_at_end:
+                raise ConfigurationError(
+                    "--stop_at_end asks the brokers where their topics end: drop it, or drop kafka "
+                    "from --skip_checks"
+                )
+            return self
         checked = check_source(self.source, stop_at_end=self.run.ends.stop_at_end)
         return dataclasses.replace(self, source=checked)
+
+    def plain_secrets(self) -> list[str]:
+        found = plain_secrets(Records(), self.run.news)
+        return [*self.source.subscription.settings.plain_secrets(), *found]
 
     def read(self) -> beam.PTransform:
         from transforms.kafka.read import ReadFromKafka
@@ -307,12 +318,19 @@ class KafkaTo(SinkEnd):
     def checked(self) -> KafkaTo:
         from pipeline.ends.kafka.checks import check_producer, check_sink
 
-        create = self.run.options.of(KafkaOptions).create_topics
-        topic = check_sink(self.topic, self.role, create)
-        if not self.in_transactions:
-            check_producer(topic.settings)
-        items = item_encoder(self.end.records, self.run.options.of(NewsSettings), topic.name)
+        create, checks = self.run.options.of(KafkaOptions).create_topics, self.run.checks
+        topic = self.topic
+        if not checks.skips("kafka"):
+            topic = check_sink(topic, self.role, create, look_only=checks.dry_run)
+            if not self.in_transactions:
+                check_producer(topic.settings)
+        news = self.run.options.of(NewsSettings)
+        items = item_encoder(self.end.records, news, topic.name, checks)
         return dataclasses.replace(self, topic=topic._replace(items=items))
+
+    def plain_secrets(self) -> list[str]:
+        found = plain_secrets(self.end.records, self.run.options.of(NewsSettings))
+        return [*self.topic.settings.plain_secrets(), *found]
 
     def delivering(self, exactly_once: bool) -> KafkaTo:
         return dataclasses.replace(self, in_transactions=exactly_once)

@@ -14,7 +14,7 @@ from models.settings import Option, SettingsSet, settings
 from pipeline.ends.end import End, Peek, Role, Run, SinkEnd, SourceEnd
 from pipeline.ends.letters import Letters, Publisher, Taking
 from pipeline.ends.records import TOPIC_QUERY, Records
-from pipeline.ends.registry import RESULTS, check_schemas, item_encoder, results_of
+from pipeline.ends.registry import RESULTS, check_schemas, item_encoder, plain_secrets, results_of
 from pipeline.ends.uris import query_of, shown, without
 from transforms.errors import ConfigurationError
 from transforms.formats.names import FORMATS
@@ -218,7 +218,9 @@ class PubSubFrom(SourceEnd):
     def checked(self) -> PubSubFrom:
         from transforms.pubsub.checks import check_subscription
 
-        check_schemas(self.run.news)
+        check_schemas(self.run.news, self.run.checks)
+        if self.run.checks.skips("pubsub"):
+            return self
         with _of(Role.SOURCE):
             found = check_subscription(self.end.settings(), self.end.project, self.end.name)
         for note in found.notes:
@@ -226,6 +228,9 @@ class PubSubFrom(SourceEnd):
         for warning in found.warnings:
             log.warning("--source: %s", warning)
         return dataclasses.replace(self, topic=found.topic)
+
+    def plain_secrets(self) -> list[str]:
+        return plain_secrets(Records(), self.run.news)
 
     def reads(self, end: End) -> bool:
         if isinstance(end, PubSubEnd) and self.topic is not None:
@@ -263,10 +268,15 @@ class PubSubTo(SinkEnd):
     def checked(self) -> PubSubTo:
         from transforms.pubsub.checks import check_topic
 
-        with _of(self.role):
-            check_topic(self.end.settings(), self.end.project, self.end.name)
-        items = item_encoder(self.end.records, self.run.options.of(NewsSettings), self.end.name)
+        checks, news = self.run.checks, self.run.options.of(NewsSettings)
+        if not checks.skips("pubsub"):
+            with _of(self.role):
+                check_topic(self.end.settings(), self.end.project, self.end.name)
+        items = item_encoder(self.end.records, news, self.end.name, checks)
         return dataclasses.replace(self, topic=dataclasses.replace(self.topic, items=items))
+
+    def plain_secrets(self) -> list[str]:
+        return plain_secrets(self.end.records, self.run.options.of(NewsSettings))
 
     def write(self, share: Share) -> beam.PTransform:
         if self.run.runner == _DATAFLOW:

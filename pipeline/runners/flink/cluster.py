@@ -10,9 +10,9 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions
 from pipeline.runners.flink.counts import FlinkCounts
 from pipeline.runners.flink.follow import Follower
 from pipeline.runners.flink.rest import FlinkError, FlinkRest
-from pipeline.runners.flink.settings import FlinkSettings
 from pipeline.runners.flink.signals import Asked, asked_by_signals
 from pipeline.runners.flink.submit import find_submitted, job_service, submit
+from pipeline.runners.remote import RemoteSettings
 from pipeline.runners.runner import Job
 from pipeline.status import Status
 from transforms.errors import ConfigurationError
@@ -35,7 +35,7 @@ def run_on_cluster(job: Job, master: str) -> None:
         PipelineFailure: It failed, or was cancelled by somebody else.
     """
     rest = FlinkRest(master)
-    settings = job.options.of(FlinkSettings)
+    settings = job.options.of(RemoteSettings)
     name = str(job.beam_options.view_as(GoogleCloudOptions).job_name)
     before = _jobs_before(rest, name)
     with asked_by_signals() as asked:
@@ -80,7 +80,7 @@ def _submitted(
     name: str,
     before: frozenset[str],
     asked: Asked,
-    settings: FlinkSettings,
+    settings: RemoteSettings,
 ) -> str | None:
     """Brings the job onto the cluster; its id, or None where there is nothing to stay for."""
     with job_service(job.pipeline.options) as server:

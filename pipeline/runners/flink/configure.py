@@ -28,7 +28,7 @@ from pipeline.runners.flink.master import (
     workers_of,
 )
 from pipeline.runners.flink.rest import FlinkError, FlinkRest
-from pipeline.runners.flink.settings import LEAVE, FlinkSettings
+from pipeline.runners.remote import LEAVE, RemoteSettings
 from transforms.errors import ConfigurationError
 
 log = logging.getLogger("newsbeam.flink")
@@ -149,7 +149,7 @@ def job_name(ours: SettingsSet) -> str:
 
 def _check_options(options: PipelineOptions, ours: SettingsSet, master: str | None) -> None:
     """Refuses what can't work together, whatever the cluster."""
-    settings = ours.of(FlinkSettings)
+    settings = ours.of(RemoteSettings)
     if options.view_as(FlinkRunnerOptions).flink_submit_uber_jar:
         raise ConfigurationError(
             "--flink_submit_uber_jar passes Flink's options on unchecked, and its jobs can't be "
@@ -219,7 +219,7 @@ def _configure_cluster(
     flink.flink_master = master
     _check_pool(options, master)
     _check_version(options, setter, version)
-    asked = ours.of(FlinkSettings)
+    asked = ours.of(RemoteSettings)
     endless = not kinds.parse(ours.of(EndSettings).source).FINITE
     named = asked.savepoint_dir or any(configured.get(name) for name in _SAVEPOINTS)
     if configured and not named and endless and not asked.detach and asked.on_stop != LEAVE:

@@ -15,9 +15,9 @@ from pipeline.runners.flink.rest import (
     NoSavepoint,
     Unreachable,
 )
-from pipeline.runners.flink.settings import DRAIN, LEAVE, FlinkSettings
 from pipeline.runners.flink.signals import Asked
 from pipeline.runners.flink.words import span
+from pipeline.runners.remote import DRAIN, LEAVE, RemoteSettings
 from transforms.failures import PipelineFailure
 
 log = logging.getLogger("newsbeam.flink")
@@ -60,7 +60,7 @@ class Follower:
         rest: FlinkRest,
         job: str,
         asked: Asked,
-        settings: FlinkSettings,
+        settings: RemoteSettings,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._rest = rest

@@ -6,10 +6,11 @@ import contextlib
 from collections.abc import Collection, Iterator
 from typing import ClassVar
 
-from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from models.settings import SettingsSet
 from pipeline.beam_workarounds import hush_threads, hush_worker
+from pipeline.runners.flink import job_jar
 from pipeline.runners.flink.carried import keep
 from pipeline.runners.flink.cluster import run_on_cluster
 from pipeline.runners.flink.configure import configure, number
@@ -34,6 +35,7 @@ class Flink(Runner):
     ) -> None:
         """Checks what can be checked, sets what matters."""
         configure(beam_options, given, options)
+        job_jar.check(beam_options)
 
     def checkpoint(self, beam_options: PipelineOptions) -> float | None:
         """As is asked of Flink."""
@@ -52,8 +54,8 @@ class Flink(Runner):
         """Submits the job, and stays with it as was asked for."""
         # The pipeline has options of its own: a copy.
         keep(job.pipeline.options, job.ends)
-        if job.beam_options.view_as(PortableOptions).output_executable_path:
-            job.pipeline.run().wait_until_finish()
+        if (jar := job_jar.wanted(job.beam_options)) is not None:
+            job_jar.write(job, jar)
         elif (master := master_of(job.beam_options)) is None:
             run_within(job)
         else:

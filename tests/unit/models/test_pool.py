@@ -39,3 +39,28 @@ def test_a_forked_child_makes_its_own_pool() -> None:
         os._exit(pools.pool().submit(lambda: 42).result())
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 42
+
+
+@pytest.mark.parametrize(
+    ("threads", "processes", "expected"),
+    [(None, 1, 8), (None, 2, 4), (None, 3, 2), (None, 0, 1), (None, 99, 1), (3, 0, 3), (99, 1, 8)],
+)
+def test_processes_share_a_host(
+    monkeypatch: pytest.MonkeyPatch, threads: int | None, processes: int, expected: int
+) -> None:
+    monkeypatch.setattr(pools, "cores", lambda: 8)
+    assert pools.share_of_host(threads, processes) == expected
+
+
+def test_the_pool_may_be_made_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "cores", lambda: 8)
+    monkeypatch.setattr(pools, "_pool", None)
+    monkeypatch.setattr(pools, "_most", None)
+    before = pools.pool()
+    running = before.submit(lambda: 42)
+    pools.limit(3)
+    assert pools.pool()._max_workers == 3
+    pools.limit(3)
+    assert pools.pool() is pools.pool()
+    assert running.result() == 42
+    pools.pool().shutdown()

@@ -1,21 +1,19 @@
-"""The table of options in README.md is what the classes of settings say."""
+"""The tables of the docs are what the code says."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 
 from models.settings import fields_of
-from pipeline.document import BEGIN, END, options_table, with_table
+from pipeline.document import OPTIONS, PLACES, Place, metrics_table, options_table
 from pipeline.options import RUN_SETTINGS
+from transforms.watching.metrics import METRICS
 
-README = Path(__file__).parents[3] / "README.md"
 
-
-def test_the_readme_has_the_table() -> None:
-    text = README.read_text(encoding="utf-8")
-    assert with_table(text) == text, "run `python -m pipeline.document`"
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: place.file)
+def test_the_docs_have_the_table(place: Place) -> None:
+    text = place.path.read_text(encoding="utf-8")
+    assert place.written(text) == text, "run `python -m pipeline.document`"
 
 
 def test_each_option_has_a_row() -> None:
@@ -24,7 +22,17 @@ def test_each_option_has_a_row() -> None:
     assert sorted(names) == sorted(f.name for cls in RUN_SETTINGS for f in fields_of(cls))
 
 
+def test_each_metric_has_a_row() -> None:
+    rows = metrics_table().splitlines()[2:]
+    assert len(rows) == len(METRICS)
+    for row, metric in zip(rows, METRICS, strict=True):
+        assert row.startswith(f"| `{metric.name}")
+    assert "| `newsbeam_categorized_total{category}` | counter, records |" in rows[1]
+    assert rows[1].endswith("| `categorized_CATEGORY` |")
+
+
 def test_a_text_without_marks_has_no_place_for_it() -> None:
-    assert with_table(f"a\n{BEGIN}old\n{END}b\n") == f"a\n{BEGIN}{options_table()}{END}b\n"
+    begin, end = OPTIONS.begin, OPTIONS.end
+    assert OPTIONS.written(f"a\n{begin}old\n{end}b\n") == f"a\n{begin}{options_table()}{end}b\n"
     with pytest.raises(ValueError, match="no place"):
-        with_table("a\n")
+        OPTIONS.written("a\n")

@@ -167,6 +167,23 @@ def test_live_line_on_a_terminal_then_a_summary() -> None:
     )
 
 
+def test_nothing_is_drawn_between_objects(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="newsbeam")
+    monkeypatch.setattr("pipeline.status.is_json", lambda: True)
+    tally, clock, screen = Tally(), Clock(), Screen()
+    console = Console(file=screen, force_terminal=True, width=200, color_system=None)
+    with Status(tally, interval=3600, clock=clock, console=console):
+        tally.categorized("World")
+        tally.follow("news", lambda: Backlog(7, None))
+        clock.seconds += 2
+    assert screen.getvalue() == ""
+    [record] = caplog.records
+    said = {name: getattr(record, name) for name in ("rate", "done", "categories", "lag", "behind")}
+    assert said == {"rate": 0.5, "done": 1, "categories": {"World": 1}, "lag": 7, "behind": 0.0}
+
+
 class Screen(io.StringIO):
     """A terminal."""
 

@@ -175,7 +175,10 @@ def prediction(scores: dict[str, float], row: TokenizedNews | None = None) -> Pr
 
 
 def categorized(result: PredictionResult, settings: ScoreSettings | None = None) -> CategorizedItem:
-    [stamped] = Categorize(settings).process(result)
+    step = Categorize(settings)
+    step.start_bundle()
+    [stamped] = step.process(result)
+    step.finish_bundle()
     assert isinstance(stamped.value, CategorizedItem), stamped.value
     return stamped.value
 

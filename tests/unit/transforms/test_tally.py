@@ -7,7 +7,8 @@ import threading
 import apache_beam as beam
 from apache_beam.metrics import MetricsFilter
 
-from transforms.tally import NAMESPACE, TALLY, Backlog, Counts, Tally
+from transforms.tally import TALLY, Backlog, Counts, Tally
+from transforms.watching.figures import NAMESPACE
 
 
 def test_it_counts() -> None:

@@ -11,8 +11,8 @@ import pytest
 from pipeline.runners.flink import follow
 from pipeline.runners.flink.follow import CancelledElsewhere, Follower, JobFailed, stop_patiently
 from pipeline.runners.flink.rest import FlinkRefused, FlinkRest, NoSavepoint
-from pipeline.runners.flink.settings import FlinkSettings
 from pipeline.runners.flink.signals import Asked
+from pipeline.runners.remote import RemoteSettings
 from tests.servers.processes import wait_until
 from tests.unit.pipeline.runners.flink_rest import TRACE, FakeFlink
 
@@ -27,7 +27,7 @@ def asked() -> Asked:
 @pytest.fixture
 def follower(flink: FakeFlink, asked: Asked) -> Follower:
     flink.add(ID)
-    return Follower(FlinkRest(flink.address), ID, asked, FlinkSettings())
+    return Follower(FlinkRest(flink.address), ID, asked, RemoteSettings())
 
 
 def later(flink: FakeFlink, do: Callable[[], object], requests: int = 3) -> None:
@@ -127,7 +127,7 @@ def test_flink_is_away_for_a_while(
     flink.becomes(ID, "FINISHED")
     assert follower.until_over()
     refused = FlinkRest("127.0.0.1:1")
-    away = Follower(refused, ID, asked := Asked(), FlinkSettings())
+    away = Follower(refused, ID, asked := Asked(), RemoteSettings())
     threading.Timer(0.2, asked.note, ["SIGTERM"]).start()
     assert not away.until_over()
     assert caplog.text.count("can't reach Flink") == 1
@@ -163,7 +163,7 @@ def stopped(flink: FakeFlink, asked: Asked, how: str, **more: str) -> None:
         FlinkRest(flink.address),
         ID,
         asked,
-        FlinkSettings(on_stop=how, **more),  # type: ignore[arg-type]
+        RemoteSettings(on_stop=how, **more),  # type: ignore[arg-type]
     )
     assert not follower.until_over()
     follower.stop()

@@ -1,4 +1,4 @@
-"""The options of `newsbeam run` that are Flink's alone; nothing here needs Beam."""
+"""What is asked of runners elsewhere, whichever: whether the client stays, and what a signal does."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ SAVEPOINT, DRAIN, LEAVE = "savepoint", "drain", "leave"
 STOPS = (SAVEPOINT, DRAIN, LEAVE)
 
 
-@settings(panel="Flink")
-class FlinkSettings:
-    """How the command line goes along with a job on a Flink cluster."""
+@settings(panel="Jobs")
+class RemoteSettings:
+    """How the command line goes along with a job on a cluster, or on Dataflow."""
 
     detach: Annotated[
         bool,
         Option(
             "Return as soon as the job runs on the cluster, and leave it there; `newsbeam jobs` "
-            "lists, stops and upgrades it."
+            "lists, stops and upgrades those of Flink."
         ),
     ] = False
     on_stop: Annotated[
         str,
         Option(
             "What SIGTERM and Ctrl-C do with the job on a cluster. savepoint: stop it, keeping where "
-            "it was, so that it can be resumed, upgraded or dropped. drain: let it finish what it "
-            "has, windows too, and end for good. leave: only the command line ends.",
+            "it was, so that it can be resumed, upgraded or dropped; Dataflow, which has none, "
+            "drains. drain: let it finish what it has, windows too, and end for good. leave: only "
+            "the command line ends.",
             metavar="HOW",
             choices=STOPS,
         ),
@@ -34,8 +35,8 @@ class FlinkSettings:
     savepoint_dir: Annotated[
         str | None,
         Option(
-            "Folder for savepoints, which job and task managers can write to: a path, `s3://`, "
-            "`gs://`, `hdfs://`. Default: as Flink is configured "
+            "Folder for savepoints of Flink, which job and task managers can write to: a path, "
+            "`s3://`, `gs://`, `hdfs://`. Default: as Flink is configured "
             "(`execution.checkpointing.savepoint-dir`).",
             metavar="URI",
         ),

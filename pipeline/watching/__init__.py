@@ -1,0 +1,1 @@
+"""What the command line offers to watch a run: its options, and who acts on them."""

@@ -1,0 +1,133 @@
+"""Beam's worker pool, which starts the Python processes of a Flink's task manager beside it.
+
+Beam's own program listens on all interfaces, and runs whatever it is sent there. It never reads what
+its workers write to stdout, so that 64 KiB of it hold them up for ever, starts whichever `python`
+comes first on PATH, and leaves its workers behind when it is told to end.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from types import FrameType
+
+import grpc
+from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
+
+from transforms.errors import ConfigurationError
+
+log = logging.getLogger("newsbeam")
+
+#: Seconds a worker has for its end, before it is killed.
+PATIENCE = 10.0
+#: What listens to one interface of one machine.
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
+    """Starts a process for each worker that a runner asks for, and ends it when it asks for that.
+
+    Args:
+        log_level: Of what workers log to stderr.
+    """
+
+    def __init__(self, log_level: str = "info") -> None:
+        self._log_level = log_level
+        self._workers: dict[str, subprocess.Popen[bytes]] = {}
+        self._lock = threading.Lock()
+
+    def StartWorker(  # noqa: N802 - Beam's name
+        self, request: beam_fn_api_pb2.StartWorkerRequest, _context: object
+    ) -> beam_fn_api_pb2.StartWorkerResponse:
+        """Starts a worker, which reports to the runner by itself."""
+        name, address = request.worker_id, request.control_endpoint.url
+        command = [sys.executable, "-m", "pipeline.worker", address, name, self._log_level]
+        try:
+            # What is written to stdout is seen with the rest, and never waits for a reader.
+            worker = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr)
+        except OSError as e:
+            return beam_fn_api_pb2.StartWorkerResponse(error=str(e))
+        with self._lock:
+            before, self._workers[name] = self._workers.get(name), worker
+        if before is not None:
+            _end([before])
+        log.info("started worker %s for %s, process %d", name, address, worker.pid)
+        return beam_fn_api_pb2.StartWorkerResponse()
+
+    def StopWorker(  # noqa: N802 - Beam's name
+        self, request: beam_fn_api_pb2.StopWorkerRequest, _context: object
+    ) -> beam_fn_api_pb2.StopWorkerResponse:
+        """Ends a worker; one that is not there has ended."""
+        with self._lock:
+            worker = self._workers.pop(request.worker_id, None)
+        if worker is not None:
+            _end([worker])
+            log.info("worker %s has ended, with %d", request.worker_id, worker.returncode)
+        return beam_fn_api_pb2.StopWorkerResponse()
+
+    def close(self) -> None:
+        """Ends all workers."""
+        with self._lock:
+            workers = list(self._workers.values())
+            self._workers.clear()
+        _end(workers)
+
+
+def serve(host: str, port: int, log_level: str = "info") -> None:
+    """Runs a pool until SIGTERM or Ctrl-C; its workers end with it.
+
+    Args:
+        host: The interface to listen on.
+        port: 0 is any that is free; the log says which.
+        log_level: Of what workers log to stderr.
+
+    Raises:
+        ConfigurationError: Nobody can listen there.
+    """
+    pool = WorkerPool(log_level)
+    # An answer may take as long as a worker's end does.
+    server = grpc.server(ThreadPoolExecutor(16), options=[("grpc.so_reuseport", 0)])
+    beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(pool, server)
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    try:
+        bound = server.add_insecure_port(address)
+    except RuntimeError:
+        raise ConfigurationError(
+            f"--host {host} --port {port}: can't listen there: is the port taken, or is the host not "
+            "one of this machine's?"
+        ) from None
+    if host not in LOOPBACK:
+        log.warning(
+            "whoever reaches %s:%d can run any program here: let nobody but the task manager do so",
+            host,
+            bound,
+        )
+    done = threading.Event()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        done.set()
+
+    # The first process of a container is deaf to signals that it does not handle.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    server.start()
+    log.info("worker pool on %s:%d", host, bound)
+    done.wait()
+    server.stop(0)
+    pool.close()
+
+
+def _end(workers: list[subprocess.Popen[bytes]]) -> None:
+    """Ends processes, all of them at once; kills those that take too long, and waits for each."""
+    for worker in workers:
+        worker.terminate()
+    for worker in workers:
+        try:
+            worker.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            worker.kill()
+            worker.wait()

@@ -1,0 +1,1 @@
+"""Watching a run from outside: metrics and their exposition, health, traces."""
