@@ -89,8 +89,11 @@ def _submitted(
         log.info("job %s is on the cluster as %s, %s", name, id, rest.page(id))
         follower = Follower(rest, id, asked, settings)
         if follower.until_running():
-            log.info("job %s runs", id)
-            return None if settings.detach else id
+            if not settings.detach:
+                log.info("job %s runs", id)
+                return id
+            log.info("job %s runs; `newsbeam jobs status %s` looks at it", id, id)
+            return None
         # Somebody has asked us to stop. It has read nothing that is not safe where it was.
         if settings.detach:
             log.info("%s: job %s goes on starting", asked.name, id)

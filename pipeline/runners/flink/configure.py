@@ -37,8 +37,8 @@ log = logging.getLogger("newsbeam.flink")
 BUNDLE_MS = 200
 #: From one checkpoint to the next: what at-least-once repeats after a crash, and what Pub/Sub holds.
 CHECKPOINT_MS = 5000
-#: How long the sources of a Flink inside the job server stay when nothing more can come: without that
-#: a job that was drained would never end.
+#: How long Flink's own sources stay when nothing more can come, where a job is to have an end, by
+#: `--stop_at_end` or a drain within the job server: without that it would have none.
 IDLE_MS = 1000
 #: Where Flink's configuration names folders: since 1.20, and before.
 _SAVEPOINTS = ("execution.checkpointing.savepoint-dir", "state.savepoints.dir")
@@ -123,11 +123,12 @@ def configure(options: PipelineOptions, given: Collection[str], ours: SettingsSe
     setter.server("max_bundle_time_mills", BUNDLE_MS)
     setter.server("checkpointing_interval", CHECKPOINT_MS)
     setter.python(GoogleCloudOptions, "job_name", job_name(ours))
+    if (master is None and not jar_only) or ours.of(EndSettings).stop_at_end:
+        setter.server("shutdown_sources_after_idle_ms", IDLE_MS)
     where = "a jar" if jar_only else "Flink inside the job server"
     if jar_only:
         _need_workers(options)
     elif master is None:
-        setter.server("shutdown_sources_after_idle_ms", IDLE_MS)
         if workers_of(options).type is None:
             setter.python(PortableOptions, "environment_type", LOOPBACK)
     else:

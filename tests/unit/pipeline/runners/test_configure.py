@@ -96,6 +96,10 @@ def test_within_the_job_server(caplog: pytest.LogCaptureFixture) -> None:
     assert Flink().checkpoint(options) == 5.0
 
 
+def test_a_job_that_is_to_end_has_an_end(cluster: list[str]) -> None:
+    assert "--shutdown_sources_after_idle_ms=1000" in configured(*cluster, stop_at_end=True)._flags
+
+
 def test_what_is_given_stays() -> None:
     given = [
         "--max_bundle_time_mills=50",
