@@ -53,8 +53,9 @@ def reads_of(ends: Ends) -> dict[str, Any]:
     subscription = getattr(getattr(ends.source, "source", None), "subscription", None)
     if subscription is not None:
         found |= {
-            "topics": sorted(subscription.topics),
-            "group": subscription.group,
+            # Of Pub/Sub it is the subscription itself, and there are no groups.
+            "topics": sorted(getattr(subscription, "topics", (subscription.name,))),
+            "group": getattr(subscription, "group", None),
             "shards": subscription.shard_count,
             "format": FORMAT,
         }
