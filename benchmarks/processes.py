@@ -33,16 +33,17 @@ def work(threads: int, seconds: float, begin: Any, results: Any) -> None:
     rows = [window for each in TextTokenizer(bundle)(texts) for window in each.windows]
     model.logits(rows)
     begin.wait()
-    end, done, times = time.monotonic() + seconds, 0, []
+    end, done, times, cpu = time.monotonic() + seconds, 0, [], time.process_time()
     while (now := time.monotonic()) < end:
         model.logits(rows)
         times.append(time.monotonic() - now)
         done += len(rows)
-    results.put((done / seconds, statistics.quantiles(times, n=100)[98]))
+    cpu_of_row = (time.process_time() - cpu) / done
+    results.put((done / seconds, statistics.quantiles(times, n=100)[98], cpu_of_row))
 
 
-def measure(processes: int, threads: int, seconds: float) -> tuple[float, float]:
-    """Rows a second of all processes, and the 99th percentile of the time of a batch."""
+def measure(processes: int, threads: int, seconds: float) -> tuple[float, float, float]:
+    """Rows a second of all processes, the 99th percentile of a batch's time, and CPU time a row."""
     context = multiprocessing.get_context("spawn")
     begin, results = context.Barrier(processes), context.Queue()
     workers = [
@@ -54,7 +55,8 @@ def measure(processes: int, threads: int, seconds: float) -> tuple[float, float]
     found = [results.get() for _ in workers]
     for worker in workers:
         worker.join()
-    return sum(rate for rate, _ in found), max(p99 for _, p99 in found)
+    rates, p99s, cpu = zip(*found, strict=True)
+    return sum(rates), max(p99s), statistics.mean(cpu)
 
 
 def main() -> int:
@@ -67,10 +69,11 @@ def main() -> int:
     share = share_of_host(None, args.processes)
     for each in range(args.rounds):
         for threads in (cores(), share):
-            rate, p99 = measure(args.processes, threads, args.seconds)
+            rate, p99, cpu = measure(args.processes, threads, args.seconds)
             print(
                 f"round {each + 1}: {args.processes} processes of {threads} threads: "
-                f"{rate:7.0f} rows/s, a batch of {_ROWS} at p99 {p99 * 1000:.0f} ms",
+                f"{rate:7.0f} rows/s, a batch of {_ROWS} at p99 {p99 * 1000:.0f} ms, "
+                f"{cpu * 1000:.2f} ms of CPU a row",
                 flush=True,
             )
     return 0

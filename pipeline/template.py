@@ -1,6 +1,6 @@
 """The parameters of the flex template for Dataflow, from the classes of settings.
 
-`python -m pipeline.document --template` writes `deploy/dataflow/metadata.json`.
+`python -m pipeline.document` writes `deploy/dataflow/metadata.json`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,17 @@ from pipeline.runners.checking import CheckSettings
 from pipeline.runners.settings import RUNNER_OPTIONS
 
 #: Options that say nothing to a launcher, which neither waits nor looks; and those of other runners.
-LEFT_OUT = frozenset({"dry_run", "fail_fast", "standby", "stop_at_end"})
+LEFT_OUT = frozenset(
+    {
+        "dry_run",
+        "fail_fast",
+        "metrics_dir",
+        "metrics_host",
+        "metrics_port",
+        "standby",
+        "stop_at_end",
+    }
+)
 _OTHER_RUNNERS = [cls for cls in RUNNER_OPTIONS if cls is not CheckSettings]
 _SOURCES = r"^(pubsub|kafka|gs|s3)://.+$"
 _SINKS = r"^(pubsub|kafka|gs|s3|bigquery)://.+$"

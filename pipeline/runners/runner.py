@@ -8,7 +8,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from models.classifier import TextClassifier
 from models.model_settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -39,6 +38,9 @@ class Job:
 
     def warm_up(self) -> None:
         """Has all in memory that the first record needs, so that it need not wait for it."""
+        # ONNX Runtime starts a thread when it is imported: not before it is needed.
+        from models.classifier import TextClassifier
+
         TextClassifier.load(self.options.of(ModelSettings).model).predict("news")
 
 

@@ -74,8 +74,8 @@ def _say_passed_over(names: Sequence[str], origin: str) -> None:
 class KafkaSettings:
     """How to reach a Kafka cluster.
 
-    Its `repr` and errors never show a secret. It is pickled with the steps that use it, secrets
-    included, since workers need them: treat a staged pipeline as you treat the secret.
+    Its `repr` and errors never show a secret. It is pickled with the steps that use it: secrets that
+    stand in it go along, references to them are followed on the worker.
     """
 
     def __init__(self, servers: str, config: Mapping[str, Any]) -> None:

@@ -22,8 +22,8 @@ _OF_SERVICE = re.compile(r"(?:.+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_.+)?|PORT(?:_
 class SchemaRegistry:
     """How to reach a schema registry.
 
-    Its `repr` and errors never show a secret. It is pickled with the steps that use it, secrets
-    included, since workers need them: treat a staged pipeline as you treat the secret.
+    Its `repr` and errors never show a secret. It is pickled with the steps that use it: secrets that
+    stand in it go along, references to them are followed on the worker.
 
     Args:
         urls: Where it is; several are tried one after the other.

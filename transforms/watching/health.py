@@ -40,6 +40,11 @@ class Health:
         """Takes note that what was read is finished, and no more is read."""
         self._draining = draining
 
+    @property
+    def standing_by(self) -> bool:
+        """Whether it waits, loaded, for another instance to end."""
+        return self._stands_by
+
     def not_ready(self) -> str | None:
         """Why it can't work now; None where it can."""
         if self._draining:

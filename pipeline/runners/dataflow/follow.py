@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import re
 import threading
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from pipeline.runners.endings import CancelledElsewhere
+from pipeline.runners.words import line_of
 from transforms.failures import PipelineFailure
 
 log = logging.getLogger("newsbeam")
@@ -26,14 +26,6 @@ _LEVELS = {
     "JOB_MESSAGE_ERROR": logging.ERROR,
     "JOB_MESSAGE_BASIC": logging.INFO,
 }
-#: The last line of a traceback: a class, and what it says.
-_RAISED = re.compile(
-    r"^(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*(?:Error|Exception|Failure|[A-Z]\w*)): (.+)$"
-)
-_STEP = re.compile(r"\s*\[while running '[^']*'\]\s*$")
-_NO_MODULE = re.compile(r"No module named '(?:models|transforms|pipeline|newsbeam)\b")
-#: How long a line may get.
-_MOST = 500
 
 
 class Place(NamedTuple):
@@ -188,25 +180,3 @@ def _number(scalar: Any) -> int | None:
 
 def _in_words(state: str) -> str:
     return state.lower().replace("_", " ")
-
-
-def line_of(text: str) -> str:
-    """The line of a message that says what went wrong: a traceback's last one, else its first."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    raised = [match for line in lines if (match := _RAISED.match(line))]
-    if "Traceback" in text and raised:
-        name, said = raised[-1][1], _STEP.sub("", raised[-1][2])
-        if _NO_MODULE.search(said):
-            return (
-                "the workers have no newsbeam: give an image that has it, --sdk_container_image, or "
-                "let newsbeam send itself along (drop --setup_file and --extra_package)"
-            )
-        # What is ours is a line for people already.
-        line = (
-            said
-            if name.endswith(("Failure", "ConfigurationError", "BundleError"))
-            else f"{name}: {said}"
-        )
-    else:
-        line = lines[0] if lines else "Dataflow says no more"
-    return line if len(line) <= _MOST else line[: _MOST - 1] + "…"

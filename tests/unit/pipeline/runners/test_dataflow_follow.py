@@ -17,10 +17,10 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipeline.cli import main
 from pipeline.options import RunOptions
 from pipeline.runners.dataflow import follow
-from pipeline.runners.dataflow.follow import line_of
 from pipeline.runners.dataflow.runner import Dataflow
 from pipeline.runners.endings import CancelledElsewhere
 from pipeline.runners.runner import Job
+from pipeline.runners.words import line_of
 from tests.servers.dataflow import JOB, FakeDataflow, serve_dataflow
 from tests.unit.pipeline.runners.dataflow_jobs import IMAGE, arguments
 from transforms.failures import PipelineFailure, forget_failures
@@ -170,7 +170,7 @@ def test_exactly_once_is_not_run_where_doubles_are_let_through(
             "Traceback (most recent call last):\nModuleNotFoundError: No module named 'transforms'",
             "the workers have no newsbeam: ",
         ),
-        ("", "Dataflow says no more"),
+        ("", "nothing more is said"),
     ],
 )
 def test_the_line_that_says_what_went_wrong(text: str, line: str) -> None:
