@@ -1,4 +1,4 @@
-"""A job is stopped with a savepoint, and resumed with another model, other settings, other shards."""
+"""A job is stopped with a savepoint, and resumed with another model, settings and parallelism."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_savepoint_is_resumed_with_what_the_new_job_says(
 
     settings = ["--model=ag_news_mini", "--on_offset_out_of_range=earliest"]
     args = kafka.args("--shards=4", *settings, resumed)
-    with submitted(stand_alone, args, tmp_path) as job, watched(kafka) as outcomes:
+    with submitted(stand_alone, args, tmp_path, 4) as job, watched(kafka) as outcomes:
         sent |= kafka.produce(short(AFTER, BEFORE + MEANWHILE))
         job.client.wait_for(lambda: outcomes.look() >= len(sent), "outcomes", timeout=PATIENCE)
         assert cluster.get(f"/jobs/{job.id}/checkpoints")["latest"]["restored"]

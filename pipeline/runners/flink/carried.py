@@ -52,9 +52,11 @@ def reads_of(ends: Ends) -> dict[str, Any]:
     found: dict[str, Any] = {"kind": end.uri.partition("://")[0] if "://" in end.uri else "file"}
     subscription = getattr(getattr(ends.source, "source", None), "subscription", None)
     if subscription is not None:
+        # Of Pub/Sub it is the subscription itself, and there are no groups.
+        topics = getattr(subscription, "topics", None) or (subscription.name,)
         found |= {
-            "topics": sorted(subscription.topics),
-            "group": subscription.group,
+            "topics": sorted(topics),
+            "group": getattr(subscription, "group", None),
             "shards": subscription.shard_count,
             "format": FORMAT,
         }

@@ -18,7 +18,7 @@ from pipeline.ends import kinds
 from pipeline.ends.settings import EndSettings
 from pipeline.runners.flink.carried import begin
 from pipeline.runners.flink.jobserver import JarInfo, check_java, info_of
-from pipeline.runners.flink.known import NUMBERS
+from pipeline.runners.flink.known import NUMBERS, SWITCHES
 from pipeline.runners.flink.master import (
     EXTERNAL,
     LOOPBACK,
@@ -37,8 +37,8 @@ log = logging.getLogger("newsbeam.flink")
 BUNDLE_MS = 200
 #: From one checkpoint to the next: what at-least-once repeats after a crash, and what Pub/Sub holds.
 CHECKPOINT_MS = 5000
-#: How long the sources of a Flink inside the job server stay when nothing more can come: without that
-#: a job that was drained would never end.
+#: How long Flink's own sources stay when nothing more can come, where a job is to have an end, by
+#: `--stop_at_end` or a drain within the job server: without that it would have none.
 IDLE_MS = 1000
 #: Where Flink's configuration names folders: since 1.20, and before.
 _SAVEPOINTS = ("execution.checkpointing.savepoint-dir", "state.savepoints.dir")
@@ -111,6 +111,7 @@ def configure(options: PipelineOptions, given: Collection[str], ours: SettingsSe
     """
     for name in sorted(NUMBERS):
         number(options, name)
+    _check_switches(list(options._flags))
     of_user = tuple(options._flags)
     portable = options.view_as(PortableOptions)
     jar_only = portable.output_executable_path is not None
@@ -123,11 +124,12 @@ def configure(options: PipelineOptions, given: Collection[str], ours: SettingsSe
     setter.server("max_bundle_time_mills", BUNDLE_MS)
     setter.server("checkpointing_interval", CHECKPOINT_MS)
     setter.python(GoogleCloudOptions, "job_name", job_name(ours))
+    if (master is None and not jar_only) or ours.of(EndSettings).stop_at_end:
+        setter.server("shutdown_sources_after_idle_ms", IDLE_MS)
     where = "a jar" if jar_only else "Flink inside the job server"
     if jar_only:
         _need_workers(options)
     elif master is None:
-        setter.server("shutdown_sources_after_idle_ms", IDLE_MS)
         if workers_of(options).type is None:
             setter.python(PortableOptions, "environment_type", LOOPBACK)
     else:
@@ -136,6 +138,17 @@ def configure(options: PipelineOptions, given: Collection[str], ours: SettingsSe
     log.info(
         "%s: set %s; give them to have them otherwise", where, " ".join(setter.done) or "nothing"
     )
+
+
+def _check_switches(flags: Sequence[str]) -> None:
+    """Refuses values of what takes none: Beam would read `--object_reuse false` as true."""
+    for flag, following in zip(flags, [*flags[1:], "--"], strict=True):
+        name, given, value = flag.removeprefix("--").partition("=")
+        if name in SWITCHES and (given or not following.startswith("--")):
+            raise ConfigurationError(
+                f"--{name} takes no value, and was given {value or following!r}: give --{name} alone, "
+                "or leave it out"
+            )
 
 
 def job_name(ours: SettingsSet) -> str:

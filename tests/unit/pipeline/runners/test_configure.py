@@ -96,6 +96,10 @@ def test_within_the_job_server(caplog: pytest.LogCaptureFixture) -> None:
     assert Flink().checkpoint(options) == 5.0
 
 
+def test_a_job_that_is_to_end_has_an_end(cluster: list[str]) -> None:
+    assert "--shutdown_sources_after_idle_ms=1000" in configured(*cluster, stop_at_end=True)._flags
+
+
 def test_what_is_given_stays() -> None:
     given = [
         "--max_bundle_time_mills=50",
@@ -209,6 +213,8 @@ def test_a_job_server_that_runs_needs_no_java(flink: FakeFlink, cluster: list[st
         (["--max_bundle_time_mills=soon"], {}, "--max_bundle_time_mills=soon is no whole number"),
         (["--checkpointing_interval"], {}, "is no whole number"),
         (["--checkpointing_interval=-1"], {}, "nothing that was read is ever committed"),
+        (["--object_reuse=false"], {}, "--object_reuse takes no value, and was given 'false'"),
+        (["--object_reuse", "false"], {}, "--object_reuse takes no value, and was given 'false'"),
         (["--flink_submit_uber_jar"], {}, "--output_executable_path"),
         ([], {"detach": True}, "--detach needs a Flink cluster"),
     ],
