@@ -19,6 +19,8 @@ import requests
 from matplotlib.dates import ConciseDateFormatter
 from matplotlib.ticker import FuncFormatter
 
+from benchmarks.watched import watched
+
 FOLDER = Path(__file__).parents[1] / "deploy/monitoring"
 #: Points of a line.
 POINTS = 120
@@ -117,8 +119,20 @@ def main() -> None:
     parser.add_argument("--prometheus", default="http://127.0.0.1:9090", metavar="URL")
     parser.add_argument("--minutes", type=float, default=10.0, help="up to now (default: 10)")
     parser.add_argument("--out", type=Path, default=FOLDER / "dashboard.png")
+    parser.add_argument(
+        "--record", type=float, metavar="SECONDS", help="watch a run of our own for so long before"
+    )
+    parser.add_argument("--rate", type=float, default=100.0, help="news/s of that (default: 100)")
     options = parser.parse_args()
-    prometheus = Prometheus(options.prometheus, options.minutes * 60)
+    if options.record is None:
+        picture(Prometheus(options.prometheus, options.minutes * 60), options.out)
+        return
+    with watched(options.record, options.rate) as url:
+        picture(Prometheus(url, options.record), options.out)
+
+
+def picture(prometheus: Prometheus, out: Path) -> None:
+    """Draws all panels into a file."""
     panels = json.loads((FOLDER / "dashboard.json").read_text(encoding="utf-8"))["panels"]
     shown = [panel for panel in panels if panel["type"] in {"timeseries", NUMBERS}]
     rows = sorted({panel["gridPos"]["y"] for panel in shown})
@@ -130,8 +144,8 @@ def main() -> None:
         place = grid[rows.index(at["y"]), at["x"] : at["x"] + at["w"]]
         if not draw(panel, figure.add_subplot(place), prometheus):
             print(f"nothing to show: {panel['title']}")
-    figure.savefig(options.out, dpi=80)
-    print(f"drew {options.out}")
+    figure.savefig(out, dpi=80)
+    print(f"drew {out}")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pipeline.ends.end import Candidate
 from transforms.failures import PipelineFailure
 from transforms.reading import drain, draining
+from transforms.watching.health import HEALTH
 
 log = logging.getLogger("newsbeam")
 
@@ -76,8 +77,10 @@ def _wait(candidate: Candidate) -> bool:
             return False
         if candidate.waits() and not said:
             log.info("standing by: another instance reads for this group")
+            HEALTH.stands_by(True)
             said = True
         pause.wait(_LOOK)
     if said:
+        HEALTH.stands_by(False)
         log.info("the other instance is gone: reading from where it has committed")
     return True

@@ -1,7 +1,7 @@
 """The job jar, which Flink runs by itself: uploaded over REST, and in application mode.
 
-The latter is what the operator for Kubernetes does with it. There is no Beam job server then, and no
-client; workers are those of `newsbeam worker-pool`.
+The latter is what the operator for Kubernetes does with it. There is no job server then, and no client;
+workers are those of `newsbeam worker-pool`.
 """
 
 from __future__ import annotations
@@ -110,7 +110,8 @@ class ApplicationCluster(FlinkCluster):
             directory, task_managers=0, properties={"parallelism.default": str(PARALLELISM)}
         )
         self.job_manager = self._process(_APPLICATION, "job-manager", "-Xmx512m")
-        self.job_manager.command += ["--job-classname", ENTRY_CLASS, "--jars", str(jar)]
+        # As the operator names it. Other schemes are copied, and what was copied once is taken again.
+        self.job_manager.command += ["--job-classname", ENTRY_CLASS, "--jars", f"local://{jar}"]
         if savepoint is not None:
             self.job_manager.command += ["--fromSavepoint", savepoint]
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
+import os
+import subprocess
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -19,7 +22,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.integration.harness import Sent, Topics, finished, mixed, refused, running
-from tests.servers.processes import free_port
+from tests.servers.processes import free_port, wait_until
 
 #: Of a trace that is not sampled.
 UNSAMPLED = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
@@ -165,3 +168,49 @@ def test_a_port_in_use_is_one_line(embedded: Topics) -> None:
     line = refused(*embedded.args("--metrics_port", str(port)))
     assert f"--metrics_port {port}: 127.0.0.1:{port} can't be listened at" in line
     assert "0 for any that is free" in line
+
+
+_PIPELINE = """
+import time
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from transforms.classify_news import ClassifyNews
+
+def wait(item):
+    time.sleep(0.3)
+    return item
+
+options = ["--direct_num_workers=2", "--direct_running_mode=multi_processing"]
+with beam.Pipeline("FnApiRunner", PipelineOptions(options)) as pipeline:
+    news = pipeline | beam.Create([{"title": f"Stocks fell {i}"} for i in range(100)])
+    _ = (news | beam.Reshuffle() | ClassifyNews()).categorized | beam.Map(wait)
+"""
+
+
+@pytest.mark.long
+def test_several_sdk_processes_of_a_host_are_found(tmp_path: Path) -> None:
+    folder, program = tmp_path / "found", tmp_path / "program.py"
+    program.write_text(_PIPELINE)
+    environment = {
+        **os.environ,
+        "NEWSBEAM_METRICS_PORT": "0",
+        "NEWSBEAM_METRICS_DIR": str(folder),
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        # Beam starts a plain `python`.
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+    }
+    seen: dict[int, float] = {}
+    with subprocess.Popen([sys.executable, str(program)], env=environment) as process:
+
+        def all_counted() -> bool:
+            for file in folder.glob("*.json"):
+                port = int(json.loads(file.read_text())[0]["targets"][0].rpartition(":")[2])
+                seen[port] = max(
+                    seen.get(port, 0), Scrape(port).total("newsbeam_categorized_total")
+                )
+            assert process.poll() is None
+            return len(seen) == 2 and sum(seen.values()) == 100
+
+        wait_until(all_counted, "both to have counted theirs")
+        assert process.wait() == 0
+    wait_until(lambda: not list(folder.iterdir()), "their files to be gone")

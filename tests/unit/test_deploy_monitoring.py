@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.servers.cache import Unavailable
-from tests.servers.promtool import promtool
+from tests.servers.prometheus import promtool
 from transforms.watching.metrics import METRICS
 
 FOLDER = Path(__file__).parents[2] / "deploy/monitoring"

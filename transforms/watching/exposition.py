@@ -21,6 +21,7 @@ from transforms.watching.metrics import (
     MEMORY_LIMIT,
     METRICS,
     READY,
+    STANDING_BY,
     UNCOMMITTED,
     Metric,
 )
@@ -59,6 +60,7 @@ class FiguresCollector(Collector):
 
     def _of_process(self) -> Iterator[Sample]:
         yield Sample(READY, (), 0.0 if self._health.not_ready() else 1.0)
+        yield Sample(STANDING_BY, (), float(self._health.standing_by))
         yield Sample(BUILD, self._versions, 1.0)
         if self._limit is not None:
             yield Sample(MEMORY_LIMIT, (), float(self._limit))

@@ -25,6 +25,8 @@ from transforms.watching.metrics import COUNTER, HISTOGRAM, Metric
 NAMESPACE = "newsbeam"
 #: What nobody has set for so long is not shown any more, if it fades, in seconds.
 FADE_AFTER = 300.0
+#: Beam is told again of a gauge that has not changed after so long, in seconds.
+TELL_AGAIN_AFTER = 30.0
 
 Labels = tuple[str, ...]
 _Key = tuple[Metric, Labels]
@@ -40,8 +42,12 @@ class Histogram:
 
 @dataclass
 class _Gauge:
+    """A value and when it was set; what Beam was told last, and when."""
+
     value: float
     at: float
+    told: int
+    told_at: float
 
 
 @dataclass(frozen=True)
@@ -100,16 +106,22 @@ class Figures:
 
     def put(self, metric: Metric, value: float, *labels: str) -> None:
         """Sets a gauge; where it is an age, to the moment since which it grows."""
-        key, values = (metric, labels), self._values
+        key, values, now = (metric, labels), self._values, time.monotonic()
         shown = max(0.0, time.time() - value) if metric.age else value
+        tell = int(shown * metric.scale)
         in_bundle = _in_bundle()
         with self._lock:
-            values.gauges[key] = _Gauge(value, time.monotonic())
+            former = values.gauges.get(key)
+            # An idle source says the same all the time, and each time costs a bundle some.
+            if former and former.told == tell and now - former.told_at < TELL_AGAIN_AFTER:
+                former.value, former.at = value, now
+                return
+            values.gauges[key] = _Gauge(value, now, tell, now)
             if not in_bundle:
-                values.owed_gauges[key] = int(shown * metric.scale)
+                values.owed_gauges[key] = tell
         if in_bundle:
             self._tell_what_is_owed()
-            self._tell(key, int(shown * metric.scale))
+            self._tell(key, tell)
 
     def only(self, metric: Metric, *labels: str) -> None:
         """Says that an info is this, and what it was before no more."""

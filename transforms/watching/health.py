@@ -21,7 +21,7 @@ class Health:
     def reset(self) -> None:
         """Begins anew, for the next pipeline in this process."""
         with self._lock:
-            self._loaded = self._polled = self._draining = False
+            self._loaded = self._polled = self._draining = self._stands_by = False
 
     def loaded(self, model_id: str) -> None:
         """Takes note that a model is loaded."""
@@ -32,14 +32,25 @@ class Health:
         """Takes note that the source has answered."""
         self._polled = True
 
+    def stands_by(self, stands_by: bool) -> None:
+        """Takes note that all is loaded, and another instance works: this one is ready to follow it."""
+        self._stands_by = stands_by
+
     def draining(self, draining: bool) -> None:
         """Takes note that what was read is finished, and no more is read."""
         self._draining = draining
+
+    @property
+    def standing_by(self) -> bool:
+        """Whether it waits, loaded, for another instance to end."""
+        return self._stands_by
 
     def not_ready(self) -> str | None:
         """Why it can't work now; None where it can."""
         if self._draining:
             return "draining: what was read is finished, and no more is read"
+        if self._stands_by:
+            return self.not_well()
         if not self._loaded:
             return "the model is not loaded yet"
         if self.reads and not self._polled:

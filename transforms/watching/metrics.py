@@ -243,7 +243,14 @@ READY = Metric(
     "newsbeam_ready",
     GAUGE,
     "0 or 1",
-    "What `/readyz` says: the model is loaded, the source answers, and nothing is draining.",
+    "What `/readyz` says: the model is loaded, the source answers (or it stands by), and nothing is "
+    "draining.",
+)
+STANDING_BY = Metric(
+    "newsbeam_standing_by",
+    GAUGE,
+    "0 or 1",
+    "Whether it waits, loaded, for another instance to end (`--standby`).",
 )
 BUILD = Metric(
     "newsbeam_build_info",
@@ -311,6 +318,7 @@ METRICS: tuple[Metric, ...] = (
     UNCOMMITTED,
     RETRIES,
     READY,
+    STANDING_BY,
     BUILD,
     MEMORY,
     MEMORY_LIMIT,

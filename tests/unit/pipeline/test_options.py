@@ -15,7 +15,7 @@ from transforms.errors import ConfigurationError
 
 FIELDS = {field.name: field for cls in RUN_SETTINGS for field in fields_of(cls)}
 #: Parameters of the command that concern how it runs, not what.
-NOT_OPTIONS = {"context", "log_level"}
+NOT_OPTIONS = {"context", "log_level", "log_format"}
 
 
 def test_each_flag_is_an_option_and_each_option_a_flag() -> None:

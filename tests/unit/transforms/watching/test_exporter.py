@@ -96,6 +96,14 @@ def test_ready_from_the_first_poll_on_and_not_while_draining(exporter: Exporter)
     undrain()
 
 
+def test_who_stands_by_is_ready(exporter: Exporter) -> None:
+    HEALTH.stands_by(True)
+    assert get(exporter, "/readyz") == (200, "ok\n")
+    assert "newsbeam_standing_by 1.0" in get(exporter, "/metrics")[1]
+    HEALTH.stands_by(False)
+    assert get(exporter, "/readyz")[0] == 503
+
+
 def test_not_well_after_a_failure(exporter: Exporter) -> None:
     PipelineFailure("it broke")
     assert get(exporter, "/healthz") == (503, "it broke\n")
