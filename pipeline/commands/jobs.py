@@ -175,7 +175,7 @@ def upgrade(
         if dry_run:
             print(shlex.join(["newsbeam", "run", *run.arguments]))
             return 0
-        from pipeline.runners.flink.follow import stop_patiently
+        from pipeline.runners.flink.follow import command, stop_patiently
 
         path = stop_patiently(rest, found.id, savepoint_dir)
         rest.wait_until_ended(found.id)
@@ -183,16 +183,15 @@ def upgrade(
         try:
             run.start(path)
         except BaseException:
-            master = rest.url.partition("://")[2]
             _say(
-                f"the new job did not come to run. To go back: `newsbeam jobs resume {found.id} "
-                f"--flink_master={master}` with the old newsbeam, or\n  "
+                f"the new job did not come to run. To go back: `{command('resume', found.id, rest)}` "
+                "with the old newsbeam, or\n  "
                 + shlex.join(
                     [
                         "newsbeam",
                         "run",
-                        *kept.with_changes([]),
-                        f"--flink_master={master}",
+                        *kept.as_it_was(),
+                        f"--flink_master={rest.url}",
                         f"--savepoint_path={path}",
                     ]
                 )

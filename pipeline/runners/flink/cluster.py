@@ -8,7 +8,7 @@ import logging
 from apache_beam.options.pipeline_options import GoogleCloudOptions
 
 from pipeline.runners.flink.counts import FlinkCounts
-from pipeline.runners.flink.follow import Follower
+from pipeline.runners.flink.follow import Follower, command
 from pipeline.runners.flink.rest import FlinkError, FlinkRest
 from pipeline.runners.flink.signals import Asked, asked_by_signals
 from pipeline.runners.flink.submit import find_submitted, job_service, submit
@@ -92,7 +92,7 @@ def _submitted(
             if not settings.detach:
                 log.info("job %s runs", id)
                 return id
-            log.info("job %s runs; `newsbeam jobs status %s` looks at it", id, id)
+            log.info("job %s runs; `%s` looks at it", id, command("status", id, rest))
             return None
         # Somebody has asked us to stop. It has read nothing that is not safe where it was.
         if settings.detach:

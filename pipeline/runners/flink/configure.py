@@ -18,7 +18,7 @@ from pipeline.ends import kinds
 from pipeline.ends.settings import EndSettings
 from pipeline.runners.flink.carried import begin
 from pipeline.runners.flink.jobserver import JarInfo, check_java, info_of
-from pipeline.runners.flink.known import NUMBERS
+from pipeline.runners.flink.known import NUMBERS, SWITCHES
 from pipeline.runners.flink.master import (
     EXTERNAL,
     LOOPBACK,
@@ -111,6 +111,7 @@ def configure(options: PipelineOptions, given: Collection[str], ours: SettingsSe
     """
     for name in sorted(NUMBERS):
         number(options, name)
+    _check_switches(list(options._flags))
     of_user = tuple(options._flags)
     portable = options.view_as(PortableOptions)
     jar_only = portable.output_executable_path is not None
@@ -137,6 +138,17 @@ def configure(options: PipelineOptions, given: Collection[str], ours: SettingsSe
     log.info(
         "%s: set %s; give them to have them otherwise", where, " ".join(setter.done) or "nothing"
     )
+
+
+def _check_switches(flags: Sequence[str]) -> None:
+    """Refuses values of what takes none: Beam would read `--object_reuse false` as true."""
+    for flag, following in zip(flags, [*flags[1:], "--"], strict=True):
+        name, given, value = flag.removeprefix("--").partition("=")
+        if name in SWITCHES and (given or not following.startswith("--")):
+            raise ConfigurationError(
+                f"--{name} takes no value, and was given {value or following!r}: give --{name} alone, "
+                "or leave it out"
+            )
 
 
 def job_name(ours: SettingsSet) -> str:

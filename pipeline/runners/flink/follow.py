@@ -144,7 +144,7 @@ class Follower:
             raise CancelledElsewhere(
                 f"job {job.id} was cancelled by somebody else, after {span(job.duration)}: start it "
                 "again where its group stands, or from its last checkpoint by "
-                f"`newsbeam jobs resume {job.id}`"
+                f"`{command('resume', job.id, self._rest)}`"
             )
         if job.state == "FAILED":
             raise failure_of(job, next(iter(self._traces()), ""))
@@ -192,8 +192,9 @@ class Follower:
         how = self._settings.on_stop
         if how == LEAVE:
             log.info(
-                "%s: job %s runs on, %s; `newsbeam jobs stop %s` stops it",
-                *(self._asked.name, self._job, self._rest.page(self._job), self._job),
+                "%s: job %s runs on, %s; `%s` stops it",
+                *(self._asked.name, self._job, self._rest.page(self._job)),
+                command("stop", self._job, self._rest),
             )
             return
         log.info("%s: stopping job %s with a savepoint", self._asked.name, self._job)
@@ -208,7 +209,7 @@ class Follower:
         except FlinkError as e:
             raise JobFailed(
                 f"{e}; job {self._job} may run on: see {self._rest.page(self._job)}, or stop it by "
-                f"`newsbeam jobs stop {self._job}`"
+                f"`{command('stop', self._job, self._rest)}`"
             ) from None
         except KeyboardInterrupt:
             raise JobFailed(
@@ -250,11 +251,15 @@ def stop_patiently(
 
 def how_to_resume(rest: FlinkRest, job: str, path: str) -> str:
     """The two ways to go on from a savepoint."""
-    master = rest.url.partition("://")[2]
     return (
-        f"savepoint {path}; go on with `newsbeam jobs resume {job} --flink_master={master}`, or the "
-        f"same `newsbeam run …` and --savepoint_path={path}"
+        f"savepoint {path}; go on with `{command('resume', job, rest)}`, or the same `newsbeam run …` "
+        f"and --savepoint_path={path}"
     )
+
+
+def command(what: str, job: str, rest: FlinkRest) -> str:
+    """What to type: `newsbeam jobs WHAT JOB`, and where."""
+    return f"newsbeam jobs {what} {job} --flink_master={rest.url.removeprefix('http://')}"
 
 
 def failure_of(job: FlinkJob, trace: str) -> PipelineFailure:

@@ -106,7 +106,8 @@ def in_full(
         reads = kept.reads
         if reads.get("topics"):
             topics, shards = ", ".join(reads["topics"]), reads.get("shards")
-            yield f"  reads        {topics} for group {reads.get('group')}, in {shards} shards"
+            group = f" for group {reads['group']}" if reads.get("group") else ""
+            yield f"  reads        {topics}{group}, in {shards} shards"
         versions = f"newsbeam {kept.newsbeam}, Beam {kept.beam}"
         yield f"  versions     {versions}, job server {kept.job_server or 'unknown'}"
     yield from _checkpoints(rest.checkpoints(job.id), 1000 * clock())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from models.settings import SettingsSet, fields_of
 from pipeline.ends.uris import shown
 from pipeline.runners.flink.words import version_of
+from transforms.errors import ConfigurationError
 
 #: As Flink shows the option of ours.
 _SHOWN_AS = "newsbeamSubmission"
@@ -22,6 +24,8 @@ _SHOWN_AS = "newsbeamSubmission"
 _NOT_KEPT = frozenset(
     {"savepoint_path", "flink_master", "detach", "newsbeam_submission", "allow_non_restored_state"}
 )
+#: A user and password in a URI, or in one within its query.
+_CREDENTIALS = re.compile(r"://[^/?#\s]*@")
 #: A savepoint of a job server before this version of Beam loses what was being read after it.
 _RESIDUALS = (2, 76)
 
@@ -37,6 +41,7 @@ class Submission:
         newsbeam: Its version.
         beam: That of Beam's SDK.
         job_server: That of Beam's job server, where it is known.
+        left_out: The names of options that hold a password, and so are not among the arguments.
     """
 
     arguments: tuple[str, ...]
@@ -44,6 +49,7 @@ class Submission:
     newsbeam: str = ""
     beam: str = ""
     job_server: str | None = None
+    left_out: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """As the job keeps it."""
@@ -60,8 +66,16 @@ class Submission:
         """
         beams = [flag for flag in _joined(given) if _name(flag) not in _NOT_KEPT]
         version = importlib.metadata.version
-        arguments = (*_flags(options), *beams)
-        return cls(arguments, {}, version("newsbeam"), version("apache-beam"), job_server)
+        flags = [*_flags(options), *beams]
+        arguments = [flag for flag in flags if not _CREDENTIALS.search(flag)]
+        return cls(
+            tuple(arguments),
+            {},
+            version("newsbeam"),
+            version("apache-beam"),
+            job_server,
+            tuple(sorted({_name(flag) for flag in flags if flag not in arguments})),
+        )
 
     @classmethod
     def from_json(cls, text: str) -> Submission | None:
@@ -69,6 +83,7 @@ class Submission:
         try:
             kept = json.loads(text)
             kept["arguments"] = tuple(map(str, kept["arguments"]))
+            kept["left_out"] = tuple(map(str, kept.get("left_out", ())))
             names = {each.name for each in dataclasses.fields(cls)}
             return cls(**{name: value for name, value in kept.items() if name in names})
         except (ValueError, KeyError, TypeError):
@@ -80,14 +95,25 @@ class Submission:
         return cls.from_json(user_config.get(_SHOWN_AS, ""))
 
     def with_changes(self, changes: Sequence[str]) -> list[str]:
-        """Its options with others in their place: what is given anew replaces what was."""
+        """Its options with others in their place: what is given anew replaces what was.
+
+        Raises:
+            ConfigurationError: One that it does not keep is not given anew.
+        """
         new = _joined(changes)
         names = {_name(flag) for flag in new}
+        if missing := [name for name in self.left_out if name not in names]:
+            raise ConfigurationError(
+                f"the job does not keep --{missing[0]}, which holds a password: give it again"
+            )
+        return [*(flag for flag in self.as_it_was() if _name(flag) not in names), *new]
+
+    def as_it_was(self) -> list[str]:
+        """Its options, but for those that it does not keep."""
         # Its number of shards was a matter of the machine it was submitted from.
         shards = self.reads.get("shards")
-        kept = [f"--shards={shards}"] if shards and "shards" not in names else []
-        kept += [flag for flag in self.arguments if _name(flag) not in names | {"shards"}]
-        return [*kept, *new]
+        kept = [flag for flag in self.arguments if not shards or _name(flag) != "shards"]
+        return [f"--shards={shards}", *kept] if shards else kept
 
     def obstacle(self, reads: Mapping[str, Any], job_server: str | None) -> str | None:
         """Why a savepoint of it can't be resumed by a submission; None where it can."""

@@ -78,5 +78,5 @@ def test_secrets_are_for_runners_of_this_machine_only(monkeypatch: pytest.Monkey
     options = RunOptions(f"{AWAY}/in", f"{AWAY}/out", skip_checks=("kafka",))
     check(options, beam_options([]))
     with pytest.raises(ConfigurationError, match="env://VARIABLE") as caught:
-        check(options, beam_options(["--runner=FlinkRunner"]))
+        check(options, beam_options(["--runner=FlinkRunner", "--job_endpoint=h:1"]))
     assert "hunter2" not in str(caught.value)

@@ -189,7 +189,7 @@ def test_brackets_in_a_sink(here: Path) -> None:
     assert checked("b.jsonl", "o[1].jsonl").source.parts
     # There Beam's own sink writes it, which would delete what the name matches as a pattern.
     with pytest.raises(ConfigurationError, match="pattern on this runner"):
-        checked("b.jsonl", "o[1].jsonl", "--runner=FlinkRunner")
+        checked("b.jsonl", "o[1].jsonl", "--runner=FlinkRunner", "--job_endpoint=h:1")
 
 
 def test_what_a_bundle_that_failed_wrote_is_not_there_twice(

@@ -30,7 +30,9 @@ def news(tmp_path: Path) -> str:
 def test_files_that_are_fine(news: str, tmp_path: Path) -> None:
     ends = checked(news, str(tmp_path / "out.jsonl"))
     assert not ends.source.bounded
-    assert checked(news, str(tmp_path / "out.jsonl"), "--runner=FlinkRunner").source.bounded
+    assert checked(
+        news, str(tmp_path / "out.jsonl"), "--runner=FlinkRunner", "--job_endpoint=h:1"
+    ).source.bounded
 
 
 @pytest.mark.parametrize(

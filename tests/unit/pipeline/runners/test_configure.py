@@ -213,6 +213,8 @@ def test_a_job_server_that_runs_needs_no_java(flink: FakeFlink, cluster: list[st
         (["--max_bundle_time_mills=soon"], {}, "--max_bundle_time_mills=soon is no whole number"),
         (["--checkpointing_interval"], {}, "is no whole number"),
         (["--checkpointing_interval=-1"], {}, "nothing that was read is ever committed"),
+        (["--object_reuse=false"], {}, "--object_reuse takes no value, and was given 'false'"),
+        (["--object_reuse", "false"], {}, "--object_reuse takes no value, and was given 'false'"),
         (["--flink_submit_uber_jar"], {}, "--output_executable_path"),
         ([], {"detach": True}, "--detach needs a Flink cluster"),
     ],

@@ -10,6 +10,7 @@ from pipeline.connect import connect
 from pipeline.options import RunOptions
 from pipeline.runners.flink.carried import reads_of
 from pipeline.runners.flink.submission import Submission
+from transforms.errors import ConfigurationError
 
 READS = {"kind": "kafka", "topics": ["news"], "group": "desk", "shards": 4, "format": 1}
 
@@ -50,6 +51,21 @@ def test_options_become_flags_again() -> None:
         "--parallelism=2",
         "--object_reuse",
     }
+
+
+def test_passwords_are_not_kept() -> None:
+    source = "kafka://k/a?format=avro&schema_registry=http://u:secret@h/"
+    made = Submission.of(RunOptions(source=source), ["--artifacts_dir=x://u:secret@h"], None)
+    assert "secret" not in made.to_json()
+    assert made.left_out == ("artifacts_dir", "source")
+    again = Submission.from_json(made.to_json())
+    assert again == made
+    with pytest.raises(ConfigurationError, match="does not keep --source, which holds a password"):
+        made.with_changes(["--artifacts_dir=y"])
+    assert made.with_changes(["--source=s", "--artifacts_dir=y"]) == [
+        "--source=s",
+        "--artifacts_dir=y",
+    ]
 
 
 def test_changes_take_the_place_of_what_was() -> None:
