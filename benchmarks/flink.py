@@ -39,8 +39,8 @@ def latency(
         try:
             return measure(servers, rows, rate)
         finally:
-            flink.cluster.cancel_all()
             stop(run)
+            flink.cluster.cancel_all()
 
 
 def main() -> None:

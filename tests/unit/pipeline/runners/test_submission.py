@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from pipeline.connect import connect
 from pipeline.options import RunOptions
+from pipeline.runners.flink.carried import reads_of
 from pipeline.runners.flink.submission import Submission
 from transforms.errors import ConfigurationError
 
@@ -105,3 +107,15 @@ def test_what_can_not_change(change: dict[str, Any], words: str) -> None:
 )
 def test_versions_of_the_job_server(old: str | None, new: str | None, fits: bool) -> None:
     assert (kept(old).obstacle(READS, new) is None) is fits
+
+
+def test_what_a_savepoint_rests_on_is_kept() -> None:
+    def reads(source: str, sink: str) -> dict[str, Any]:
+        options = RunOptions(source=source, sink=sink, shards=3)
+        return reads_of(connect(options, runner="FlinkRunner", local=False))
+
+    common = {"shards": 3, "format": 1}
+    of_kafka = reads("kafka://k:9092/b,a?group=g", "kafka://k:9092/out")
+    assert of_kafka == {"kind": "kafka", "topics": ["a", "b"], "group": "g", **common}
+    of_pubsub = reads("pubsub://my-project/news-sub", "pubsub://my-project/out")
+    assert of_pubsub == {"kind": "pubsub", "topics": ["news-sub"], "group": None, **common}
