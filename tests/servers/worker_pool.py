@@ -1,4 +1,4 @@
-"""Beam's worker pool for tests: where Flink's task managers have Python processes started."""
+"""The worker pool for tests: where Flink's task managers have Python processes started."""
 
 from __future__ import annotations
 
@@ -36,12 +36,10 @@ class WorkerPool:
         port = free_port()
         self.address = f"127.0.0.1:{port}"
         self._port = port
-        # It starts plain `python`, which has to be ours.
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
         self._process = ServerProcess(
-            [sys.executable, "-m", "tests.servers.loopback_pool", str(port)],
+            [sys.executable, "-m", "pipeline", "worker-pool", "--port", str(port)],
             directory / "worker-pool.log",
-            {"PATH": path, "PYTHONPATH": str(REPOSITORY), **(env or {})},
+            {"PYTHONPATH": str(REPOSITORY), **(env or {})},
         )
 
     @property

@@ -44,8 +44,7 @@ IDLE_MS = 1000
 _SAVEPOINTS = ("execution.checkpointing.savepoint-dir", "state.savepoints.dir")
 _CHECKPOINTS = ("execution.checkpointing.dir", "state.checkpoints.dir")
 _POOL = (
-    "start Beam's worker pool where newsbeam is installed, `python -m "
-    "apache_beam.runners.worker.worker_pool_main --service_port=50000`"
+    "start newsbeam's Python beside each task manager, `newsbeam worker-pool --port 50000`"
 )
 
 
