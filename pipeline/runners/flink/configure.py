@@ -43,9 +43,7 @@ IDLE_MS = 1000
 #: Where Flink's configuration names folders: since 1.20, and before.
 _SAVEPOINTS = ("execution.checkpointing.savepoint-dir", "state.savepoints.dir")
 _CHECKPOINTS = ("execution.checkpointing.dir", "state.checkpoints.dir")
-_POOL = (
-    "start newsbeam's Python beside each task manager, `newsbeam worker-pool --port 50000`"
-)
+_POOL = "start newsbeam's Python beside each task manager, `newsbeam worker-pool --port 50000`"
 
 
 class Setter:

@@ -213,7 +213,16 @@ def test_beams_own_boot_starts_a_worker_that_classifies(container: Container) ->
     except Unavailable as reason:
         pytest.skip(str(reason))
     environment = {**container.env, "BEAM_BOOT": str(program)}
-    start = ["env", "-i", *(f"{k}={v}" for k, v in environment.items()), "python", "-m"]
+    # boot leaves a file where it is started.
+    start = [
+        "env",
+        "-i",
+        "-C",
+        str(container.root),
+        *(f"{k}={v}" for k, v in environment.items()),
+        "python",
+        "-m",
+    ]
     pool, jobs = str(free_port()), str(free_port())
     executable = f"--container_executable={container.here(entrypoint())}"
     worker_pool = "apache_beam.runners.worker.worker_pool_main"
