@@ -75,6 +75,7 @@ def test_it_shows_categorized_news_and_ends_by_itself(broker: str) -> None:
     assert_nobody_listens(stdout)
 
 
+@pytest.mark.long
 def test_on_prism(broker: str, prism: Path) -> None:
     on_prism = ("--runner", "PrismRunner", "--prism_location", str(prism))
     code, stdout, stderr = demo("--with", broker, "--seconds", "3", "--rate", "15", *on_prism)

@@ -37,7 +37,9 @@ def lines_of(news: Path) -> list[int]:
     return [n for n, line in enumerate(news.open("rb"), 1) if line.strip()]
 
 
-@pytest.mark.parametrize("how", [SIGTERM, SIGINT, SIGKILL])
+@pytest.mark.parametrize(
+    "how", [*(pytest.param(n, marks=pytest.mark.long) for n in (SIGTERM, SIGINT)), SIGKILL]
+)
 def test_one_that_is_interrupted_is_gone_on_with(news: Path, tmp_path: Path, how: Signals) -> None:
     out = tmp_path / "out"
     args = ("run", "--source", str(news), "--sink", str(out / "o.jsonl"), "--model", MODEL)

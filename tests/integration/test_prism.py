@@ -71,6 +71,7 @@ def test_exactly_once_after_kill_9(
     assert_each_once(sent, kafka)
 
 
+@pytest.mark.long
 def test_a_second_instance_fences_the_first(
     kafka: Topics, on_prism: tuple[str, ...], tmp_path: Path
 ) -> None:

@@ -164,6 +164,7 @@ def start(news: News, log: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, cwd=REPO, stdout=file, stderr=file)
 
 
+@pytest.mark.long
 def test_kill_9_in_mid_stream_loses_nothing(news: News, tmp_path: Path) -> None:
     sent = news.publish(3000)
     out: list[str] = []

@@ -69,6 +69,7 @@ def letters(total: int, stage: str = "ParseNews") -> list[DeadLetter]:
     ]
 
 
+@pytest.mark.long
 def test_to_a_topic_of_kafka_as_they_were(ends: Ends, kafka: Topics) -> None:
     ends.put(letters(300))
     to = f"kafka://{kafka.servers}/{kafka.news}"

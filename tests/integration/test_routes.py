@@ -122,6 +122,7 @@ def test_kill_9_loses_and_doubles_nothing(kafka: Topics, routes: Routes, tmp_pat
     routes.assert_each_once(sent)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("routes", [BESIDE], ids=["beside"], indirect=True)
 def test_on_prism(kafka: Topics, routes: Routes, prism: Path) -> None:
     sent = kafka.produce(Sent(m.value, m.key) for m in mixed(200))

@@ -240,6 +240,7 @@ def test_transactions_left_open_are_aborted_after_their_timeout(
             producer.commit_transaction()
 
 
+@pytest.mark.long
 def test_a_killed_broker_comes_back_with_its_data(
     apache_kafka: KafkaCluster, unique: Unique
 ) -> None:

@@ -16,7 +16,9 @@ def waits(process: Process) -> bool:
     return STANDING_BY in process.log
 
 
-@pytest.mark.parametrize("delivery", ["exactly_once", "at_least_once"])
+@pytest.mark.parametrize(
+    "delivery", [pytest.param("exactly_once", marks=pytest.mark.long), "at_least_once"]
+)
 def test_it_takes_the_place_of_one_that_is_killed(
     kafka: Topics, tmp_path: Path, delivery: str
 ) -> None:

@@ -138,6 +138,7 @@ def test_local_folders(tmp_path: Path, form: str) -> None:
     check(numbers, names, doubles=20 * 5)
 
 
+@pytest.mark.long
 def test_s3(tmp_path: Path, s3_server: S3Server, unique: Callable[[str], str]) -> None:
     bucket = s3_server.make_bucket(unique("bucket"))
     query = {"format": "parquet", "max_size": SIZE, "partition_by": "category,hour"}
