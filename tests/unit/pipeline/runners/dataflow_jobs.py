@@ -24,7 +24,7 @@ from pipeline.options import RunOptions
 from pipeline.run import execute
 
 GOLDEN = Path(__file__).parent / "golden"
-IMAGE = "europe-docker.pkg.dev/my-project/news/newsbeam:1"
+IMAGE = "registry.example/news/newsbeam:1"
 #: The Beam that the golden jobs were made with: another one has other defaults.
 BEAM = apache_beam.__version__.rpartition(".")[0]
 #: What a job says that is another each time, or of this machine.
