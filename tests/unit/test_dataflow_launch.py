@@ -15,7 +15,7 @@ ENVIRONMENT = {
     "PROJECT": "my-project",
     "REGION": "europe-west1",
     "BUCKET": "gs://bucket",
-    "IMAGE": "europe-docker.pkg.dev/my-project/news/newsbeam:1",
+    "IMAGE": "registry.example/news/newsbeam:1",
 }
 
 
