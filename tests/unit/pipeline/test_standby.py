@@ -1,0 +1,63 @@
+"""Whoever works stops when it is no longer its turn, or when that can't be known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from pipeline.standby import TurnLost, its_turn
+from tests.servers.processes import wait_until
+from transforms.failures import PipelineFailure, forget_failures
+from transforms.reading import draining, undrain
+
+
+class Told:
+    """A candidate that is told what it is."""
+
+    def __init__(self) -> None:
+        self.turn = True
+        self.failure: PipelineFailure | None = None
+        self.closed = False
+
+    def leads(self) -> bool:
+        if self.failure is not None:
+            raise self.failure
+        return self.turn
+
+    def waits(self) -> bool:
+        return not self.turn
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture(autouse=True)
+def anew() -> Iterator[None]:
+    forget_failures()
+    undrain()
+    yield
+    undrain()
+    forget_failures()
+
+
+def test_it_drains_when_its_turn_is_over() -> None:
+    told = Told()
+    with pytest.raises(TurnLost), its_turn(told, lambda: None) as ours:
+        assert ours
+        told.turn = False
+        wait_until(draining, "it to drain")
+    assert told.closed
+
+
+def test_it_drains_when_brokers_no_longer_let_it_take_part() -> None:
+    """Another instance would lead from then on, and both would write."""
+    told = Told()
+    with (
+        pytest.raises(PipelineFailure, match="no right to the group"),
+        its_turn(told, lambda: None) as ours,
+    ):
+        assert ours
+        told.failure = PipelineFailure("no right to the group")
+        wait_until(draining, "it to drain")
+    assert told.closed
