@@ -8,13 +8,10 @@ import importlib.metadata
 import logging
 import os
 import re
-import signal
 import tempfile
-import threading
 from collections.abc import Collection, Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from types import FrameType
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -43,6 +40,7 @@ from pipeline.runners.dataflow.settings import (
 )
 from pipeline.runners.remote import LEAVE, RemoteSettings
 from pipeline.runners.runner import Job, Runner
+from pipeline.runners.signals import asked_by_signals
 from pipeline.runners.wheel import build_wheel
 from transforms.errors import ConfigurationError
 from transforms.failures import PipelineFailure
@@ -142,15 +140,13 @@ class Dataflow(Runner):
         asked = job.options.of(RemoteSettings)
         if asked.detach:
             return
-        signalled = threading.Event()
-        follower = Follower(result._runner.dataflow_client, place, signalled.wait)
-        with _signals(signalled) as caught:
+        with asked_by_signals(interrupts=False) as stop:
+            follower = Follower(result._runner.dataflow_client, place, stop.wait)
             while not follower.to_its_end():
-                signalled.clear()
-                if asked.on_stop == LEAVE or len(caught) > 1:
+                if asked.on_stop == LEAVE or stop.times > 1:
                     log.info("job %s goes on: %s", place.id, place.page)
                     return
-                log.info("%s: draining job %s; once more leaves it so", caught[0], place.id)
+                log.info("%s: draining job %s; once more leaves it so", stop.name, place.id)
                 follower.drain()
         for name, count in follower.counts().items():
             log.info("%s: %s", name, f"{count:,}")
@@ -313,23 +309,3 @@ def _submit(job: Job) -> Any:
 def _last_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[-1]}" if lines else type(error).__name__
-
-
-@contextlib.contextmanager
-def _signals(event: threading.Event) -> Iterator[list[str]]:
-    """Sets an event at SIGTERM and Ctrl-C; gives the names of those that came."""
-    caught: list[str] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield caught
-        return
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        caught.append(signal.Signals(number).name)
-        event.set()
-
-    before = {n: signal.signal(n, on_signal) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -41,23 +41,24 @@ def anew() -> Iterator[None]:
     forget_failures()
 
 
+def work(told: Told, then: Callable[[], None]) -> None:
+    """Works until it is drained, which it is once something has happened."""
+    with its_turn(told, lambda: None) as ours:
+        assert ours
+        then()
+        wait_until(draining, "it to drain")
+
+
 def test_it_drains_when_its_turn_is_over() -> None:
     told = Told()
-    with pytest.raises(TurnLost), its_turn(told, lambda: None) as ours:
-        assert ours
-        told.turn = False
-        wait_until(draining, "it to drain")
+    with pytest.raises(TurnLost):
+        work(told, lambda: setattr(told, "turn", False))
     assert told.closed
 
 
 def test_it_drains_when_brokers_no_longer_let_it_take_part() -> None:
     """Another instance would lead from then on, and both would write."""
-    told = Told()
-    with (
-        pytest.raises(PipelineFailure, match="no right to the group"),
-        its_turn(told, lambda: None) as ours,
-    ):
-        assert ours
-        told.failure = PipelineFailure("no right to the group")
-        wait_until(draining, "it to drain")
+    told, refused = Told(), PipelineFailure("no right to the group")
+    with pytest.raises(PipelineFailure, match="no right to the group"):
+        work(told, lambda: setattr(told, "failure", refused))
     assert told.closed

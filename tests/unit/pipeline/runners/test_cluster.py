@@ -14,10 +14,11 @@ from apache_beam.portability.api import beam_job_api_pb2
 from apache_beam.runners.runner import PipelineState
 
 from pipeline.options import RunOptions
+from pipeline.runners.endings import CancelledElsewhere
 from pipeline.runners.flink import cluster
-from pipeline.runners.flink.follow import CancelledElsewhere, JobFailed
-from pipeline.runners.flink.signals import Asked
+from pipeline.runners.flink.follow import JobFailed
 from pipeline.runners.runner import Job
+from pipeline.runners.signals import Asked
 from tests.unit.pipeline.runners.flink_rest import TRACE, FakeFlink
 from transforms.errors import ConfigurationError
 

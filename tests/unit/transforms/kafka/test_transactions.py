@@ -46,7 +46,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def shard(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> ShardTransactions:
     """A shard whose first transaction fails on the way, and whose epoch is another one afterwards."""
     subscription = SimpleNamespace(
-        settings=KafkaSettings.of("nowhere:9"), group="group", run="run", shards=lambda: ["news:0/1"]
+        settings=KafkaSettings.of("nowhere:9"),
+        group="group",
+        run="run",
+        shards=lambda: ["news:0/1"],
     )
     made = ShardTransactions(cast("Any", subscription), "news:0/1", cast("Any", None))
 

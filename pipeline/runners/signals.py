@@ -5,37 +5,50 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
+
+#: How often is looked whether somebody has asked, in seconds.
+_LOOK = 0.1
 
 
 class Asked:
     """Whether somebody has asked us to stop, and how often."""
 
     def __init__(self) -> None:
-        self._event = threading.Event()
         self.name = ""
         self.times = 0
+        self._noticed = 0
 
     def __bool__(self) -> bool:
-        return self._event.is_set()
+        return self.times > 0
 
     def wait(self, seconds: float) -> bool:
-        """Waits until somebody asks, or so long."""
-        return self._event.wait(seconds)
+        """Waits until somebody asks, or asks once more, or so long."""
+        # No event: a handler that interrupts who waits for one may find it locked, for ever.
+        deadline = time.monotonic() + seconds
+        while self.times == self._noticed:
+            if (left := deadline - time.monotonic()) <= 0:
+                return False
+            time.sleep(min(left, _LOOK))
+        self._noticed = self.times
+        return True
 
     def note(self, name: str) -> None:
         """Somebody asks."""
         self.name = self.name or name
         self.times += 1
-        self._event.set()
 
 
 @contextlib.contextmanager
-def asked_by_signals() -> Iterator[Asked]:
-    """Has SIGTERM and Ctrl-C only ask; the second Ctrl-C interrupts.
+def asked_by_signals(*, interrupts: bool = True) -> Iterator[Asked]:
+    """Has SIGTERM and Ctrl-C only ask.
 
     Only the main thread may handle signals: elsewhere nobody asks.
+
+    Args:
+        interrupts: Whether a second Ctrl-C interrupts.
     """
     asked = Asked()
     if threading.current_thread() is not threading.main_thread():
@@ -44,7 +57,8 @@ def asked_by_signals() -> Iterator[Asked]:
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         asked.note(signal.Signals(number).name)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if interrupts:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
     before = {n: signal.signal(n, on_signal) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
