@@ -35,16 +35,14 @@ from pipeline.runners.dataflow.places import check_place
 from pipeline.runners.dataflow.settings import (
     AT_LEAST_ONCE_MODE,
     MIN_RAM,
-    SECRET_OPTIONS,
     THREADS,
 )
 from pipeline.runners.remote import LEAVE, RemoteSettings
-from pipeline.runners.runner import Job, Runner
+from pipeline.runners.runner import Job, Runner, refuse_secrets
 from pipeline.runners.signals import asked_by_signals
 from pipeline.runners.wheel import build_wheel
 from transforms.errors import ConfigurationError
 from transforms.failures import PipelineFailure
-from transforms.kafka.names import is_secret
 
 log = logging.getLogger("newsbeam")
 
@@ -170,13 +168,7 @@ def _check_options(beam_options: PipelineOptions, given: Collection[str]) -> Non
         raise ConfigurationError(
             "--dry_run is newsbeam's own, and takes no value: give --dry_run, or leave it out"
         )
-    known = beam_options.get_all_options()
-    for name in sorted(given):
-        if (is_secret(name) or name in SECRET_OPTIONS) and known.get(name):
-            raise ConfigurationError(
-                f"--{name} would stand in the job, where whoever may look at it reads it: give it to "
-                "the workers by their image's environment, or by their service account"
-            )
+    refuse_secrets(beam_options, given)
     cloud = beam_options.view_as(GoogleCloudOptions)
     if cloud.job_name and not _JOB_NAME.fullmatch(cloud.job_name):
         raise ConfigurationError(

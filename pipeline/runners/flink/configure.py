@@ -29,6 +29,7 @@ from pipeline.runners.flink.master import (
 )
 from pipeline.runners.flink.rest import FlinkError, FlinkRest
 from pipeline.runners.remote import LEAVE, RemoteSettings
+from pipeline.runners.runner import refuse_secrets
 from transforms.errors import ConfigurationError
 
 log = logging.getLogger("newsbeam.flink")
@@ -109,6 +110,7 @@ def configure(options: PipelineOptions, given: Collection[str], ours: SettingsSe
     for name in sorted(NUMBERS):
         number(options, name)
     _check_switches(list(options._flags))
+    refuse_secrets(options, given)
     of_user = tuple(options._flags)
     portable = options.view_as(PortableOptions)
     jar_only = portable.output_executable_path is not None

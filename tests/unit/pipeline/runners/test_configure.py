@@ -76,6 +76,12 @@ def jar(folder: Path, beam: str = "2.77.0", flink: str = "1.19") -> str:
     return f"--flink_job_server_jar={path}"
 
 
+def test_a_secret_is_no_option_of_a_job() -> None:
+    """Flink's page shows them all."""
+    assert refused("--s3_secret_access_key=abc").startswith("--s3_secret_access_key would stand in")
+    assert "abc" not in refused("--s3_secret_access_key=abc")
+
+
 # ---- set -------------------------------------------------------------------------------------------
 
 
@@ -195,7 +201,7 @@ def test_a_jar_of_the_job_needs_no_cluster(pool: str) -> None:
     options = configured(*arguments)
     assert options.view_as(PortableOptions).environment_type == "EXTERNAL"
     assert "--finish_bundle_before_checkpointing" in options._flags
-    assert "worker pool" in refused("--output_executable_path=x.jar")
+    assert "worker-pool" in refused("--output_executable_path=x.jar")
 
 
 def test_a_job_server_that_runs_needs_no_java(flink: FakeFlink, cluster: list[str]) -> None:
