@@ -6,8 +6,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from pipeline.options import RunOptions
+from pipeline.preflight import check
+from pipeline.run import beam_options
 from pipeline.standby import TurnLost, its_turn
 from tests.servers.processes import wait_until
+from transforms.errors import ConfigurationError
 from transforms.failures import PipelineFailure, forget_failures
 from transforms.reading import draining, undrain
 
@@ -62,3 +66,21 @@ def test_it_drains_when_brokers_no_longer_let_it_take_part() -> None:
     with pytest.raises(PipelineFailure, match="no right to the group"):
         work(told, lambda: setattr(told, "failure", refused))
     assert told.closed
+
+
+@pytest.mark.parametrize(
+    ("source", "given", "why"),
+    [
+        ("kafka://k:9/news?start=earliest", {}, "drop ?start"),  # each turn would repeat it all
+        ("kafka://k:9/news?start=latest", {}, "drop ?start"),  # each turn would lose some
+        ("kafka://k:9/news", {"stop_at_end": True}, "--stop_at_end ends with what is there"),
+        ("pubsub://my-project/news-sub", {}, "is for topics of Kafka"),
+    ],
+)
+def test_what_nobody_can_stand_by_for(source: str, given: dict[str, bool], why: str) -> None:
+    options = RunOptions(
+        source, "kafka://k:9/out", standby=True, skip_checks=("kafka", "pubsub"), **given
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        check(options, beam_options([]))
+    assert why in str(caught.value)
