@@ -16,7 +16,6 @@ from apache_beam.options.pipeline_options import (
 from models.settings import SettingsSet
 from pipeline.ends import kinds
 from pipeline.ends.settings import EndSettings
-from pipeline.runners.flink.carried import begin
 from pipeline.runners.flink.jobserver import JarInfo, check_java, info_of
 from pipeline.runners.flink.known import NUMBERS, SWITCHES
 from pipeline.runners.flink.master import (
@@ -28,6 +27,7 @@ from pipeline.runners.flink.master import (
     workers_of,
 )
 from pipeline.runners.flink.rest import FlinkError, FlinkRest
+from pipeline.runners.flink.submission import begin
 from pipeline.runners.remote import LEAVE, RemoteSettings
 from pipeline.runners.runner import refuse_secrets
 from transforms.errors import ConfigurationError

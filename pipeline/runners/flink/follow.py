@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from pipeline.runners.endings import CancelledElsewhere
-from pipeline.runners.flink.causes import python_cause, root_cause
+from pipeline.runners.flink.causes import root_cause
 from pipeline.runners.flink.rest import (
     FlinkError,
     FlinkJob,
@@ -19,6 +19,7 @@ from pipeline.runners.flink.rest import (
 from pipeline.runners.flink.words import span
 from pipeline.runners.remote import DRAIN, LEAVE, RemoteSettings
 from pipeline.runners.signals import Asked
+from pipeline.runners.words import python_cause
 from transforms.failures import PipelineFailure
 
 log = logging.getLogger("newsbeam.flink")

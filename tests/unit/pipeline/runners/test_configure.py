@@ -20,8 +20,8 @@ from apache_beam.options.pipeline_options import (
 
 from pipeline.options import RunOptions
 from pipeline.run import beam_options
-from pipeline.runners.flink.carried import submission_in
 from pipeline.runners.flink.runner import Flink
+from pipeline.runners.flink.submission import submission_in
 from pipeline.runners.runner import option_names
 from tests.unit.pipeline.runners.flink_rest import FakeFlink
 from transforms.errors import ConfigurationError
