@@ -45,10 +45,10 @@ def run_on_cluster(job: Job, master: str) -> None:
         follower = Follower(rest, id, asked, settings)
         counts = FlinkCounts(rest, id, job.ends.source.backlog)
         try:
+            # What is counted may be long in coming: stopping must not wait for it.
             with _status(counts, shown=job.live_status):
-                over = follower.until_over()
-            if not over:
-                follower.stop()
+                if not follower.until_over():
+                    follower.stop()
         finally:
             job.ends.source.close()
 
