@@ -7,7 +7,6 @@ noted there of the source says which savepoints a job can be resumed from.
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -15,12 +14,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.version import __version__ as beam_version
 
 from models.settings import SettingsSet, fields_of
 from pipeline.ends.end import Ends
 from pipeline.ends.uris import shown
 from pipeline.runners.flink.words import version_of
 from transforms.errors import ConfigurationError
+from transforms.release import release
 from transforms.shard_state import FORMAT
 
 #: As Flink shows the option of ours.
@@ -70,14 +71,13 @@ class Submission:
             job_server: The version of Beam's job server.
         """
         beams = [flag for flag in _joined(given) if _name(flag) not in _NOT_KEPT]
-        version = importlib.metadata.version
         flags = [*_flags(options), *beams]
         arguments = [flag for flag in flags if not _CREDENTIALS.search(flag)]
         return cls(
             tuple(arguments),
             {},
-            version("newsbeam"),
-            version("apache-beam"),
+            release().version,
+            beam_version,
             job_server,
             tuple(sorted({_name(flag) for flag in flags if flag not in arguments})),
         )
