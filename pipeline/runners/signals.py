@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C while a job runs elsewhere: noted, and acted upon by who follows the job."""
+"""SIGTERM and Ctrl-C while a job runs: acted upon, or only noted, for who follows it elsewhere."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 #: How often is looked whether somebody has asked, in seconds.
@@ -51,18 +51,28 @@ def asked_by_signals(*, interrupts: bool = True) -> Iterator[Asked]:
         interrupts: Whether a second Ctrl-C interrupts.
     """
     asked = Asked()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         asked.note(signal.Signals(number).name)
         if interrupts:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
+    with handled_by(on_signal):
+        yield asked
+
+
+@contextlib.contextmanager
+def handled_by(on_signal: Callable[[int, FrameType | None], None]) -> Iterator[bool]:
+    """Has something called at SIGTERM and Ctrl-C.
+
+    Only the main thread may handle signals: elsewhere this does nothing, and yields False.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield False
+        return
     before = {n: signal.signal(n, on_signal) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield asked
+        yield True
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
