@@ -81,11 +81,7 @@ def _check_standby(options: RunOptions, runner: Runner, ends: Ends) -> None:
             "--standby is for runners of this machine: others start what has failed again by "
             "themselves, drop it"
         )
-    if not ends.source.ONE_AT_A_TIME:
-        raise ConfigurationError(
-            f"--standby is for topics of Kafka, which one instance reads at a time; --source "
-            f"{ends.source.end.uri!r} is no such topic: drop it"
-        )
+    ends.source.check_standby()
     if options.ends.stop_at_end:
         raise ConfigurationError(
             "--standby waits for its turn, and --stop_at_end ends with what is there now: drop one"

@@ -37,6 +37,7 @@ def its_turn(candidate: Candidate | None, warm_up: Callable[[], None]) -> Iterat
 
     Raises:
         TurnLost: It was taken for gone while it worked.
+        PipelineFailure: Whose turn it is can't be known any more.
     """
     if candidate is None:
         yield True
@@ -47,14 +48,21 @@ def its_turn(candidate: Candidate | None, warm_up: Callable[[], None]) -> Iterat
             yield False
             return
         over = threading.Event()
-        lost = threading.Event()
+        lost: list[PipelineFailure] = []
 
         def watch() -> None:
             while not over.wait(_LOOK):
-                if not candidate.leads():
-                    lost.set()
-                    drain()
-                    return
+                try:
+                    if candidate.leads():
+                        continue
+                    lost.append(
+                        TurnLost("another instance works now: this one was silent for too long")
+                    )
+                except PipelineFailure as e:
+                    # Who no longer takes part can't know that another one works.
+                    lost.append(e)
+                drain()
+                return
 
         watching = threading.Thread(target=watch, name="newsbeam-turn", daemon=True)
         watching.start()
@@ -63,8 +71,8 @@ def its_turn(candidate: Candidate | None, warm_up: Callable[[], None]) -> Iterat
         finally:
             over.set()
             watching.join()
-        if lost.is_set():
-            raise TurnLost("another instance works now: this one was silent for too long")
+        if lost:
+            raise lost[0]
 
 
 def _wait(candidate: Candidate) -> bool:

@@ -39,6 +39,7 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
         self._log_level = log_level
         self._workers: dict[str, subprocess.Popen[bytes]] = {}
         self._lock = threading.Lock()
+        self._closed = False
 
     def StartWorker(  # noqa: N802 - Beam's name
         self, request: beam_fn_api_pb2.StartWorkerRequest, _context: object
@@ -52,7 +53,12 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
         except OSError as e:
             return beam_fn_api_pb2.StartWorkerResponse(error=str(e))
         with self._lock:
+            closed = self._closed
             before, self._workers[name] = self._workers.get(name), worker
+        if closed:
+            # It would be left behind.
+            _end([worker])
+            return beam_fn_api_pb2.StartWorkerResponse(error="this worker pool has ended")
         if before is not None:
             _end([before])
         log.info("started worker %s for %s, process %d", name, address, worker.pid)
@@ -70,8 +76,9 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
         return beam_fn_api_pb2.StopWorkerResponse()
 
     def close(self) -> None:
-        """Ends all workers."""
+        """Ends all workers, and those that are just being started."""
         with self._lock:
+            self._closed = True
             workers = list(self._workers.values())
             self._workers.clear()
         _end(workers)

@@ -13,9 +13,9 @@ from transforms.failures import PipelineFailure
 
 log = logging.getLogger("newsbeam")
 
-#: What runs on workers, in the folder that it lies in.
-_PACKAGES = ("models", "transforms", "pipeline")
-_ROOT = Path(__file__).resolve().parents[1]
+#: What runs on workers, and the folder that it lies in: of a checkout, or of an environment.
+PACKAGES = ("models", "transforms", "pipeline")
+ROOT = Path(__file__).resolve().parents[1]
 _UNKNOWN = "of an unknown version"
 
 
@@ -39,9 +39,9 @@ def release() -> Release:
     except importlib.metadata.PackageNotFoundError:  # a checkout that is not installed
         version = _UNKNOWN
     digest = hashlib.sha256()
-    for package in _PACKAGES:
-        for file in sorted((_ROOT / package).rglob("*.py")):
-            digest.update(file.relative_to(_ROOT).as_posix().encode())
+    for package in PACKAGES:
+        for file in sorted((ROOT / package).rglob("*.py")):
+            digest.update(file.relative_to(ROOT).as_posix().encode())
             digest.update(file.read_bytes())
     return Release(version, digest.hexdigest()[:8])
 

@@ -125,8 +125,13 @@ def _ask(version: str) -> str:
         raise SecretUnavailable(
             f"secret://{version}: Secret Manager says {type(e).__name__}: {fix}", retriable
         ) from None
-    # A line's end that an editor left there is part of no password.
-    return answer.payload.data.decode().rstrip("\r\n")
+    try:
+        # A line's end that an editor left there is part of no password.
+        return str(answer.payload.data.decode()).rstrip("\r\n")
+    except UnicodeDecodeError:  # which would take the secret along
+        raise SecretUnavailable(
+            f"secret://{version} holds no text: store it as text, certificates in PEM format"
+        ) from None
 
 
 def as_file(value: str) -> str:

@@ -235,7 +235,7 @@ class _Prepared:
         """
         from pipeline.preflight import check
         from pipeline.run import beam_options
-        from pipeline.runners.flink.carried import reads_of, submission_in
+        from pipeline.runners.flink.submission import reads_of, submission_in
 
         parsed = beam_options(self._beams)
         runners = logging.getLogger("newsbeam.flink")

@@ -65,7 +65,7 @@ def run(
     PrismRunner, FlinkRunner, …
 
     Exit code 0: done, 1: the pipeline failed, 2: something was given wrongly, 3: another instance
-    with the same group has taken over, 4: somebody else has cancelled the job (Flink).
+    with the same group has taken over, 4: somebody else has cancelled the job.
     """
     from pipeline.logs import set_up, tell
 

@@ -215,8 +215,6 @@ class SourceEnd(abc.ABC):
     end: End
     run: Run
 
-    #: Whether one instance at a time reads it, so that others may stand by.
-    ONE_AT_A_TIME: ClassVar[bool] = False
     #: Why it is read exactly once where nothing stands in the way, for the log.
     ONCE: ClassVar[str] = ""
 
@@ -270,6 +268,17 @@ class SourceEnd(abc.ABC):
         None where they can't tell.
         """
         return None
+
+    def check_standby(self) -> None:
+        """Checks that one instance may stand by while another one reads.
+
+        Raises:
+            ConfigurationError: All may read, or who follows would not go on where the other was.
+        """
+        raise ConfigurationError(
+            f"--standby is for topics of Kafka, which one instance reads at a time; {Role.SOURCE} "
+            f"{self.end.uri!r} is no such topic: drop it"
+        )
 
     def candidate(self) -> Candidate | None:
         """This instance among those of which one reads at a time; None where all may."""

@@ -8,7 +8,6 @@ import logging
 import shutil
 import signal
 import tempfile
-import threading
 from collections.abc import Collection, Iterator
 from types import FrameType
 from typing import ClassVar
@@ -21,6 +20,7 @@ from pipeline.beam_workarounds import hush_worker, merge_metrics_now_and_then
 from pipeline.ends.settings import EndSettings
 from pipeline.runners.prism import locate_prism
 from pipeline.runners.runner import Job, Runner
+from pipeline.runners.signals import handled_by
 from pipeline.standby import its_turn
 from pipeline.status import Status
 from transforms.errors import ConfigurationError
@@ -133,18 +133,11 @@ def drained_by_signals() -> Iterator[bool]:
 
     Only the main thread may handle signals: elsewhere this does nothing, and yields False.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield False
-        return
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         log.info("%s: finishing what was read", signal.Signals(number).name)
         drain()
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    before = {n: signal.signal(n, on_signal) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield True
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with handled_by(on_signal) as can_signal:
+        yield can_signal

@@ -26,8 +26,8 @@ class RemoteSettings:
         Option(
             "What SIGTERM and Ctrl-C do with the job on a cluster. savepoint: stop it, keeping where "
             "it was, so that it can be resumed, upgraded or dropped; Dataflow, which has none, "
-            "drains. drain: let it finish what it has, windows too, and end for good. leave: only "
-            "the command line ends.",
+            "drains. drain: let it write what it has read, and end for good; Dataflow closes windows, "
+            "too. leave: only the command line ends.",
             metavar="HOW",
             choices=STOPS,
         ),

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from models.model_settings import ModelSettings
+from transforms.errors import ConfigurationError
+from transforms.kafka.names import is_secret
 
 if TYPE_CHECKING:
     import apache_beam as beam
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
 
     from models.settings import SettingsSet
     from pipeline.ends.end import Ends
+
+
+#: Options of Beam's whose names don't say that they are secret.
+_SECRET_OPTIONS = frozenset({"azure_connection_string"})
 
 
 @dataclass(frozen=True)
@@ -113,3 +119,22 @@ class Runner(abc.ABC):
 def option_names(arguments: Sequence[str]) -> set[str]:
     """The names of the options in a command line: `--a=1 --b 2` are a and b."""
     return {each[2:].partition("=")[0] for each in arguments if each.startswith("--")}
+
+
+def refuse_secrets(beam_options: PipelineOptions, given: Collection[str]) -> None:
+    """Refuses options of Beam's that are secrets: all of its options stand in a job.
+
+    Args:
+        beam_options: Beam's options.
+        given: The names of those that the user gave.
+
+    Raises:
+        ConfigurationError: There is one.
+    """
+    known = beam_options.get_all_options()
+    for name in sorted(given):
+        if (is_secret(name) or name in _SECRET_OPTIONS) and known.get(name):
+            raise ConfigurationError(
+                f"--{name} would stand in the job, where whoever may look at it reads it: give it to "
+                "the workers by their environment or their image, or by an account of theirs"
+            )

@@ -9,10 +9,8 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-#: What is ours, beside `newsbeam.py`.
-PACKAGES = ("models", "transforms", "pipeline")
-#: The folder that these packages lie in: of a checkout, or of an environment.
-_ROOT = Path(__file__).resolve().parents[2]
+from transforms.release import PACKAGES, ROOT
+
 #: Pictures and caches are of no use to a worker.
 _LEFT_OUT = {".pyc", ".png"}
 #: The same files give the same wheel: what is staged under its hash is staged once.
@@ -48,11 +46,11 @@ def build_wheel(folder: Path) -> Path:
 
 
 def _files() -> Iterator[tuple[str, bytes]]:
-    yield "newsbeam.py", (_ROOT / "newsbeam.py").read_bytes()
+    yield "newsbeam.py", (ROOT / "newsbeam.py").read_bytes()
     for package in PACKAGES:
-        for path in sorted((_ROOT / package).rglob("*")):
+        for path in sorted((ROOT / package).rglob("*")):
             if path.is_file() and path.suffix not in _LEFT_OUT and "__pycache__" not in path.parts:
-                yield path.relative_to(_ROOT).as_posix(), path.read_bytes()
+                yield path.relative_to(ROOT).as_posix(), path.read_bytes()
 
 
 def _digest(data: bytes) -> str:

@@ -11,7 +11,12 @@ import threading
 from collections.abc import Sequence
 
 from kafka import KafkaAdminClient, KafkaProducer
-from kafka.errors import IncompatibleBrokerVersion, TransactionalIdNotFoundError
+from kafka.errors import (
+    AuthorizationError,
+    IncompatibleBrokerVersion,
+    TransactionalIdNotFoundError,
+    UnsupportedVersionError,
+)
 
 from transforms.kafka.faults import persistently
 from transforms.kafka.producers import close, new_producer
@@ -90,11 +95,12 @@ def _others(settings: KafkaSettings, group: str, shards: Sequence[str]) -> dict[
 
 
 def epoch_of(settings: KafkaSettings, transactional_id: str) -> Epoch | None:
-    """Who has a transactional id now; None where nobody has, or these brokers can't tell."""
+    """Who has a transactional id now; None where nobody has, or these brokers can't or won't tell."""
     admin = settings.admin()
     try:
         return _epoch(admin, transactional_id)
-    except IncompatibleBrokerVersion:
+    except (AuthorizationError, UnsupportedVersionError) as e:
+        log.debug("who has %s is not told: %s", transactional_id, e)
         return None
     finally:
         admin.close()

@@ -199,18 +199,17 @@ class ShardTransactions:
                     self._again(record, failed[i]) if i in failed else record
                     for i, record in enumerate(records)
                 ]
-            # The broker ends a transaction that takes too long as if it were fenced.
-            expired = time.monotonic() - began > TRANSACTION_TIMEOUT
-            if is_fencing(failure) and not expired:
+            if is_fencing(failure) and not _expired(began):
                 raise self._fenced() from failure
-            if not expired and _is_final(failure):
+            if not _expired(began) and _is_final(failure):
                 raise KafkaFailure(f"committing shard {self._shard}: {said(failure)}") from failure
             if not (is_refused(failure) or isinstance(failure, OfNeighbour)):
                 missing.look(failure)
                 patience.wait(failure)
             # Who was cut off must not fence the one who has gone on since, or is about to.
             self._look_for_others(offsets)
-            if not expired and self._is_held_by_another():
+            # Brokers that were away may have taken their time to tell.
+            if self._is_held_by_another() and not _expired(began):
                 raise self._fenced() from failure
             # Whether it was committed is not known: settle it, then look.
             self._take_over()
@@ -332,6 +331,11 @@ def _committed_by(
     finally:
         admin.close()
     return {tp: (c.offset, c.metadata) for tp, c in found.items() if c.offset >= 0}
+
+
+def _expired(began: float) -> bool:
+    """Whether brokers may have ended a transaction by themselves, as if it were fenced."""
+    return time.monotonic() - began > TRANSACTION_TIMEOUT
 
 
 def _rank(error: KafkaError) -> int:

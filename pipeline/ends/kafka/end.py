@@ -208,7 +208,6 @@ class KafkaFrom(SourceEnd):
     source: KafkaSource
 
     ONCE: ClassVar[str] = "source, sink and dead letters are one Kafka cluster"
-    ONE_AT_A_TIME: ClassVar[bool] = True
 
     def checked(self) -> KafkaFrom:
         from pipeline.ends.kafka.checks import check_source
@@ -274,6 +273,13 @@ class KafkaFrom(SourceEnd):
 
     def delivering(self, exactly_once: bool) -> KafkaFrom:
         return dataclasses.replace(self, source=self.source.delivering(exactly_once))
+
+    def check_standby(self) -> None:
+        if self.source.subscription.start != "committed":
+            raise ConfigurationError(
+                f"--standby goes on where the instance before has committed, and {self.end.uri!r} would "
+                "have each one begin elsewhere: drop ?start"
+            )
 
     def candidate(self) -> Candidate:
         from transforms.kafka.leader import Leader

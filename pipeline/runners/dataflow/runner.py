@@ -8,13 +8,10 @@ import importlib.metadata
 import logging
 import os
 import re
-import signal
 import tempfile
-import threading
 from collections.abc import Collection, Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from types import FrameType
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -38,15 +35,14 @@ from pipeline.runners.dataflow.places import check_place
 from pipeline.runners.dataflow.settings import (
     AT_LEAST_ONCE_MODE,
     MIN_RAM,
-    SECRET_OPTIONS,
     THREADS,
 )
 from pipeline.runners.remote import LEAVE, RemoteSettings
-from pipeline.runners.runner import Job, Runner
+from pipeline.runners.runner import Job, Runner, refuse_secrets
+from pipeline.runners.signals import asked_by_signals
 from pipeline.runners.wheel import build_wheel
 from transforms.errors import ConfigurationError
 from transforms.failures import PipelineFailure
-from transforms.kafka.names import is_secret
 
 log = logging.getLogger("newsbeam")
 
@@ -142,15 +138,13 @@ class Dataflow(Runner):
         asked = job.options.of(RemoteSettings)
         if asked.detach:
             return
-        signalled = threading.Event()
-        follower = Follower(result._runner.dataflow_client, place, signalled.wait)
-        with _signals(signalled) as caught:
+        with asked_by_signals(interrupts=False) as stop:
+            follower = Follower(result._runner.dataflow_client, place, stop.wait)
             while not follower.to_its_end():
-                signalled.clear()
-                if asked.on_stop == LEAVE or len(caught) > 1:
+                if asked.on_stop == LEAVE or stop.times > 1:
                     log.info("job %s goes on: %s", place.id, place.page)
                     return
-                log.info("%s: draining job %s; once more leaves it so", caught[0], place.id)
+                log.info("%s: draining job %s; once more leaves it so", stop.name, place.id)
                 follower.drain()
         for name, count in follower.counts().items():
             log.info("%s: %s", name, f"{count:,}")
@@ -174,13 +168,7 @@ def _check_options(beam_options: PipelineOptions, given: Collection[str]) -> Non
         raise ConfigurationError(
             "--dry_run is newsbeam's own, and takes no value: give --dry_run, or leave it out"
         )
-    known = beam_options.get_all_options()
-    for name in sorted(given):
-        if (is_secret(name) or name in SECRET_OPTIONS) and known.get(name):
-            raise ConfigurationError(
-                f"--{name} would stand in the job, where whoever may look at it reads it: give it to "
-                "the workers by their image's environment, or by their service account"
-            )
+    refuse_secrets(beam_options, given)
     cloud = beam_options.view_as(GoogleCloudOptions)
     if cloud.job_name and not _JOB_NAME.fullmatch(cloud.job_name):
         raise ConfigurationError(
@@ -313,23 +301,3 @@ def _submit(job: Job) -> Any:
 def _last_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[-1]}" if lines else type(error).__name__
-
-
-@contextlib.contextmanager
-def _signals(event: threading.Event) -> Iterator[list[str]]:
-    """Sets an event at SIGTERM and Ctrl-C; gives the names of those that came."""
-    caught: list[str] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield caught
-        return
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        caught.append(signal.Signals(number).name)
-        event.set()
-
-    before = {n: signal.signal(n, on_signal) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -9,5 +9,3 @@ THREADS = 4
 #: processes with a model each, and room for a backlog.
 MIN_RAM = "4GB"
 AT_LEAST_ONCE_MODE = "streaming_mode_at_least_once"
-#: Options whose names don't say that they are secret.
-SECRET_OPTIONS = frozenset({"azure_connection_string"})

@@ -10,10 +10,10 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions
 from pipeline.runners.flink.counts import FlinkCounts
 from pipeline.runners.flink.follow import Follower, command
 from pipeline.runners.flink.rest import FlinkError, FlinkRest
-from pipeline.runners.flink.signals import Asked, asked_by_signals
 from pipeline.runners.flink.submit import find_submitted, job_service, submit
 from pipeline.runners.remote import RemoteSettings
 from pipeline.runners.runner import Job
+from pipeline.runners.signals import Asked, asked_by_signals
 from pipeline.status import Status
 from transforms.errors import ConfigurationError
 
@@ -45,10 +45,10 @@ def run_on_cluster(job: Job, master: str) -> None:
         follower = Follower(rest, id, asked, settings)
         counts = FlinkCounts(rest, id, job.ends.source.backlog)
         try:
+            # What is counted may be long in coming: stopping must not wait for it.
             with _status(counts, shown=job.live_status):
-                over = follower.until_over()
-            if not over:
-                follower.stop()
+                if not follower.until_over():
+                    follower.stop()
         finally:
             job.ends.source.close()
 

@@ -16,7 +16,6 @@ from apache_beam.options.pipeline_options import (
 from models.settings import SettingsSet
 from pipeline.ends import kinds
 from pipeline.ends.settings import EndSettings
-from pipeline.runners.flink.carried import begin
 from pipeline.runners.flink.jobserver import JarInfo, check_java, info_of
 from pipeline.runners.flink.known import NUMBERS, SWITCHES
 from pipeline.runners.flink.master import (
@@ -28,7 +27,9 @@ from pipeline.runners.flink.master import (
     workers_of,
 )
 from pipeline.runners.flink.rest import FlinkError, FlinkRest
+from pipeline.runners.flink.submission import begin
 from pipeline.runners.remote import LEAVE, RemoteSettings
+from pipeline.runners.runner import refuse_secrets
 from transforms.errors import ConfigurationError
 
 log = logging.getLogger("newsbeam.flink")
@@ -109,6 +110,7 @@ def configure(options: PipelineOptions, given: Collection[str], ours: SettingsSe
     for name in sorted(NUMBERS):
         number(options, name)
     _check_switches(list(options._flags))
+    refuse_secrets(options, given)
     of_user = tuple(options._flags)
     portable = options.view_as(PortableOptions)
     jar_only = portable.output_executable_path is not None

@@ -6,7 +6,8 @@ import logging
 import time
 from collections.abc import Callable
 
-from pipeline.runners.flink.causes import python_cause, root_cause
+from pipeline.runners.endings import CancelledElsewhere
+from pipeline.runners.flink.causes import root_cause
 from pipeline.runners.flink.rest import (
     FlinkError,
     FlinkJob,
@@ -15,9 +16,10 @@ from pipeline.runners.flink.rest import (
     NoSavepoint,
     Unreachable,
 )
-from pipeline.runners.flink.signals import Asked
 from pipeline.runners.flink.words import span
 from pipeline.runners.remote import DRAIN, LEAVE, RemoteSettings
+from pipeline.runners.signals import Asked
+from pipeline.runners.words import python_cause
 from transforms.failures import PipelineFailure
 
 log = logging.getLogger("newsbeam.flink")
@@ -36,12 +38,6 @@ TAKEN_OVER = 3
 
 class JobFailed(PipelineFailure):
     """The job failed for good, or is gone."""
-
-
-class CancelledElsewhere(PipelineFailure):
-    """Somebody else has cancelled the job: on Flink's page, or by its REST interface."""
-
-    exit_code = 4
 
 
 class Follower:
@@ -155,7 +151,11 @@ class Follower:
         """Cancels a job that never comes to run, and has been tried often enough."""
         traces = self._traces()
         if len(traces) >= STARTS:
-            self._rest.cancel(self._job)
+            try:
+                self._rest.cancel(self._job)
+            except FlinkError as e:
+                log.debug("%s", e)
+                return
             raise JobFailed(
                 f"job {self._job} did not come to run in {len(traces)} attempts and was cancelled: "
                 + _words(traces[0])
@@ -172,13 +172,13 @@ class Follower:
         """Says why the job restarts, each cause once."""
         for trace in self._traces():
             cause = root_cause(trace)
-            if cause in self._told:
-                continue
-            self._told.add(cause)
             if exit_code_of(trace) == TAKEN_OVER:
                 # Both would take the stream from each other for ever.
                 self._rest.cancel(self._job)
                 raise _with_code(JobFailed(f"job {self._job}: {_words(trace)}"), TAKEN_OVER)
+            if cause in self._told:
+                continue
+            self._told.add(cause)
             log.warning("Flink restarts job %s: %s", self._job, cause)
 
     # ---- when we are to stop ----------------------------------------------------------------------

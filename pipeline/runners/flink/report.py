@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.runners.flink.causes import root_cause
-from pipeline.runners.flink.counters import (
+from pipeline.runners.flink.counts import (
     BEHIND,
     CATEGORY,
     LAG,

@@ -11,11 +11,11 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from models.settings import SettingsSet
 from pipeline.beam_workarounds import hush_threads, hush_worker
 from pipeline.runners.flink import job_jar
-from pipeline.runners.flink.carried import keep
 from pipeline.runners.flink.cluster import run_on_cluster
 from pipeline.runners.flink.configure import configure, number
 from pipeline.runners.flink.known import KNOWN
 from pipeline.runners.flink.master import master_of
+from pipeline.runners.flink.submission import keep
 from pipeline.runners.flink.within import run_within
 from pipeline.runners.runner import Job, Runner
 from transforms.reading import undrain

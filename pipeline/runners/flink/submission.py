@@ -1,22 +1,28 @@
 """What a job was submitted with: kept in the job itself, so that it can be resumed and upgraded.
 
-Flink shows the pipeline options of a job by REST; one of them is ours, and holds this as JSON.
+Flink shows the pipeline options of a job by REST; one of them is ours, and holds this as JSON. What is
+noted there of the source says which savepoints a job can be resumed from.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.version import __version__ as beam_version
+
 from models.settings import SettingsSet, fields_of
+from pipeline.ends.end import Ends
 from pipeline.ends.uris import shown
 from pipeline.runners.flink.words import version_of
 from transforms.errors import ConfigurationError
+from transforms.release import release
+from transforms.shard_state import FORMAT
 
 #: As Flink shows the option of ours.
 _SHOWN_AS = "newsbeamSubmission"
@@ -65,14 +71,13 @@ class Submission:
             job_server: The version of Beam's job server.
         """
         beams = [flag for flag in _joined(given) if _name(flag) not in _NOT_KEPT]
-        version = importlib.metadata.version
         flags = [*_flags(options), *beams]
         arguments = [flag for flag in flags if not _CREDENTIALS.search(flag)]
         return cls(
             tuple(arguments),
             {},
-            version("newsbeam"),
-            version("apache-beam"),
+            release().version,
+            beam_version,
             job_server,
             tuple(sorted({_name(flag) for flag in flags if flag not in arguments})),
         )
@@ -183,3 +188,55 @@ def _words(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return "none" if value is None else shown(str(value))
+
+
+# ---- in the job ------------------------------------------------------------------------------------
+
+
+class SubmissionOptions(PipelineOptions):
+    """Carries a `Submission` to Flink."""
+
+    @classmethod
+    def _add_argparse_args(cls, parser: Any) -> None:
+        parser.add_argument("--newsbeam_submission", default=None, help="Set by newsbeam itself.")
+
+
+def begin(
+    beam_options: PipelineOptions,
+    options: SettingsSet,
+    given: Sequence[str],
+    job_server: str | None,
+) -> None:
+    """Has Beam's options carry what is going to be submitted, before anything is set in them."""
+    made = Submission.of(options, given, job_server)
+    beam_options.view_as(SubmissionOptions).newsbeam_submission = made.to_json()
+
+
+def keep(beam_options: PipelineOptions, ends: Ends) -> None:
+    """Has the job keep what it is submitted with, now that its ends are known."""
+    made = submission_in(beam_options)
+    if made is not None:
+        view = beam_options.view_as(SubmissionOptions)
+        view.newsbeam_submission = dataclasses.replace(made, reads=reads_of(ends)).to_json()
+
+
+def submission_in(beam_options: PipelineOptions) -> Submission | None:
+    """What Beam's options carry."""
+    return Submission.from_json(beam_options.view_as(SubmissionOptions).newsbeam_submission or "")
+
+
+def reads_of(ends: Ends) -> dict[str, Any]:
+    """What a savepoint rests on, of a source."""
+    end = ends.source.end
+    found: dict[str, Any] = {"kind": end.uri.partition("://")[0] if "://" in end.uri else "file"}
+    subscription = getattr(getattr(ends.source, "source", None), "subscription", None)
+    if subscription is not None:
+        # Of Pub/Sub it is the subscription itself, and there are no groups.
+        topics = getattr(subscription, "topics", None) or (subscription.name,)
+        found |= {
+            "topics": sorted(topics),
+            "group": getattr(subscription, "group", None),
+            "shards": subscription.shard_count,
+            "format": FORMAT,
+        }
+    return found

@@ -18,8 +18,8 @@ from pipeline.runners.flink.follow import JobFailed, exit_code_of
 from pipeline.runners.flink.jobserver import JobServer
 from pipeline.runners.flink.master import master_of
 from pipeline.runners.flink.rest import FlinkJob, FlinkRest, Unreachable
-from pipeline.runners.flink.signals import Asked
 from pipeline.runners.runner import Job
+from pipeline.runners.signals import Asked
 
 log = logging.getLogger("newsbeam.flink")
 

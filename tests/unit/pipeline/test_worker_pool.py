@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
 from apache_beam.portability.api import beam_fn_api_pb2
 
+from pipeline import worker_pool
 from pipeline.worker_pool import WorkerPool, serve
 from tests.servers.processes import free_port, wait_until
 from transforms.errors import ConfigurationError
@@ -93,3 +97,21 @@ def test_one_that_cant_be_started_is_said(
 def test_an_address_of_another_machine_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"--host 192\.0\.2\.1 --port"):
         serve("192.0.2.1", free_port())
+
+
+def test_who_is_started_while_the_pool_ends_is_not_left_behind(
+    pool: WorkerPool, workers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def popen(*args: Any, **options: Any) -> subprocess.Popen[bytes]:
+        started.append(subprocess.Popen(*args, **options))
+        pool.close()
+        return started[0]
+
+    monkeypatch.setattr(
+        worker_pool, "subprocess", SimpleNamespace(**{**vars(subprocess), "Popen": popen})
+    )
+    request = beam_fn_api_pb2.StartWorkerRequest(worker_id="late")
+    assert pool.StartWorker(request, None).error == "this worker pool has ended"
+    assert started[0].poll() is not None

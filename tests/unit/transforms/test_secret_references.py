@@ -77,6 +77,13 @@ def test_without_a_version_it_is_the_latest(manager: type[Manager]) -> None:
     assert resolved("secret://projects/p/secrets/s") == "hunter2"
 
 
+def test_a_secret_that_is_no_text_is_not_shown(manager: type[Manager]) -> None:
+    manager.answers = {VERSION: b"\xffpassword"}
+    with pytest.raises(SecretUnavailable, match="holds no text") as caught:
+        resolved(SECRET)
+    assert "password" not in repr(caught.value)
+
+
 @pytest.mark.parametrize(
     ("error", "retriable"),
     [(exceptions.PermissionDenied("no"), False), (exceptions.ServiceUnavailable("later"), True)],

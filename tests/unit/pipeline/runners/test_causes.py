@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.runners.flink.causes import python_cause, root_cause
+from pipeline.runners.flink.causes import root_cause
 from pipeline.runners.flink.follow import exit_code_of
+from pipeline.runners.words import python_cause
 from tests.unit.pipeline.runners.flink_rest import TRACE
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -14,10 +15,12 @@ from apache_beam.portability.api import beam_job_api_pb2
 from apache_beam.runners.runner import PipelineState
 
 from pipeline.options import RunOptions
+from pipeline.runners.endings import CancelledElsewhere
 from pipeline.runners.flink import cluster
-from pipeline.runners.flink.follow import CancelledElsewhere, JobFailed
-from pipeline.runners.flink.signals import Asked
+from pipeline.runners.flink.counts import FlinkCounts
+from pipeline.runners.flink.follow import JobFailed
 from pipeline.runners.runner import Job
+from pipeline.runners.signals import Asked
 from tests.unit.pipeline.runners.flink_rest import TRACE, FakeFlink
 from transforms.errors import ConfigurationError
 
@@ -66,13 +69,14 @@ def played(flink: FakeFlink, monkeypatch: pytest.MonkeyPatch) -> Played:
     return played
 
 
-def run(played: Played, **ours: Any) -> None:
+def run(played: Played, *, live_status: bool = False, **ours: Any) -> None:
     options = PipelineOptions([])
     options.view_as(GoogleCloudOptions).job_name = "newsbeam-desk"
     asked = RunOptions(source="kafka://k:9092/news?group=desk", sink="kafka://k:9092/out", **ours)
     pipeline: Any = SimpleNamespace(options=options)
     ends: Any = SimpleNamespace(source=played)
-    cluster.run_on_cluster(Job(pipeline, asked, options, ends), f"http://{played.flink.address}")
+    job = Job(pipeline, asked, options, ends, live_status)
+    cluster.run_on_cluster(job, f"http://{played.flink.address}")
 
 
 def test_detached(played: Played, caplog: pytest.LogCaptureFixture) -> None:
@@ -124,6 +128,24 @@ def test_asked_to_stop_on_the_way(played: Played, caplog: pytest.LogCaptureFixtu
         run(played)
     assert played.flink.jobs[ID]["state"] == "FINISHED"
     assert "stopped; savepoint file:///savepoints/savepoint-1" in caplog.text
+
+
+def test_it_is_stopped_before_it_is_asked_for_last_counts(
+    played: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Servers that don't answer take their time."""
+    asked = Asked()
+    states: list[str] = []
+
+    def backlog() -> None:
+        states.append(played.flink.jobs[ID]["state"])
+        asked.note("SIGTERM")
+
+    monkeypatch.setattr(played, "backlog", backlog)
+    monkeypatch.setattr(cluster, "FlinkCounts", functools.partial(FlinkCounts, every=0))
+    monkeypatch.setattr(cluster, "asked_by_signals", lambda: contextlib.nullcontext(asked))
+    run(played, live_status=True)
+    assert states == ["RUNNING", "FINISHED"]
 
 
 def test_one_runs_already(played: Played) -> None:

@@ -20,8 +20,8 @@ from apache_beam.options.pipeline_options import (
 
 from pipeline.options import RunOptions
 from pipeline.run import beam_options
-from pipeline.runners.flink.carried import submission_in
 from pipeline.runners.flink.runner import Flink
+from pipeline.runners.flink.submission import submission_in
 from pipeline.runners.runner import option_names
 from tests.unit.pipeline.runners.flink_rest import FakeFlink
 from transforms.errors import ConfigurationError
@@ -74,6 +74,12 @@ def jar(folder: Path, beam: str = "2.77.0", flink: str = "1.19") -> str:
         made.writestr("org/apache/beam/sdk/sdk.properties", f"# x\nversion={beam}\nother=1\n")
         made.writestr(f"META-INF/maven/org.apache.beam/beam-runners-flink-{flink}/pom.xml", "")
     return f"--flink_job_server_jar={path}"
+
+
+def test_a_secret_is_no_option_of_a_job() -> None:
+    """Flink's page shows them all."""
+    assert refused("--s3_secret_access_key=abc").startswith("--s3_secret_access_key would stand in")
+    assert "abc" not in refused("--s3_secret_access_key=abc")
 
 
 # ---- set -------------------------------------------------------------------------------------------
@@ -195,7 +201,7 @@ def test_a_jar_of_the_job_needs_no_cluster(pool: str) -> None:
     options = configured(*arguments)
     assert options.view_as(PortableOptions).environment_type == "EXTERNAL"
     assert "--finish_bundle_before_checkpointing" in options._flags
-    assert "worker pool" in refused("--output_executable_path=x.jar")
+    assert "worker-pool" in refused("--output_executable_path=x.jar")
 
 
 def test_a_job_server_that_runs_needs_no_java(flink: FakeFlink, cluster: list[str]) -> None:

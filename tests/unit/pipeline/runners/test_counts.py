@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.runners.flink.counters import Counters, is_ours
-from pipeline.runners.flink.counts import FlinkCounts
+from pipeline.runners.flink.counts import Counters, FlinkCounts, is_ours
 from pipeline.runners.flink.rest import FlinkRest
 from tests.unit.pipeline.runners.flink_rest import FakeFlink
 from transforms.tally import Backlog

@@ -8,11 +8,12 @@ from collections.abc import Callable
 
 import pytest
 
+from pipeline.runners.endings import CancelledElsewhere
 from pipeline.runners.flink import follow
-from pipeline.runners.flink.follow import CancelledElsewhere, Follower, JobFailed, stop_patiently
-from pipeline.runners.flink.rest import FlinkRefused, FlinkRest, NoSavepoint
-from pipeline.runners.flink.signals import Asked
+from pipeline.runners.flink.follow import Follower, JobFailed, stop_patiently
+from pipeline.runners.flink.rest import FlinkRefused, FlinkRest, NoSavepoint, Unreachable
 from pipeline.runners.remote import RemoteSettings
+from pipeline.runners.signals import Asked
 from tests.servers.processes import wait_until
 from tests.unit.pipeline.runners.flink_rest import TRACE, FakeFlink
 
@@ -108,6 +109,45 @@ def test_who_was_taken_over_gives_way(flink: FakeFlink, follower: Follower) -> N
         follower.until_over()
     assert caught.value.exit_code == 3
     assert flink.jobs[ID]["state"] == "CANCELED"
+
+
+def test_who_was_taken_over_gives_way_as_soon_as_flink_lets_it(
+    flink: FakeFlink, follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = "transforms.kafka.faults.Fenced: another instance goes on"
+    flink.exceptions[ID] = [TRACE.format(line=line)]
+    flink.becomes(ID, "RESTARTING")
+    cancelled: list[str] = []
+
+    def cancel(_: FlinkRest, job: str) -> None:
+        cancelled.append(job)
+        if len(cancelled) < 3:
+            raise Unreachable("no answer in time")
+
+    monkeypatch.setattr(FlinkRest, "cancel", cancel)
+    later(flink, lambda: flink.becomes(ID, "FINISHED"), requests=20)
+    with pytest.raises(JobFailed) as caught:
+        follower.until_over()
+    assert caught.value.exit_code == 3
+    assert cancelled == [ID] * 3
+
+
+def test_a_job_that_never_runs_is_cancelled_as_soon_as_flink_lets_us(
+    flink: FakeFlink, follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flink.exceptions[ID] = ["java.lang.E: no"] * 3
+    flink.becomes(ID, "RESTARTING")
+    cancelled: list[str] = []
+
+    def cancel(_: FlinkRest, job: str) -> None:
+        cancelled.append(job)
+        if len(cancelled) < 2:
+            raise Unreachable("no answer in time")
+
+    monkeypatch.setattr(FlinkRest, "cancel", cancel)
+    with pytest.raises(JobFailed, match="did not come to run in 3 attempts"):
+        follower.until_running()
+    assert cancelled == [ID] * 2
 
 
 def test_flink_is_away_for_a_while(

@@ -8,8 +8,7 @@ import pytest
 
 from pipeline.connect import connect
 from pipeline.options import RunOptions
-from pipeline.runners.flink.carried import reads_of
-from pipeline.runners.flink.submission import Submission
+from pipeline.runners.flink.submission import Submission, reads_of
 from transforms.errors import ConfigurationError
 
 READS = {"kind": "kafka", "topics": ["news"], "group": "desk", "shards": 4, "format": 1}
