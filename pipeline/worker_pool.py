@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -88,6 +89,7 @@ def serve(host: str, port: int, log_level: str = "info") -> None:
     Raises:
         ConfigurationError: Nobody can listen there.
     """
+    _check_free(host, port)
     pool = WorkerPool(log_level)
     # An answer may take as long as a worker's end does.
     server = grpc.server(ThreadPoolExecutor(16), options=[("grpc.so_reuseport", 0)])
@@ -95,11 +97,8 @@ def serve(host: str, port: int, log_level: str = "info") -> None:
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
         bound = server.add_insecure_port(address)
-    except RuntimeError:
-        raise ConfigurationError(
-            f"--host {host} --port {port}: can't listen there: is the port taken, or is the host not "
-            "one of this machine's?"
-        ) from None
+    except RuntimeError as e:
+        raise ConfigurationError(f"--host {host} --port {port}: can't listen there: {e}") from None
     if host not in LOOPBACK:
         log.warning(
             "whoever reaches %s:%d can run any program here: let nobody but the task manager do so",
@@ -119,6 +118,28 @@ def serve(host: str, port: int, log_level: str = "info") -> None:
     done.wait()
     server.stop(0)
     pool.close()
+
+
+def _check_free(host: str, port: int) -> None:
+    """Refuses where nobody can listen; gRPC would say so in a line of its own, and not why.
+
+    Raises:
+        ConfigurationError: Nobody can listen there.
+    """
+    flag = f"--host {host} --port {port}"
+    try:
+        family, kind, *_, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind(address)
+            tried.listen()
+    except OSError as e:
+        raise ConfigurationError(
+            f"{flag}: can't listen there ({e.strerror or e}): give another port, or a host that is "
+            "one of this machine's"
+        ) from None
 
 
 def _end(workers: list[subprocess.Popen[bytes]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,6 +89,17 @@ def test_one_that_cant_be_started_is_said(
     monkeypatch.setattr(sys, "executable", str(workers / "nothing"))
     request = beam_fn_api_pb2.StartWorkerRequest(worker_id="1-1")
     assert "nothing" in pool.StartWorker(request, None).error
+
+
+def test_a_taken_port_is_refused_in_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigurationError, match=rf"--port {port}.*already in use"):
+            serve("127.0.0.1", port)
+    # gRPC writes by itself.
+    assert capfd.readouterr().err == ""
 
 
 def test_an_address_of_another_machine_is_refused() -> None:
