@@ -232,20 +232,26 @@ def stop_patiently(
         FlinkError: There is none, after minutes.
     """
     deadline = clock() + SAVEPOINT_PATIENCE
+    said = ""
     while True:
         try:
             now = rest.job(job)
             if now is not None and now.ended:
                 raise NoSavepoint(f"job {job} is {now.state} already")
             return rest.stop(job, directory)
-        except NoSavepoint:
+        except NoSavepoint as e:
             now = rest.job(job)
             if clock() > deadline or now is None or now.ended:
                 raise
+            why = str(e)
         except FlinkRefused as e:
             # No folder for savepoints; anything else may be about a job that restarts.
             if e.status not in {404, 409, 500, 503} or clock() > deadline:
                 raise
+            why = str(e)
+        if not said:
+            said = why
+            log.warning("%s; trying again for %.0f s", why, SAVEPOINT_PATIENCE)
         time.sleep(EVERY)
 
 
