@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 import threading
 from collections.abc import Iterator
 from types import FrameType
 
+log = logging.getLogger("newsbeam.flink")
+
 
 class Asked:
-    """Whether somebody has asked us to stop, and how often."""
+    """Whether somebody has asked us to stop, and how often.
+
+    Attributes:
+        name: Of the first signal.
+        times: How often.
+        on_its_way: Whether the job is being handed over to Flink, which may take a minute and can't be
+            given up; who asks is told so.
+    """
 
     def __init__(self) -> None:
+        self.on_its_way = False
         self._event = threading.Event()
         self.name = ""
         self.times = 0
@@ -29,6 +40,8 @@ class Asked:
         self.name = self.name or name
         self.times += 1
         self._event.set()
+        if self.on_its_way and self.times == 1:
+            log.info("%s: waiting until Flink has the job; Ctrl-C gives up", name)
 
 
 @contextlib.contextmanager
