@@ -32,13 +32,17 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
     """Starts a process for each worker that a runner asks for, and ends it when it asks for that.
 
+    Each job of a task manager counts its workers from `1-1` on, so that name alone is not one worker: it
+    is one of whoever is at its control endpoint.
+
     Args:
         log_level: Of what workers log to stderr.
     """
 
     def __init__(self, log_level: str = "info") -> None:
         self._log_level = log_level
-        self._workers: dict[str, subprocess.Popen[bytes]] = {}
+        #: By name and control endpoint.
+        self._workers: dict[tuple[str, str], subprocess.Popen[bytes]] = {}
         self._lock = threading.Lock()
 
     def StartWorker(  # noqa: N802 - Beam's name
@@ -53,7 +57,9 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
         except OSError as e:
             return beam_fn_api_pb2.StartWorkerResponse(error=str(e))
         with self._lock:
-            before, self._workers[name] = self._workers.get(name), worker
+            self._forget_ended()
+            before = self._workers.get((name, address))
+            self._workers[name, address] = worker
         if before is not None:
             _end([before])
         log.info("started worker %s for %s, process %d", name, address, worker.pid)
@@ -62,13 +68,23 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
     def StopWorker(  # noqa: N802 - Beam's name
         self, request: beam_fn_api_pb2.StopWorkerRequest, _context: object
     ) -> beam_fn_api_pb2.StopWorkerResponse:
-        """Ends a worker; one that is not there has ended."""
+        """Ends a worker; one that is not there has ended.
+
+        Where several jobs have one of that name, nobody says whose is meant: it ends by itself, when its
+        runner hangs up, which is what comes next.
+        """
         with self._lock:
-            worker = self._workers.pop(request.worker_id, None)
+            self._forget_ended()
+            meant = [key for key in self._workers if key[0] == request.worker_id]
+            worker = self._workers.pop(meant[0]) if len(meant) == 1 else None
         if worker is not None:
             _end([worker])
             log.info("worker %s has ended, with %d", request.worker_id, worker.returncode)
         return beam_fn_api_pb2.StopWorkerResponse()
+
+    def _forget_ended(self) -> None:
+        for key in [key for key, worker in self._workers.items() if worker.poll() is not None]:
+            del self._workers[key]
 
     def close(self) -> None:
         """Ends all workers."""

@@ -39,16 +39,18 @@ def pool() -> Iterator[WorkerPool]:
     pool.close()
 
 
-def start(pool: WorkerPool, workers: Path, name: str) -> psutil.Process:
+def start(
+    pool: WorkerPool, workers: Path, name: str, runner: str = "localhost:1"
+) -> psutil.Process:
     """Starts a worker, and waits until it has begun."""
     request = beam_fn_api_pb2.StartWorkerRequest(worker_id=name)
-    request.control_endpoint.url = "localhost:1"
+    request.control_endpoint.url = runner
     assert pool.StartWorker(request, None).error == ""
     said = workers / f"worker-{name}"
     wait_until(said.exists, "the worker to have said what it had to say")
     pid, *arguments = said.read_text().split()
     said.unlink()
-    assert arguments == ["-m", "pipeline.worker", "localhost:1", name, "info"]
+    assert arguments == ["-m", "pipeline.worker", runner, name, "info"]
     return psutil.Process(int(pid))
 
 
@@ -77,6 +79,25 @@ def test_one_that_is_started_again_takes_the_place_of_the_other(
     first, second = (start(pool, workers, "1-1") for _ in range(2))
     assert not first.is_running()
     assert second.is_running()
+
+
+def test_two_jobs_have_workers_of_one_name(pool: WorkerPool, workers: Path) -> None:
+    first = start(pool, workers, "1-1", "localhost:1")
+    second = start(pool, workers, "1-1", "localhost:2")
+    assert first.is_running()
+    # Whose is meant, nobody says: the runner that goes hangs up.
+    assert stop(pool, "1-1") == ""
+    assert first.is_running()
+    assert second.is_running()
+    first.kill()
+    wait_until(lambda: not alive(first), "the first worker's end")
+    assert stop(pool, "1-1") == ""
+    assert not second.is_running()
+
+
+def alive(process: psutil.Process) -> bool:
+    """Whether it runs; one that nobody has waited for yet does not."""
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
 def test_one_that_is_not_there_has_ended(pool: WorkerPool) -> None:
