@@ -195,7 +195,7 @@ def test_a_jar_of_the_job_needs_no_cluster(pool: str) -> None:
     options = configured(*arguments)
     assert options.view_as(PortableOptions).environment_type == "EXTERNAL"
     assert "--finish_bundle_before_checkpointing" in options._flags
-    assert "worker pool" in refused("--output_executable_path=x.jar")
+    assert "worker-pool" in refused("--output_executable_path=x.jar")
 
 
 def test_a_job_server_that_runs_needs_no_java(flink: FakeFlink, cluster: list[str]) -> None:
