@@ -22,7 +22,7 @@ from pipeline.commands import (
     run,
     worker_pool,
 )
-from pipeline.logs import set_up, tell
+from pipeline.logs import set_up, tell, tell_as_asked
 from transforms.errors import ConfigurationError
 from transforms.failures import PipelineFailure
 from transforms.streams import check_output, prepare_streams
@@ -94,6 +94,7 @@ def main(args: Sequence[str] | None = None) -> int:
         tell(str(e))
         return e.exit_code
     except _UsageError as e:
+        tell_as_asked(sys.argv[1:] if args is None else args)
         tell(_usage(e))
         return 2
     except (typer.Abort, KeyboardInterrupt):
@@ -106,8 +107,9 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def _usage(error: Any) -> str:
     """One line: what was wrong with the command line, and where to read how it should be."""
-    message = " ".join(error.format_message().split()).rstrip(".")
     command = error.ctx.command_path if error.ctx else "newsbeam"
+    # Without a command its help is shown, and the error says nothing.
+    message = " ".join(error.format_message().split()).rstrip(".") or "no command was given"
     return f"{message}; see `{command} --help`"
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime
 import json
 import logging
+import os
 import sys
 import threading
 import warnings
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
@@ -70,6 +72,24 @@ def tell(text: str, level: int = logging.ERROR) -> None:
         print(f"newsbeam: {text}", file=sys.stderr)
 
 
+def tell_as_asked(arguments: Sequence[str]) -> None:
+    """Has what is wrong with a command line of `run` be told in the format that it asks for.
+
+    It is asked for in there, where nobody could read it, or in the environment.
+    """
+    global _json
+    if list(arguments[:1]) != ["run"]:
+        return
+    asked = os.environ.get("NEWSBEAM_LOG_FORMAT", "")
+    for each, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        name, given, value = each.partition("=")
+        if name == "--log_format":
+            asked = value if given else following
+    if asked.lower() == "json":
+        _json = True
+        _begin()
+
+
 def set_up(level: str, format: str = "text") -> None:
     """Logs to stderr.
 
@@ -89,11 +109,7 @@ def set_up(level: str, format: str = "text") -> None:
         raise ConfigurationError(f"--log_format {format!r} is unknown: give {', '.join(FORMATS)}")
     # Before the level is looked at: that there is none is told in this format.
     _json = format.lower() == "json"
-    logging.basicConfig(
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.ERROR, force=True
-    )
-    if _json:
-        _only_json()
+    _begin()
     if level.lower() not in LEVELS:
         raise ConfigurationError(f"--log_level {level!r} is unknown: give {', '.join(LEVELS)}")
     number = getattr(logging, level.upper())
@@ -106,6 +122,15 @@ def set_up(level: str, format: str = "text") -> None:
             handler.addFilter(NoTraceback())
         if not sys.warnoptions:  # nobody asked for Python's own warnings: they are for programmers
             warnings.simplefilter("ignore")
+
+
+def _begin() -> None:
+    """Logs errors, in the format that was asked for."""
+    logging.basicConfig(
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.ERROR, force=True
+    )
+    if _json:
+        _only_json()
 
 
 def _only_json() -> None:

@@ -15,7 +15,7 @@ from pipeline.options import RunOptions
 from pipeline.routes import check_routes
 from pipeline.runners.checking import CheckSettings
 from pipeline.runners.kinds import runner_of
-from pipeline.runners.runner import Runner, option_names
+from pipeline.runners.runner import option_names
 from transforms.errors import ConfigurationError
 
 log = logging.getLogger("newsbeam")
@@ -32,6 +32,11 @@ def check(options: RunOptions, beam_options: PipelineOptions) -> Ends:
         BundleError: The model can't be used.
     """
     runner = runner_of(beam_options)
+    if options.ends.standby and not runner.LOCAL:
+        raise ConfigurationError(
+            "--standby is for runners of this machine: others start what has failed again by "
+            "themselves, drop it"
+        )
     runner.configure(beam_options, option_names(beam_options._flags), options)
     # Clients of object stores are made with these, and kept.
     FileSystems.set_options(beam_options)
@@ -51,7 +56,7 @@ def check(options: RunOptions, beam_options: PipelineOptions) -> Ends:
     if options.ends.route:
         check_routes(options.ends, Bundle.load(options.model.model).labels)
     if options.ends.standby:
-        _check_standby(options, runner, ends)
+        _check_standby(options, ends)
     ends = check_files(ends)
     source = ends.source.checked()
     ends = ends.replacing(source, [sink.checked() for sink in ends.written])
@@ -75,12 +80,7 @@ def _check_secrets(ends: Ends) -> None:
         )
 
 
-def _check_standby(options: RunOptions, runner: Runner, ends: Ends) -> None:
-    if not runner.LOCAL:
-        raise ConfigurationError(
-            "--standby is for runners of this machine: others start what has failed again by "
-            "themselves, drop it"
-        )
+def _check_standby(options: RunOptions, ends: Ends) -> None:
     ends.source.check_standby()
     if options.ends.stop_at_end:
         raise ConfigurationError(

@@ -114,7 +114,6 @@ def execute(
     # From the first moment on, so that who watches it sees it start.
     with watched(options.of(WatchSettings), runner.LOCAL):
         ends = check(options, parsed)
-        parsed.view_as(StandardOptions).streaming = not ends.source.bounded
         TALLY.reset()
         forget_failures()
         if not options.of(CheckSettings).dry_run:
@@ -127,8 +126,7 @@ def _run(
     options: RunOptions, parsed: PipelineOptions, runner: Runner, ends: Ends, live_status: bool
 ) -> None:
     """Builds the pipeline and has it run."""
-    pipeline = _pipeline(parsed)
-    build(pipeline, options, ends)
+    pipeline = built(options, parsed, ends)
     log.info(
         "%s -> %s, dead letters -> %s; model %s; delivery %s: %s",
         ends.source.end.uri,
@@ -148,6 +146,19 @@ def _run(
         runner.run(job)
     finally:
         ends.close()
+
+
+def built(options: RunOptions, parsed: PipelineOptions, ends: Ends) -> beam.Pipeline:
+    """The pipeline, whose model has classified a sentence.
+
+    Raises:
+        ConfigurationError: Beam refuses its options, or the graph can't be.
+        BundleError: The model can't be used.
+    """
+    parsed.view_as(StandardOptions).streaming = not ends.source.bounded
+    pipeline = _pipeline(parsed)
+    build(pipeline, options, ends)
+    return pipeline
 
 
 def _pipeline(parsed: PipelineOptions) -> beam.Pipeline:

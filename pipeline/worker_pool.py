@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -31,13 +32,17 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
     """Starts a process for each worker that a runner asks for, and ends it when it asks for that.
 
+    Each job of a task manager counts its workers from `1-1` on, so that name alone is not one worker: it
+    is one of whoever is at its control endpoint.
+
     Args:
         log_level: Of what workers log to stderr.
     """
 
     def __init__(self, log_level: str = "info") -> None:
         self._log_level = log_level
-        self._workers: dict[str, subprocess.Popen[bytes]] = {}
+        #: By name and control endpoint.
+        self._workers: dict[tuple[str, str], subprocess.Popen[bytes]] = {}
         self._lock = threading.Lock()
         self._closed = False
 
@@ -54,7 +59,9 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
             return beam_fn_api_pb2.StartWorkerResponse(error=str(e))
         with self._lock:
             closed = self._closed
-            before, self._workers[name] = self._workers.get(name), worker
+            self._forget_ended()
+            before = self._workers.get((name, address))
+            self._workers[name, address] = worker
         if closed:
             # It would be left behind.
             _end([worker])
@@ -67,13 +74,23 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
     def StopWorker(  # noqa: N802 - Beam's name
         self, request: beam_fn_api_pb2.StopWorkerRequest, _context: object
     ) -> beam_fn_api_pb2.StopWorkerResponse:
-        """Ends a worker; one that is not there has ended."""
+        """Ends a worker; one that is not there has ended.
+
+        Where several jobs have one of that name, nobody says whose is meant: it ends by itself, when its
+        runner hangs up, which is what comes next.
+        """
         with self._lock:
-            worker = self._workers.pop(request.worker_id, None)
+            self._forget_ended()
+            meant = [key for key in self._workers if key[0] == request.worker_id]
+            worker = self._workers.pop(meant[0]) if len(meant) == 1 else None
         if worker is not None:
             _end([worker])
             log.info("worker %s has ended, with %d", request.worker_id, worker.returncode)
         return beam_fn_api_pb2.StopWorkerResponse()
+
+    def _forget_ended(self) -> None:
+        for key in [key for key, worker in self._workers.items() if worker.poll() is not None]:
+            del self._workers[key]
 
     def close(self) -> None:
         """Ends all workers, and those that are just being started."""
@@ -95,6 +112,7 @@ def serve(host: str, port: int, log_level: str = "info") -> None:
     Raises:
         ConfigurationError: Nobody can listen there.
     """
+    _check_free(host, port)
     pool = WorkerPool(log_level)
     # An answer may take as long as a worker's end does.
     server = grpc.server(ThreadPoolExecutor(16), options=[("grpc.so_reuseport", 0)])
@@ -102,11 +120,8 @@ def serve(host: str, port: int, log_level: str = "info") -> None:
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
         bound = server.add_insecure_port(address)
-    except RuntimeError:
-        raise ConfigurationError(
-            f"--host {host} --port {port}: can't listen there: is the port taken, or is the host not "
-            "one of this machine's?"
-        ) from None
+    except RuntimeError as e:
+        raise ConfigurationError(f"--host {host} --port {port}: can't listen there: {e}") from None
     if host not in LOOPBACK:
         log.warning(
             "whoever reaches %s:%d can run any program here: let nobody but the task manager do so",
@@ -126,6 +141,28 @@ def serve(host: str, port: int, log_level: str = "info") -> None:
     done.wait()
     server.stop(0)
     pool.close()
+
+
+def _check_free(host: str, port: int) -> None:
+    """Refuses where nobody can listen; gRPC would say so in a line of its own, and not why.
+
+    Raises:
+        ConfigurationError: Nobody can listen there.
+    """
+    flag = f"--host {host} --port {port}"
+    try:
+        family, kind, *_, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind(address)
+            tried.listen()
+    except OSError as e:
+        raise ConfigurationError(
+            f"{flag}: can't listen there ({e.strerror or e}): give another port, or a host that is "
+            "one of this machine's"
+        ) from None
 
 
 def _end(workers: list[subprocess.Popen[bytes]]) -> None:

@@ -12,13 +12,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from pipeline.runners.flink.rest import FlinkRest
+    from pipeline.runners.flink.rest import FlinkJob, FlinkRest
     from pipeline.runners.flink.submission import Submission
 
 app = typer.Typer(
     help="Jobs on a Flink cluster: list, look at, stop, resume and upgrade them.",
     no_args_is_help=True,
 )
+
+
+def _checked_folder(uri: str | None) -> str | None:
+    from pipeline.runners.remote import check_folder
+
+    if uri is not None:
+        check_folder(uri)
+    return uri
+
 
 _Master = Annotated[
     str,
@@ -41,6 +50,7 @@ _Folder = Annotated[
         help="Folder for the savepoint, which Flink's job and task managers can write to. Default: as "
         "Flink is configured.",
         envvar="NEWSBEAM_SAVEPOINT_DIR",
+        callback=_checked_folder,
     ),
 ]
 #: For options of `run`, which are handed on.
@@ -94,7 +104,7 @@ def stop(
 
     with _flink(flink_master) as rest:
         found = rest.find(job)
-        _need_alive(found.id, found.state, found.ended)
+        _need_alive(rest, found)
         path = stop_patiently(rest, found.id, savepoint_dir)
         rest.wait_until_ended(found.id)
         if drain:
@@ -126,6 +136,8 @@ def resume(
 
     `newsbeam jobs resume JOB --model=NEW`
     """
+    from pipeline.runners.flink.follow import command
+
     with _flink(flink_master) as rest:
         if "/" in from_ or ":" in from_:
             path, kept, arguments = from_, None, list(context.args)
@@ -133,7 +145,8 @@ def resume(
             found = rest.find(from_)
             if not found.ended:
                 raise _wrong(
-                    f"job {found.id} is {found.state}: `newsbeam jobs upgrade` puts another in its place"
+                    f"job {found.id} is {found.state}: `{command('upgrade', found.id, rest)}` puts "
+                    "another in its place"
                 )
             kept = _kept(rest, found.id)
             path = _last_point(rest, found.id)
@@ -168,7 +181,7 @@ def upgrade(
     """
     with _flink(flink_master) as rest:
         found = rest.find(job)
-        _need_alive(found.id, found.state, found.ended)
+        _need_alive(rest, found)
         kept = _kept(rest, found.id)
         run = _Prepared(kept.with_changes(context.args), rest.url)
         run.check(kept)
@@ -234,7 +247,7 @@ class _Prepared:
             BundleError: The model can't be used.
         """
         from pipeline.preflight import check
-        from pipeline.run import beam_options
+        from pipeline.run import beam_options, built
         from pipeline.runners.flink.submission import reads_of, submission_in
 
         parsed = beam_options(self._beams)
@@ -246,7 +259,8 @@ class _Prepared:
             ends = check(self._options, parsed)
         finally:
             runners.setLevel(before)
-        ends.close()
+        with contextlib.closing(ends):
+            built(self._options, parsed, ends)
         if kept is not None:
             new = submission_in(parsed)
             if why := kept.obstacle(reads_of(ends), new.job_server if new else None):
@@ -303,9 +317,13 @@ def _last_point(rest: FlinkRest, job: str) -> str:
     return str(newest["external_path"])
 
 
-def _need_alive(job: str, state: str, ended: bool) -> None:
-    if ended:
-        raise _wrong(f"job {job} is {state}: `newsbeam jobs resume {job}` starts it again")
+def _need_alive(rest: FlinkRest, job: FlinkJob) -> None:
+    from pipeline.runners.flink.follow import command
+
+    if job.ended:
+        raise _wrong(
+            f"job {job.id} is {job.state}: `{command('resume', job.id, rest)}` starts it again"
+        )
 
 
 def _wrong(message: str) -> Exception:

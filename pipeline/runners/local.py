@@ -19,6 +19,7 @@ from models.settings import SettingsSet
 from pipeline.beam_workarounds import hush_worker, merge_metrics_now_and_then
 from pipeline.ends.settings import EndSettings
 from pipeline.runners.prism import locate_prism
+from pipeline.runners.remote import LEAVE, RemoteSettings
 from pipeline.runners.runner import Job, Runner
 from pipeline.runners.signals import handled_by
 from pipeline.standby import its_turn
@@ -45,7 +46,8 @@ class Local(Runner):
     def configure(
         self, beam_options: PipelineOptions, given: Collection[str], options: SettingsSet
     ) -> None:
-        """Refuses more than one worker."""
+        """Refuses more than one worker, and what only jobs on a cluster have."""
+        _check_remote(options.of(RemoteSettings))
         direct = beam_options.view_as(DirectOptions)
         if direct.direct_num_workers != 1 or direct.direct_running_mode != "in_memory":
             raise ConfigurationError(
@@ -125,6 +127,24 @@ class Prism(Local):
             return None
         finally:
             signal.signal(signal.SIGINT, before)
+
+
+def _check_remote(settings: RemoteSettings) -> None:
+    """Refuses what would do nothing here.
+
+    Raises:
+        ConfigurationError: It was asked for.
+    """
+    for given, flag in (
+        (settings.detach, "--detach"),
+        (settings.on_stop == LEAVE, "--on_stop=leave"),
+        (settings.savepoint_dir is not None, "--savepoint_dir"),
+    ):
+        if given:
+            raise ConfigurationError(
+                f"{flag} is about a job on a cluster (FlinkRunner, DataflowRunner), and this runner "
+                "works on this machine, in a process that is the job: drop it"
+            )
 
 
 @contextlib.contextmanager

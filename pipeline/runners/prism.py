@@ -45,7 +45,12 @@ def locate_prism(beam_options: PipelineOptions) -> None:
         ConfigurationError: It is nowhere, and can't be fetched; says how to get it.
     """
     options = beam_options.view_as(PrismRunnerOptions)
-    if options.prism_location:
+    if said := options.prism_location:
+        if "://" not in said and not Path(said).is_file():
+            raise ConfigurationError(
+                f"--prism_location={said}: there is no such program; `make prism` builds one with Go, "
+                "and is found without"
+            )
         return
     ours = cache_folder() / _NAME
     found = str(ours) if ours.exists() else shutil.which("prism")

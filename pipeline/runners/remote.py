@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from models.settings import Option, settings
+from transforms.errors import ConfigurationError
 
 SAVEPOINT, DRAIN, LEAVE = "savepoint", "drain", "leave"
 STOPS = (SAVEPOINT, DRAIN, LEAVE)
@@ -41,3 +42,19 @@ class RemoteSettings:
             metavar="URI",
         ),
     ] = None
+
+    def __post_init__(self) -> None:
+        if self.savepoint_dir is not None:
+            check_folder(self.savepoint_dir)
+
+
+def check_folder(savepoint_dir: str) -> None:
+    """Refuses a folder that is elsewhere on each machine, below wherever Flink was started.
+
+    Raises:
+        ConfigurationError: It is none for savepoints.
+    """
+    if "://" not in savepoint_dir and not savepoint_dir.startswith(("/", "file:/")):
+        raise ConfigurationError(
+            f"--savepoint_dir={savepoint_dir}: give a whole path, or a URI such as s3://bucket/savepoints"
+        )

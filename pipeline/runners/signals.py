@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 import threading
 import time
@@ -13,10 +14,21 @@ from types import FrameType
 _LOOK = 0.1
 
 
+log = logging.getLogger("newsbeam")
+
+
 class Asked:
-    """Whether somebody has asked us to stop, and how often."""
+    """Whether somebody has asked us to stop, and how often.
+
+    Attributes:
+        name: Of the first signal.
+        times: How often.
+        on_its_way: Whether a job is being handed over, which may take a minute and can't be given
+            up; who asks is told so.
+    """
 
     def __init__(self) -> None:
+        self.on_its_way = False
         self.name = ""
         self.times = 0
         self._noticed = 0
@@ -39,6 +51,8 @@ class Asked:
         """Somebody asks."""
         self.name = self.name or name
         self.times += 1
+        if self.on_its_way and self.times == 1:
+            log.info("%s: waiting until the job has begun; Ctrl-C gives up", name)
 
 
 @contextlib.contextmanager

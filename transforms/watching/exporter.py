@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import ipaddress
 import logging
 import os
@@ -177,7 +178,8 @@ def _listening(port: int, host: str) -> _Server:
     try:
         return (_Server6 if is_6 else _Server)((host, port), _Handler)
     except (OSError, UnicodeError) as e:
-        if isinstance(e, socket.gaierror | UnicodeError):
+        away = isinstance(e, OSError) and e.errno == errno.EADDRNOTAVAIL
+        if away or isinstance(e, socket.gaierror | UnicodeError):
             raise ConfigurationError(
                 f"--metrics_host {host!r} is no address of this machine: give 127.0.0.1, or 0.0.0.0 "
                 "for all"

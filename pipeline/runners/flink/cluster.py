@@ -8,7 +8,7 @@ import logging
 from apache_beam.options.pipeline_options import GoogleCloudOptions
 
 from pipeline.runners.flink.counts import FlinkCounts
-from pipeline.runners.flink.follow import Follower, command
+from pipeline.runners.flink.follow import Follower, JobFailed, command
 from pipeline.runners.flink.rest import FlinkError, FlinkRest
 from pipeline.runners.flink.submit import find_submitted, job_service, submit
 from pipeline.runners.remote import RemoteSettings
@@ -39,7 +39,13 @@ def run_on_cluster(job: Job, master: str) -> None:
     name = str(job.beam_options.view_as(GoogleCloudOptions).job_name)
     before = _jobs_before(rest, name)
     with asked_by_signals() as asked:
-        id = _submitted(job, rest, name, before, asked, settings)
+        try:
+            id = _submitted(job, rest, name, before, asked, settings)
+        except KeyboardInterrupt:
+            raise JobFailed(
+                f"interrupted; Flink at {rest.url} may have job {name}, or get it yet: see "
+                f"`{command('list', '', rest)}`"
+            ) from None
         if id is None:
             return
         follower = Follower(rest, id, asked, settings)
@@ -83,9 +89,11 @@ def _submitted(
     settings: RemoteSettings,
 ) -> str | None:
     """Brings the job onto the cluster; its id, or None where there is nothing to stay for."""
+    asked.on_its_way = True
     with job_service(job.pipeline.options) as server:
         result = submit(job)
         id = find_submitted(rest, name, before, result, server, asked).id
+        asked.on_its_way = False
         log.info("job %s is on the cluster as %s, %s", name, id, rest.page(id))
         follower = Follower(rest, id, asked, settings)
         if follower.until_running():
@@ -97,6 +105,8 @@ def _submitted(
         # Somebody has asked us to stop. It has read nothing that is not safe where it was.
         if settings.detach:
             log.info("%s: job %s goes on starting", asked.name, id)
+            return None
+        if follower.cancelled_unstarted():
             return None
     return id
 

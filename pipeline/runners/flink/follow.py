@@ -32,6 +32,8 @@ SAY_AGAIN = 60.0
 SAVEPOINT_PATIENCE = 120.0
 #: How often a job may fail before it has run at all.
 STARTS = 3
+#: States of tasks that wait for a slot.
+_UNSTARTED = frozenset({"created", "scheduled"})
 #: The exit code of a failure that says that another instance goes on.
 TAKEN_OVER = 3
 
@@ -183,6 +185,26 @@ class Follower:
 
     # ---- when we are to stop ----------------------------------------------------------------------
 
+    def cancelled_unstarted(self) -> bool:
+        """Cancels the job if none of its tasks has begun, and says so.
+
+        It waits for slots then: it has read nothing, no savepoint of it can be made, and it would begin
+        one day without anybody who follows it.
+        """
+        if self._settings.on_stop == LEAVE:
+            return False
+        try:
+            job = self._rest.job(self._job)
+            if job is None or job.ended or job.tasks.keys() - _UNSTARTED:
+                return False
+            self._rest.cancel(self._job)
+            self._rest.wait_until_ended(self._job)
+        except FlinkError as e:
+            log.debug("%s", e)
+            return False
+        log.info("%s: job %s had not begun, and was cancelled", self._asked.name, self._job)
+        return True
+
     def stop(self) -> None:
         """Does with the job what was asked for.
 
@@ -232,20 +254,27 @@ def stop_patiently(
         FlinkError: There is none, after minutes.
     """
     deadline = clock() + SAVEPOINT_PATIENCE
+    told = False
     while True:
         try:
             now = rest.job(job)
             if now is not None and now.ended:
                 raise NoSavepoint(f"job {job} is {now.state} already")
             return rest.stop(job, directory)
-        except NoSavepoint:
+        except NoSavepoint as e:
             now = rest.job(job)
             if clock() > deadline or now is None or now.ended:
                 raise
+            why = str(e)
         except FlinkRefused as e:
             # No folder for savepoints; anything else may be about a job that restarts.
             if e.status not in {404, 409, 500, 503} or clock() > deadline:
                 raise
+            why = str(e)
+        # Else it starts, and nothing is wrong.
+        if not told and now is not None and now.running:
+            told = True
+            log.warning("%s; trying again for %.0f s", why.rstrip("."), SAVEPOINT_PATIENCE)
         time.sleep(EVERY)
 
 
@@ -259,7 +288,8 @@ def how_to_resume(rest: FlinkRest, job: str, path: str) -> str:
 
 def command(what: str, job: str, rest: FlinkRest) -> str:
     """What to type: `newsbeam jobs WHAT JOB`, and where."""
-    return f"newsbeam jobs {what} {job} --flink_master={rest.url.removeprefix('http://')}"
+    words = ["newsbeam", "jobs", what, job, f"--flink_master={rest.url.removeprefix('http://')}"]
+    return " ".join(filter(None, words))
 
 
 def failure_of(job: FlinkJob, trace: str) -> PipelineFailure:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 
+from pipeline.ends.uris import shown
 from pipeline.runners.flink.causes import root_cause
 from transforms.errors import ConfigurationError
 
@@ -18,6 +21,8 @@ TIMEOUT = (5.0, 30.0)
 ASK_EVERY = 0.3
 #: States that a job does not leave.
 ENDED = frozenset({"FINISHED", "CANCELED", "FAILED"})
+#: A name or an address of a machine; IPv6 comes without its brackets.
+_HOST = re.compile(r"[\w.:-]+")
 
 
 class FlinkError(Exception):
@@ -77,9 +82,25 @@ class FlinkJob:
 
 
 def url_of(master: str) -> str:
-    """The address of Flink's REST interface: `--flink_master`, with `http://` where it has no scheme."""
-    master = master.strip().rstrip("/")
-    return master if "://" in master else f"http://{master}"
+    """The address of Flink's REST interface: `--flink_master`, with `http://` where it has no scheme.
+
+    Raises:
+        ConfigurationError: It is no address.
+    """
+    said = master.strip()
+    url = (said if "://" in said else f"http://{said}").rstrip("/")
+    try:
+        parts = urlsplit(url)
+        right = parts.scheme in {"http", "https"} and parts.port != 0
+        right = right and _HOST.fullmatch(parts.hostname or "") is not None
+    except ValueError:  # a port that is none
+        right = False
+    if not right:
+        raise ConfigurationError(
+            f"--flink_master={shown(master)} is no address: give HOST:PORT of Flink's REST interface, "
+            "where its page is (8081)"
+        )
+    return url
 
 
 class FlinkRest:
@@ -103,9 +124,7 @@ class FlinkRest:
         """The version of Flink."""
         found = self._get("/config").get("flink-version")
         if not isinstance(found, str):
-            raise Unreachable(
-                f"{self.url} answers, but not as Flink does: is it Flink's REST port?"
-            )
+            raise self._no_flink()
         return found
 
     def overview(self) -> Mapping[str, Any]:
@@ -128,7 +147,10 @@ class FlinkRest:
 
     def jobs(self) -> list[FlinkJob]:
         """All jobs that Flink remembers, the newest first."""
-        found = [_job(each) for each in self._get("/jobs/overview")["jobs"]]
+        said = self._get("/jobs/overview").get("jobs")
+        if not isinstance(said, list):
+            raise self._no_flink()
+        found = [_job(each) for each in said]
         return sorted(found, key=lambda job: -job.started)
 
     def job(self, id: str) -> FlinkJob | None:
@@ -263,10 +285,13 @@ class FlinkRest:
     def _get(self, path: str) -> Mapping[str, Any]:
         answer = self._json("GET", path)
         if not isinstance(answer, dict):
-            raise Unreachable(
-                f"{self.url} answers, but not as Flink does: is it Flink's REST port?"
-            )
+            raise self._no_flink()
         return answer
+
+    def _no_flink(self, status: str = "") -> Unreachable:
+        return Unreachable(
+            f"{self.url} answers{status}, but not as Flink does: is it Flink's REST port?"
+        )
 
     def _json(self, method: str, path: str, **more: Any) -> Any:
         try:
@@ -276,10 +301,7 @@ class FlinkRest:
         try:
             body = answer.json()
         except ValueError:
-            raise Unreachable(
-                f"{self.url} answers {answer.status_code}, but not as Flink does: is it Flink's REST "
-                "port?"
-            ) from None
+            raise self._no_flink(f" {answer.status_code}") from None
         if answer.ok:
             return body
         errors = body.get("errors") if isinstance(body, dict) else None

@@ -77,10 +77,44 @@ def check_refused(found: Said, named: str) -> None:
         ("evaluate --csv no-such-file.csv", "no-such-file.csv"),
         ("consume no-such-file.jsonl", "no-such-file.jsonl"),
         ("no_such_command", "no_such_command"),
+        ("run --source - --sink - --detach", "--detach is about a job on a cluster"),
+        ("run --source - --sink - --on_stop=leave", "--on_stop=leave is about"),
+        ("run --source - --sink - --savepoint_dir=/tmp", "--savepoint_dir is about"),
+        (
+            "run --source - --sink - --runner=PrismRunner --prism_location=/no/x",
+            "/no/x: there is no",
+        ),
+        ("run --source kafka://h:1/t --sink - --standby --runner=FlinkRunner", "--standby is for"),
+        ("jobs list --flink_master=[local]", "--flink_master=[local] is no address"),
+        ("worker-pool --host 192.0.2.1", "(Cannot assign requested address)"),
     ],
 )
 def test_what_is_given_wrongly_is_one_line(args: str, named: str) -> None:
     check_refused(newsbeam(*args.split()), named)
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        "--metrics_port loud --log_format json",
+        "--log_format json --on_stop never",
+        "--log_format json --no_such_option",
+        "--log_format JSON --sink",
+    ],
+)
+def test_in_json_that_is_an_object(args: str) -> None:
+    found = newsbeam("run", "--source", "-", "--sink", "-", *args.split())
+    assert found.returncode == 2
+    [line] = found.stderr.splitlines()
+    assert json.loads(line)["level"] == "error"
+
+
+@pytest.mark.parametrize("args", ["", "jobs", "model"])
+def test_without_a_command_there_is_help(args: str) -> None:
+    found = newsbeam(*args.split())
+    assert found.returncode == 2
+    assert "Commands" in found.stdout
+    assert "no command was given; see `" in found.stderr
 
 
 def test_as_a_shell_starts_it_too() -> None:

@@ -41,7 +41,11 @@ def test_what_was_built_comes_before_what_is_on_path_and_what_is_given_first(pat
     built = prism.build_prism()
     assert built.read_text() == "#!/bin/sh"
     assert located() == str(built)
-    assert located("--prism_location=/elsewhere/prism") == "/elsewhere/prism"
+    elsewhere = str(program(path / "another"))
+    assert located(f"--prism_location={elsewhere}") == elsewhere
+    assert located("--prism_location=https://a/prism") == "https://a/prism"
+    with pytest.raises(ConfigurationError, match=r"--prism_location=/nowhere/prism: there is no"):
+        located("--prism_location=/nowhere/prism")
 
 
 def test_without_it_one_line_says_how_to_get_it(

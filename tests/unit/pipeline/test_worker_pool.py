@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -42,16 +43,18 @@ def pool() -> Iterator[WorkerPool]:
     pool.close()
 
 
-def start(pool: WorkerPool, workers: Path, name: str) -> psutil.Process:
+def start(
+    pool: WorkerPool, workers: Path, name: str, runner: str = "localhost:1"
+) -> psutil.Process:
     """Starts a worker, and waits until it has begun."""
     request = beam_fn_api_pb2.StartWorkerRequest(worker_id=name)
-    request.control_endpoint.url = "localhost:1"
+    request.control_endpoint.url = runner
     assert pool.StartWorker(request, None).error == ""
     said = workers / f"worker-{name}"
     wait_until(said.exists, "the worker to have said what it had to say")
     pid, *arguments = said.read_text().split()
     said.unlink()
-    assert arguments == ["-m", "pipeline.worker", "localhost:1", name, "info"]
+    assert arguments == ["-m", "pipeline.worker", runner, name, "info"]
     return psutil.Process(int(pid))
 
 
@@ -82,6 +85,25 @@ def test_one_that_is_started_again_takes_the_place_of_the_other(
     assert second.is_running()
 
 
+def test_two_jobs_have_workers_of_one_name(pool: WorkerPool, workers: Path) -> None:
+    first = start(pool, workers, "1-1", "localhost:1")
+    second = start(pool, workers, "1-1", "localhost:2")
+    assert first.is_running()
+    # Whose is meant, nobody says: the runner that goes hangs up.
+    assert stop(pool, "1-1") == ""
+    assert first.is_running()
+    assert second.is_running()
+    first.kill()
+    wait_until(lambda: not alive(first), "the first worker's end")
+    assert stop(pool, "1-1") == ""
+    assert not second.is_running()
+
+
+def alive(process: psutil.Process) -> bool:
+    """Whether it runs; one that nobody has waited for yet does not."""
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
 def test_one_that_is_not_there_has_ended(pool: WorkerPool) -> None:
     assert stop(pool, "1-1") == ""
 
@@ -92,6 +114,17 @@ def test_one_that_cant_be_started_is_said(
     monkeypatch.setattr(sys, "executable", str(workers / "nothing"))
     request = beam_fn_api_pb2.StartWorkerRequest(worker_id="1-1")
     assert "nothing" in pool.StartWorker(request, None).error
+
+
+def test_a_taken_port_is_refused_in_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigurationError, match=rf"--port {port}.*already in use"):
+            serve("127.0.0.1", port)
+    # gRPC writes by itself.
+    assert capfd.readouterr().err == ""
 
 
 def test_an_address_of_another_machine_is_refused() -> None:

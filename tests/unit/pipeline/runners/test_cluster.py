@@ -162,3 +162,12 @@ def test_it_never_gets_there(played: Played) -> None:
     played.submitted = fail
     with pytest.raises(JobFailed, match="Flink refused the job, or it failed: ValueError: broken"):
         run(played)
+
+
+def test_interrupted_on_the_way(played: Played) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    played.submitted = interrupt
+    with pytest.raises(JobFailed, match=r"may have job newsbeam-desk.*`newsbeam jobs list --flink"):
+        run(played)

@@ -233,11 +233,37 @@ def test_it_runs_on(flink: FakeFlink, asked: Asked, caplog: pytest.LogCaptureFix
     assert f"job {ID} runs on, http://{flink.address}/#/job/{ID}/overview" in caplog.text
 
 
-def test_a_job_that_restarts_is_stopped_later(flink: FakeFlink) -> None:
+@pytest.mark.parametrize(
+    ("tasks", "on_stop", "state"),
+    [
+        ({"scheduled": 3}, "savepoint", "CANCELED"),
+        ({"created": 3}, "drain", "CANCELED"),
+        ({}, "savepoint", "CANCELED"),
+        ({"scheduled": 3}, "leave", "RUNNING"),
+        ({"scheduled": 2, "running": 1}, "savepoint", "RUNNING"),
+        ({"scheduled": 1, "initializing": 2}, "savepoint", "RUNNING"),
+    ],
+)
+def test_a_job_that_waits_for_slots_is_cancelled(
+    flink: FakeFlink, asked: Asked, tasks: dict[str, int], on_stop: str, state: str
+) -> None:
+    flink.add(ID)
+    flink.jobs[ID]["tasks"] = {"total": 3, **tasks}
+    asked.note("SIGINT")
+    follower = Follower(FlinkRest(flink.address), ID, asked, RemoteSettings(on_stop=on_stop))
+    assert follower.cancelled_unstarted() == (state == "CANCELED")
+    assert flink.jobs[ID]["state"] == state
+
+
+def test_a_job_that_restarts_is_stopped_later(
+    flink: FakeFlink, caplog: pytest.LogCaptureFixture
+) -> None:
     flink.add(ID)
     flink.refusals = 3
     assert stop_patiently(FlinkRest(flink.address), ID, None) == flink.savepoint
     assert flink.asked.count(f"POST /jobs/{ID}/stop") == 4
+    [told] = caplog.messages
+    assert "Job is restarting; trying again for 120 s" in told
 
 
 def test_patience_ends(flink: FakeFlink) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from models.locate import PACKAGED
 from pipeline import run as pipeline_run
 from pipeline.cli import main
 from pipeline.commands import jobs
@@ -126,7 +129,19 @@ def test_stop(flink: FakeFlink, job: str, capsys: pytest.CaptureFixture[str]) ->
     assert f"newsbeam jobs resume {ID} --flink_master={flink.address}" in said.err
     assert {"drain": False, "targetDirectory": "s3://b"} in flink.bodies
     assert main(["jobs", "stop", ID]) == 2
-    assert f"is FINISHED: `newsbeam jobs resume {ID}`" in capsys.readouterr().err
+    assert (
+        f"is FINISHED: `newsbeam jobs resume {ID} --flink_master={flink.address}`"
+        in capsys.readouterr().err
+    )
+
+
+def test_a_folder_that_depends_on_where_flink_was_started(
+    flink: FakeFlink, job: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in ("stop", "upgrade"):
+        assert main(["jobs", command, ID, "--savepoint_dir=relative/dir"]) == 2
+        assert "--savepoint_dir=relative/dir: give a whole path" in capsys.readouterr().err
+    assert flink.jobs[ID]["state"] == "RUNNING"
 
 
 def test_stop_for_good(flink: FakeFlink, job: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -162,6 +177,30 @@ def test_an_upgrade_is_checked_before_anything_is_stopped(
     assert "newsbeam run --shards=4 --source=kafka://k/news" in capsys.readouterr().out
     assert flink.jobs[ID]["state"] == "RUNNING"
     assert not runs.started
+
+
+@pytest.mark.parametrize("model", ["no-such-model", "broken"])
+def test_the_model_is_tried_before_anything_is_stopped(
+    flink: FakeFlink,
+    job: str,
+    model: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(PACKAGED["ag_news_mini"], broken)
+    next(broken.glob("*.onnx")).write_bytes(b"none")
+    given = [
+        "--source=kafka://k:1/news?group=desk",
+        "--sink=kafka://k:1/out",
+        "--skip_checks=kafka",
+        "--job_endpoint=h:1",
+        "--environment_config=h.invalid:1",
+        f"--model={broken if model == 'broken' else model}",
+    ]
+    assert main(["jobs", "upgrade", ID, *given]) == 2
+    assert model in capsys.readouterr().err.splitlines()[-1]
+    assert flink.jobs[ID]["state"] == "RUNNING"
 
 
 def test_an_upgrade_that_fails_says_the_way_back(
@@ -207,7 +246,7 @@ def test_what_can_not_be_resumed(
     flink: FakeFlink, job: str, runs: Runs, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["jobs", "resume", ID]) == 2
-    assert "is RUNNING: `newsbeam jobs upgrade`" in capsys.readouterr().err
+    assert f"is RUNNING: `newsbeam jobs upgrade {ID}" in capsys.readouterr().err
     flink.becomes(ID, "CANCELED")
     flink.checkpoints["latest"] = {"completed": {"external_path": "<checkpoint-not-there>"}}
     assert main(["jobs", "resume", ID]) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -26,10 +27,24 @@ def rest(flink: FakeFlink) -> FlinkRest:
 
 @pytest.mark.parametrize(
     ("said", "url"),
-    [("a:1", "http://a:1"), (" http://a:1/ ", "http://a:1"), ("https://a/x", "https://a/x")],
+    [
+        ("a:1", "http://a:1"),
+        (" http://a:1/ ", "http://a:1"),
+        ("https://a/x", "https://a/x"),
+        ("[::1]:1", "http://[::1]:1"),
+        ("a_b", "http://a_b"),
+    ],
 )
 def test_the_address(said: str, url: str) -> None:
     assert url_of(said) == url
+
+
+@pytest.mark.parametrize(
+    "said", ["", "http://", "[local]", "a b:1", "a:99999", "a:0", "a:b", "ftp://a:1", "[::1:1"]
+)
+def test_what_is_no_address(said: str) -> None:
+    with pytest.raises(ConfigurationError, match="is no address: give HOST:PORT"):
+        FlinkRest(said)
 
 
 def test_jobs_are_listed_newest_first(flink: FakeFlink, rest: FlinkRest) -> None:
@@ -107,8 +122,9 @@ def test_there_is_no_such_host() -> None:
         FlinkRest("no-such-host.invalid:1").version()
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"[]", b"{}"])
-def test_somebody_else_is_there(body: bytes) -> None:
+@pytest.mark.parametrize("ask", [FlinkRest.version, FlinkRest.jobs])
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b"{}", b'{"jobs": null}'])
+def test_somebody_else_is_there(body: bytes, ask: Callable[[FlinkRest], object]) -> None:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
@@ -121,7 +137,7 @@ def test_somebody_else_is_there(body: bytes) -> None:
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
         with pytest.raises(Unreachable, match="not as Flink does"):
-            FlinkRest(f"127.0.0.1:{server.server_port}").version()
+            ask(FlinkRest(f"127.0.0.1:{server.server_port}"))
 
 
 def test_a_cluster_that_keeps_its_configuration_to_itself(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -25,6 +26,18 @@ def test_a_signal_only_asks() -> None:
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_who_asks_too_early_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "newsbeam")
+    asked = Asked()
+    asked.on_its_way = True
+    asked.note("SIGINT")
+    asked.note("SIGTERM")
+    assert caplog.messages == ["SIGINT: waiting until the job has begun; Ctrl-C gives up"]
+    asked = Asked()
+    asked.note("SIGINT")
+    assert len(caplog.messages) == 1
 
 
 def test_elsewhere_nobody_asks() -> None:

@@ -128,7 +128,7 @@ def test_other_paths_and_methods(exporter: Exporter) -> None:
     ("host", "line"),
     [
         ("no such host.", "--metrics_host 'no such host.' is no address of this machine"),
-        ("192.0.2.1", "--metrics_port 0: 192.0.2.1:0 can't be listened at"),
+        ("192.0.2.1", "--metrics_host '192.0.2.1' is no address of this machine"),
     ],
 )
 def test_an_address_of_another_machine(host: str, line: str) -> None:
