@@ -7,6 +7,7 @@ import contextlib
 import difflib
 import io
 import logging
+import shutil
 from collections.abc import Sequence
 
 import apache_beam as beam
@@ -146,6 +147,7 @@ def _run(
         runner.run(job)
     finally:
         ends.close()
+        leave_nothing(pipeline)
 
 
 def built(options: RunOptions, parsed: PipelineOptions, ends: Ends) -> beam.Pipeline:
@@ -157,8 +159,17 @@ def built(options: RunOptions, parsed: PipelineOptions, ends: Ends) -> beam.Pipe
     """
     parsed.view_as(StandardOptions).streaming = not ends.source.bounded
     pipeline = _pipeline(parsed)
-    build(pipeline, options, ends)
+    try:
+        build(pipeline, options, ends)
+    except BaseException:
+        leave_nothing(pipeline)
+        raise
     return pipeline
+
+
+def leave_nothing(pipeline: beam.Pipeline) -> None:
+    """Removes a pipeline's temporary folder, as Beam does of one that has run."""
+    shutil.rmtree(pipeline.local_tempdir, ignore_errors=True)
 
 
 def _pipeline(parsed: PipelineOptions) -> beam.Pipeline:

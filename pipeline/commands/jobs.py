@@ -247,7 +247,7 @@ class _Prepared:
             BundleError: The model can't be used.
         """
         from pipeline.preflight import check
-        from pipeline.run import beam_options, built
+        from pipeline.run import beam_options, built, leave_nothing
         from pipeline.runners.flink.submission import reads_of, submission_in
 
         parsed = beam_options(self._beams)
@@ -260,7 +260,7 @@ class _Prepared:
         finally:
             runners.setLevel(before)
         with contextlib.closing(ends):
-            built(self._options, parsed, ends)
+            leave_nothing(built(self._options, parsed, ends))
         if kept is not None:
             new = submission_in(parsed)
             if why := kept.obstacle(reads_of(ends), new.job_server if new else None):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from models.errors import BundleError
 from pipeline.options import RunOptions
 from pipeline.preflight import check
 from pipeline.run import beam_options, execute
@@ -29,6 +32,18 @@ def test_a_dry_run_shows_all_and_writes_nothing(
     steps = [line.strip() for line in shown.splitlines()]
     assert steps.index("Read news") < steps.index("Tokenize news") < steps.index("Write results")
     assert [each.name for each in tmp_path.iterdir()] == ["in.txt"]
+
+
+@pytest.mark.parametrize("model", ["ag_news_mini", "no-such-model"])
+def test_beam_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str) -> None:
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    options = RunOptions(
+        f"{AWAY}/in", f"{AWAY}/out", skip_checks=("kafka",), model=model, dry_run=True
+    )
+    with contextlib.suppress(BundleError):
+        execute(options, ["--runner=PortableRunner", "--job_endpoint=h:1"])
+    assert not any((tmp_path / "tmp").iterdir())
 
 
 def test_a_dry_run_checks_what_a_run_does(tmp_path: Path) -> None:
