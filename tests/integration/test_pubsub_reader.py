@@ -392,8 +392,11 @@ def test_a_policy_of_its_own_counts_our_attempts(
     )
     news = News(pubsub, name, dead_letter_policy=policy)
     news.publish(1)
-    for _ in range(5):
-        reader = news.reader()
-        take(reader, 1)
+
+    def given_up() -> bool:
+        # What was on its way when a reader closed has counted as well: it may take fewer than five.
+        news.reader().poll(0.5, 1)
         close_readers()
-    wait_until(lambda: pubsub.read_all(f"{name}-theirs"), "it to be given up")
+        return bool(pubsub.read_all(f"{name}-theirs"))
+
+    wait_until(given_up, "it to be given up")

@@ -237,11 +237,12 @@ def test_texts_in_whatever_they_come(classifier: TextClassifier) -> None:
 
 
 def test_logits(classifier: TextClassifier) -> None:
-    logits, truncated, windows = classifier.logits(list(NEWS.values()))
+    logits, truncated, windows, tokens = classifier.logits(list(NEWS.values()))
     assert logits.shape == (4, 4)
     assert logits.argmax(axis=1).tolist() == [0, 1, 2, 3]
     assert truncated == [False] * 4
     assert windows == [1] * 4
+    assert all(2 < count < 512 for count in tokens)
     assert classifier.logits([])[0].shape == (0, 4)
 
 

@@ -151,7 +151,8 @@ def test_its_thread_shows_it_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
         assert shown.wait(60)
 
 
-def test_live_line_on_a_terminal_then_a_summary() -> None:
+def test_live_line_on_a_terminal_then_a_summary(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
     tally, clock, screen = Tally(), Clock(), Screen()
     console = Console(file=screen, force_terminal=True, width=200, color_system=None)
     with Status(tally, clock=clock, console=console) as shown:
