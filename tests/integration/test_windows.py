@@ -41,7 +41,7 @@ def test_a_backlog(kafka: Topics, runner: tuple[str, ...]) -> None:
     check_a_backlog(kafka, runner)
 
 
-@pytest.mark.parametrize("shards", [1, 3])
+@pytest.mark.parametrize("shards", [pytest.param(1, marks=pytest.mark.long), 3])
 def test_partitions_of_all_kinds(kafka: Topics, runner: tuple[str, ...], shards: int) -> None:
     check_partitions_of_all_kinds(kafka, runner, shards)
 
