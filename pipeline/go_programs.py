@@ -11,13 +11,8 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from models.fetch import cache_folder
 from transforms.errors import ConfigurationError
-
-
-def cache_folder() -> Path:
-    """Where what was built is kept: `$NEWSBEAM_CACHE`, or `~/.cache/newsbeam`."""
-    configured = os.environ.get("NEWSBEAM_CACHE")
-    return Path(configured) if configured else Path.home() / ".cache" / "newsbeam"
 
 
 def built_once(name: str, build: Callable[[Path], None]) -> Path:

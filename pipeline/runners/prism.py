@@ -14,7 +14,8 @@ from apache_beam.runners.portability.prism_runner import PrismJobServer
 from apache_beam.version import __version__ as beam_version
 
 from models.errors import one_line
-from pipeline.go_programs import built_once, cache_folder, run_go
+from models.fetch import cache_folder
+from pipeline.go_programs import built_once, run_go
 from transforms.errors import ConfigurationError
 
 log = logging.getLogger("newsbeam")
