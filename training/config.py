@@ -71,6 +71,9 @@ class RunConfig:
     mask_tokens: float = 0.05
     crop_batches: float = 0.0  # share of batches cut to their rows' first words
     crop_tokens: tuple[int, ...] = (4, 20)  # shortest and longest such cut
+    plain_rows: float = 0.0  # share of rows without the marks of their sources, see plain.py
+    join_batches: float = 0.0  # share of batches of joined rows, see joined.py
+    join_tokens: tuple[int, ...] = (32, 384)  # the shortest and the longest of them
     label_smoothing: float = 0.0
     soft_labels: str = ""  # run whose scores and states are taught, besides the labels
     soft_weight: float = 0.5

@@ -6,7 +6,7 @@ import csv
 import random
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -154,8 +154,12 @@ def batches(
 
 def pad(tokens: Tokens, rows: np.ndarray, pad_id: int) -> np.ndarray:
     """Right-pad the given rows to the longest of them: int64 array (rows, length)."""
-    ids = np.full((len(rows), int(tokens.lengths[rows].max())), pad_id, dtype=np.int64)
-    for i, row in enumerate(rows):
-        piece = tokens.row(int(row))
-        ids[i, : len(piece)] = piece
+    return pad_rows([tokens.row(int(row)) for row in rows], pad_id)
+
+
+def pad_rows(rows: Sequence[np.ndarray], pad_id: int) -> np.ndarray:
+    """Right-pad rows of token ids to the longest of them: int64 array (rows, length)."""
+    ids = np.full((len(rows), max(map(len, rows))), pad_id, dtype=np.int64)
+    for row, piece in zip(ids, rows, strict=True):
+        row[: len(piece)] = piece
     return ids

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from transformers import RobertaForSequenceClassification
 
 from models.calibrate import negative_log_likelihood
-from training import cut, data, label, prepare, scores
+from training import cut, data, joined, label, prepare, scores
 from training.config import RunConfig
 
 _MASK_ID = 4
@@ -147,13 +147,13 @@ class _Trainer:
         torch.save(state, self._checkpoint.with_suffix(".new"))
         os.replace(self._checkpoint.with_suffix(".new"), self._checkpoint)
 
-    def train(
-        self, ids: torch.Tensor, labels: torch.Tensor, taught: _Taught | None, steps: int
-    ) -> float:
-        """One step on a padded batch, of `steps` in all; returns its loss."""
+    def train(self, batch: _Batch, steps: int) -> float:
+        """One step, of `steps` in all; returns its loss."""
         config = self.config
+        ids, labels, taught, joined = batch
         self.model.train()
-        seen = _mask(_crop(ids, config, self.generator), config.mask_tokens, self.generator)
+        cropped = ids if joined else _crop(ids, config, self.generator)
+        seen = _mask(cropped, config.mask_tokens, self.generator)
         states = scores.encode(self.model, seen)
         out = scores.classify(self.model, states)
         loss = functional.cross_entropy(out, labels, label_smoothing=config.label_smoothing)
@@ -235,6 +235,47 @@ class _Taught(NamedTuple):
         return _Taught(self.scores[rows], self.states[rows].float())
 
 
+class _Batch(NamedTuple):
+    """Token ids (rows, length) padded, labels (rows,), and what another run makes of them."""
+
+    ids: torch.Tensor
+    labels: torch.Tensor
+    taught: _Taught | None
+    joined: bool
+
+
+class _Rows:
+    """The rows that a run learns from, in their forms."""
+
+    def __init__(self, config: RunConfig, tokens_folder: Path, root: Path) -> None:
+        self.config = config
+        self.tokens = prepare.load_trained(tokens_folder)
+        self._plain = prepare.load_trained(tokens_folder, prepare.PLAIN)
+        self._joiner = joined.Joiner(
+            self._plain,
+            prepare.load_trained(tokens_folder, prepare.FOLLOWING),
+            joined.Lengths(*config.join_tokens),
+        )
+        self._taught = None
+        if config.soft_labels:
+            self._taught = _Taught.load(root / "runs" / config.soft_labels, len(self.tokens))
+
+    def batch(self, rows: np.ndarray, rng: np.random.Generator) -> _Batch:
+        """The batch of these rows, or a joined one in its place."""
+        if rng.random() < self.config.join_batches:
+            texts, labels = self._joiner.batch(self.config.batch_rows, rng)
+            ids = torch.from_numpy(data.pad_rows(texts, scores.PAD))
+            return _Batch(ids, torch.from_numpy(labels), None, True)
+        unmarked = rng.random(len(rows)) < self.config.plain_rows
+        texts = [
+            (self._plain if bare else self.tokens).row(int(row))
+            for row, bare in zip(rows, unmarked, strict=True)
+        ]
+        ids = torch.from_numpy(data.pad_rows(texts, scores.PAD))
+        taught = None if self._taught is None else self._taught.take(torch.from_numpy(rows))
+        return _Batch(ids, torch.from_numpy(self.tokens.labels[rows]), taught, False)
+
+
 def _start(config: RunConfig, root: Path, folder: Path, rank: int, world: int) -> Path:
     """The folder to start from: as configured, or a cut of it that the first worker makes."""
     start = root / config.start
@@ -266,15 +307,11 @@ def finetune(config: RunConfig, tokens_folder: Path, root: Path, rank: int, worl
         dist.init_process_group("gloo", timeout=timedelta(days=1))
     start = _start(config, root, folder, rank, world)
     prepare.check_tokenizer(tokens_folder, start)
-    tokens = prepare.load(tokens_folder, "train", "extra")
+    learned = _Rows(config, tokens_folder, root)
     held_out = {name: prepare.load(tokens_folder, name) for name in config.watch}
-    labels = torch.from_numpy(tokens.labels)
-    taught = None
-    if config.soft_labels:
-        taught = _Taught.load(root / "runs" / config.soft_labels, len(tokens))
     trainer = _Trainer(config, start, folder, rank, world)
     trainer.resume()
-    schedule = _schedule(tokens, config, rank, world)
+    schedule = _schedule(learned.tokens, config, rank, world)
     first = rank == 0
     if first and trainer.step == 0 and config.evaluate_start:
         trainer.evaluate(held_out, 0.0)
@@ -287,11 +324,10 @@ def finetune(config: RunConfig, tokens_folder: Path, root: Path, rank: int, worl
         disable=not first,
     )
     while trainer.step < len(schedule):
-        rows = schedule[trainer.step]
-        ids = torch.from_numpy(data.pad(tokens, rows, scores.PAD))
-        index = torch.from_numpy(rows)
-        part = None if taught is None else taught.take(index)
-        losses.append(trainer.train(ids, labels[index], part, len(schedule)))
+        # Its own draws for each step: a run that is resumed goes on as it would have.
+        rng = np.random.default_rng((config.seed, rank, trainer.step))
+        batch = learned.batch(schedule[trainer.step], rng)
+        losses.append(trainer.train(batch, len(schedule)))
         bar.update()
         done = trainer.step == len(schedule)
         if first and (done or trainer.step % config.evaluate_every == 0):

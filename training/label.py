@@ -21,6 +21,6 @@ def label(folder: Path, tokens_folder: Path) -> None:
     """
     model = scores.build(folder)
     model.load_state_dict(load_file(folder / "model.safetensors"))
-    logits, states = scores.outputs(model, prepare.load(tokens_folder, "train", "extra"))
+    logits, states = scores.outputs(model, prepare.load_trained(tokens_folder))
     np.save(folder / SCORES, torch.softmax(torch.from_numpy(logits), -1).numpy())
     np.save(folder / STATES, states.astype(np.float16))

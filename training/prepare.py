@@ -10,7 +10,13 @@ from tokenizers import Tokenizer
 
 from models.labelled_news import LabelledNews
 from training import data
+from training.plain import plain
 from training.config import DataConfig
+
+#: The parts that runs learn from; they are there in other forms, too.
+TRAINED = ("train", "extra")
+#: Forms: without the marks of sources, see `plain`; and the same with a space before.
+PLAIN, FOLLOWING = "_plain", "_following"
 
 _HEADLINE_WORDS = 8  # train.csv does not say where a title ends; most have five to ten words
 
@@ -57,11 +63,26 @@ def prepare(config: DataConfig, tokenizer: Tokenizer, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(target / "tokenizer.json"))
     for name, part in articles(config).items():
-        tokens = data.tokenize(part, tokenizer, config.max_length)
-        np.savez(target / f"{name}.npz", ids=tokens.ids, starts=tokens.starts, labels=tokens.labels)
+        tokens = _write(part, tokenizer, config, target / f"{name}.npz")
+        if name in TRAINED:
+            unmarked = [plain(text) for text in part.texts]
+            for form, texts in (
+                (PLAIN, unmarked),
+                (FOLLOWING, [f" {text}" for text in unmarked]),
+            ):
+                form_part = data.Articles(texts, part.labels)
+                _write(form_part, tokenizer, config, target / f"{name}{form}.npz")
         news = {"texts": part.texts, "targets": part.labels}
         (target / f"{name}.json").write_text(json.dumps(news), encoding="utf-8")
         print(f"{name}: {len(tokens)} rows, {tokens.lengths.mean():.1f} tokens a row")
+
+
+def _write(
+    part: data.Articles, tokenizer: Tokenizer, config: DataConfig, file: Path
+) -> data.Tokens:
+    tokens = data.tokenize(part, tokenizer, config.max_length)
+    np.savez(file, ids=tokens.ids, starts=tokens.starts, labels=tokens.labels)
+    return tokens
 
 
 def check_tokenizer(folder: Path, start: Path) -> None:
@@ -80,6 +101,11 @@ def news(folder: Path, name: str) -> LabelledNews:
     """Read the texts of a part."""
     part = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     return LabelledNews(tuple(part["texts"]), tuple(part["targets"]))
+
+
+def load_trained(folder: Path, form: str = "") -> data.Tokens:
+    """Read the rows that runs learn from, in one of their forms."""
+    return load(folder, *(name + form for name in TRAINED))
 
 
 def load(folder: Path, *names: str) -> data.Tokens:
