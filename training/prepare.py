@@ -10,8 +10,8 @@ from tokenizers import Tokenizer
 
 from models.labelled_news import LabelledNews
 from training import data
-from training.plain import plain
 from training.config import DataConfig
+from training.plain import plain
 
 #: The parts that runs learn from; they are there in other forms, too.
 TRAINED = ("train", "extra")
