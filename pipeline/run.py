@@ -128,12 +128,14 @@ def _run(
 ) -> None:
     """Builds the pipeline and has it run."""
     pipeline = built(options, parsed, ends)
+    bundle = Bundle.load(options.model.model)
     log.info(
-        "%s -> %s, dead letters -> %s; model %s; delivery %s: %s",
+        "%s -> %s, dead letters -> %s; model %s reads %s; delivery %s: %s",
         ends.source.end.uri,
         ", ".join(_shown(share, sink) for share, sink in ends.sinks),
         ends.dead_letters.end.uri,
-        Bundle.load(options.model.model).model_id,
+        bundle.model_id,
+        options.reading(bundle),
         ends.delivery.replace("_", " "),
         ends.why,
     )
