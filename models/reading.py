@@ -71,7 +71,7 @@ class Reading:
     @property
     def limit(self) -> str:
         """What is read at most, in words: `512 tokens`, `2 windows of 64 tokens`."""
-        tokens = f"{self.max_length} tokens" if self.max_length != 1 else "1 token"
+        tokens = "1 token" if self.max_length == 1 else f"{self.max_length} tokens"
         return tokens if self.max_windows == 1 else f"{self.max_windows} windows of {tokens}"
 
     def __str__(self) -> str:
