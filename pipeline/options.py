@@ -72,7 +72,13 @@ class RunOptions(SettingsSet):
         return self.of(ScoreSettings)
 
     def reading(self, bundle: Bundle) -> Reading:
-        """How much of a text is read by a bundle's model."""
-        return Reading.of(
-            bundle, self.model.max_length, self.scores.long_text, self.scores.max_windows
-        )
+        """How much of a text is read by a bundle's model.
+
+        Raises:
+            ConfigurationError: What is asked for can't be.
+        """
+        model, scores = self.model, self.scores
+        try:
+            return Reading.of(bundle, model.max_length, scores.long_text, scores.max_windows)
+        except ValueError as e:
+            raise ConfigurationError(f"--{e}") from None

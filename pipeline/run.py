@@ -127,15 +127,16 @@ def _run(
     options: RunOptions, parsed: PipelineOptions, runner: Runner, ends: Ends, live_status: bool
 ) -> None:
     """Builds the pipeline and has it run."""
-    pipeline = built(options, parsed, ends)
     bundle = Bundle.load(options.model.model)
+    reading = options.reading(bundle)
+    pipeline = built(options, parsed, ends)
     log.info(
         "%s -> %s, dead letters -> %s; model %s reads %s; delivery %s: %s",
         ends.source.end.uri,
         ", ".join(_shown(share, sink) for share, sink in ends.sinks),
         ends.dead_letters.end.uri,
         bundle.model_id,
-        options.reading(bundle),
+        reading,
         ends.delivery.replace("_", " "),
         ends.why,
     )

@@ -78,6 +78,7 @@ def test_what_is_made(bert: Exported) -> None:
     assert len(said) == 4
     card = (bundle.path / "README.md").read_text()
     assert "`Business`" in card
+    assert f"Of a text it reads the first {POSITIONS} tokens, unless" in card
     assert "model_quantized.onnx" in card
     for file in ("README.md", "config.json", "parity.json"):
         assert str(source.parent) not in (bundle.path / file).read_text()
