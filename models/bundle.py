@@ -16,9 +16,12 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from models.checks import is_whole
 from models.errors import BundleError, TokenizerFilesError
 from models.locate import DEFAULT_BUNDLE, resolve
+from models.long_text import LONG_TEXT, MAX_WINDOWS
 from models.model_files import MODEL_FOLDERS, WEIGHTS, model_places, no_model
+from models.model_settings import MAX_LENGTH
 from models.tokenizer_files import TOKENIZER_FILES, load_tokenizer
 
 log = logging.getLogger("newsbeam")
@@ -53,6 +56,10 @@ class Bundle:
         temperature: What logits are divided by, so that scores mean what they say; measured by
             the model's training. 1 leaves them as they are.
         multi_label: Whether the model was trained to give a text several labels, or none.
+        row_length: The most tokens of a row unless somebody asks for another number (see
+            `models.reading`): `max_length` of config.json, where that has `long_text`, too.
+        long_text: What becomes of longer texts unless somebody asks for something else.
+        max_windows: The most windows of a text unless somebody asks for another number.
     """
 
     path: Path
@@ -65,6 +72,9 @@ class Bundle:
     dynamic_int8: bool
     temperature: float = 1.0
     multi_label: bool = False
+    row_length: int = MAX_LENGTH
+    long_text: str = "truncate"
+    max_windows: int = MAX_WINDOWS
 
     @property
     def model_id(self) -> str:
@@ -121,6 +131,7 @@ class Bundle:
         labels = _labels(folder, config)
         vocabulary = config.get("vocab_size")
         pad_id, max_length = _positions(folder, config)
+        row_length, long_text, max_windows = _reading(folder, config, max_length)
         try:
             tokens = load_tokenizer(folder, config).get_vocab_size()
             digest, dynamic_int8 = _read_model(folder, model_file)
@@ -146,6 +157,9 @@ class Bundle:
             dynamic_int8=dynamic_int8,
             temperature=_temperature(folder, config),
             multi_label=_multi_label(folder, config),
+            row_length=row_length,
+            long_text=long_text,
+            max_windows=max_windows,
         )
 
     def tokenizer(self) -> Tokenizer:
@@ -290,6 +304,40 @@ def _multi_label(folder: Path, config: dict[str, Any]) -> bool:
             "single_label_classification or multi_label_classification"
         )
     return value == "multi_label_classification"
+
+
+def _reading(folder: Path, config: dict[str, Any], positions: int) -> tuple[int, str, int]:
+    """The most tokens of a row, what becomes of longer texts, and the most windows of one.
+
+    They count where there is `long_text`: a `max_length` without it is of text generation, as
+    transformers used to write it into every config.json.
+    """
+    most = min(positions, MAX_LENGTH)
+    long_text = config.get("long_text")
+    if long_text is None:
+        return most, "truncate", MAX_WINDOWS
+    if long_text not in LONG_TEXT:
+        raise BundleError(
+            f"model {folder}: long_text in config.json is {long_text!r}; make it one of "
+            f"{', '.join(LONG_TEXT)}, or leave it out"
+        )
+    length, windows = config.get("max_length"), config.get("max_windows")
+    if length is not None and not (is_whole(length) and 1 <= length <= most):
+        raise BundleError(
+            f"model {folder}: max_length in config.json is {length!r}; make it 1 to {most} tokens, "
+            "which is what a row may have, or leave it out"
+        )
+    if windows is not None and long_text == "truncate":
+        raise BundleError(
+            f"model {folder}: max_windows in config.json is {windows!r}, and with long_text truncate "
+            "there are no windows; make that average or max, or leave max_windows out"
+        )
+    if windows is not None and not (is_whole(windows) and 1 <= windows <= MAX_WINDOWS):
+        raise BundleError(
+            f"model {folder}: max_windows in config.json is {windows!r}; make it 1 to {MAX_WINDOWS} "
+            "windows, or leave it out"
+        )
+    return length or most, long_text, windows or MAX_WINDOWS
 
 
 def _read_model(folder: Path, model_file: Path) -> tuple[str, bool]:

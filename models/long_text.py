@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from models.checks import is_whole
+
 #: What to do with a text longer than the maximum length: cut it off, or classify it in windows and
 #: take the average of their scores, or the maximum for each label.
 LONG_TEXT = ("truncate", "average", "max")
-#: The most windows of a text. What lies beyond them is cut off: a text of megabytes must not hold
-#: up those that come after it.
+#: The most windows that a text may have, and the default. What lies beyond them is cut off: a text
+#: of megabytes must not hold up those that come after it.
 MAX_WINDOWS = 64
 #: The part of a window that it has in common with the one before, at least.
 OVERLAP = 4  # a quarter
@@ -23,9 +25,20 @@ def check_long_text(long_text: str) -> str:
     return long_text
 
 
-def most_tokens(size: int) -> int:
-    """How many tokens of a text fit into `MAX_WINDOWS` windows of `size` tokens."""
-    return size + (MAX_WINDOWS - 1) * _step(size)
+def check_max_windows(max_windows: int) -> int:
+    """Refuses what is no number of windows.
+
+    Raises:
+        ValueError: The message names the range.
+    """
+    if not is_whole(max_windows) or not 1 <= max_windows <= MAX_WINDOWS:
+        raise ValueError(f"max_windows {max_windows!r}: choose 1 to {MAX_WINDOWS} windows")
+    return max_windows
+
+
+def most_tokens(size: int, max_windows: int = MAX_WINDOWS) -> int:
+    """How many tokens of a text fit into so many windows of `size` tokens."""
+    return size + (max_windows - 1) * _step(size)
 
 
 def window_starts(length: int, size: int) -> list[int]:

@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 from tokenizers import Encoding, Tokenizer
 
 from models.bundle import Bundle
-from models.checks import is_whole
-from models.long_text import check_long_text, most_tokens, window_starts
-from models.model_settings import MAX_LENGTH
+from models.long_text import most_tokens, window_starts
+from models.reading import Reading
 
 #: Longer texts, in characters for each token of the limit, are shortened first.
 CHARACTERS_PER_TOKEN = 8
@@ -79,19 +78,26 @@ class TextTokenizer:
         max_length: The most tokens of a row, special tokens included: 1 to 512. A model that takes
             fewer gets as many as it takes.
         long_text: What becomes of a text with more tokens: `truncate` keeps the first; `average`
-            and `max` cut it into overlapping windows (see `window_starts`), at most `MAX_WINDOWS`
-            of them. A row that only special tokens fit into is always truncated.
+            and `max` cut it into overlapping windows (see `window_starts`). A row that only special
+            tokens fit into is always truncated.
+        max_windows: The most windows of a text, 1 to 64: the first.
+
+    None of these three leaves it to the bundle: see `Reading.of`.
 
     Raises:
-        ValueError: `max_length` is out of range, or `long_text` is none of its choices.
+        ValueError: One of them is none of its choices, or they do not go together.
         BundleError: The bundle's tokenizer cannot be read.
     """
 
     def __init__(
-        self, bundle: Bundle, max_length: int = MAX_LENGTH, long_text: str = "truncate"
+        self,
+        bundle: Bundle,
+        max_length: int | None = None,
+        long_text: str | None = None,
+        max_windows: int | None = None,
     ) -> None:
-        self.max_length = check_max_length(max_length, bundle)
-        check_long_text(long_text)
+        self.reading = Reading.of(bundle, max_length, long_text, max_windows)
+        self.max_length = self.reading.max_length
         self._bundle = bundle
         self._tokenizer = bundle.tokenizer()
         self._special = tuple(self._tokenizer.encode("").ids)
@@ -100,8 +106,8 @@ class TextTokenizer:
         # The tokens of a text that are kept, in one row or in all its windows.
         self._limit = self.max_length
         room = self.max_length - len(self._special)
-        if long_text != "truncate" and room > 0:
-            self._limit = most_tokens(room) + len(self._special)
+        if room > 0:
+            self._limit = most_tokens(room, self.reading.max_windows) + len(self._special)
         self._bound: int | None = None
         if _is_local(self._tokenizer):
             self._bound = self._limit * CHARACTERS_PER_TOKEN + MARGIN
@@ -203,19 +209,6 @@ class TextTokenizer:
                 return beginning
             bound *= 4
         return text
-
-
-def check_max_length(max_length: int, bundle: Bundle) -> int:
-    """The most tokens of a row where `max_length` is asked for: the model may take fewer.
-
-    Raises:
-        ValueError: It is out of range; the message names the range.
-    """
-    if not is_whole(max_length) or not 1 <= max_length <= MAX_LENGTH:
-        raise ValueError(
-            f"max_length {max_length!r}: choose 1 to {MAX_LENGTH} tokens (special tokens included)"
-        )
-    return min(max_length, bundle.max_length)
 
 
 def _trusted(encoding: Encoding, end: int) -> int:

@@ -22,17 +22,17 @@ LONG = "Rain stops play in the second test, and nobody minds. " * 60
 
 
 @st.composite
-def lengths_and_sizes(draw: st.DrawFn) -> tuple[int, int]:
-    size = draw(st.integers(1, 510))
-    return draw(st.integers(size + 1, most_tokens(size))), size
+def lengths_and_sizes(draw: st.DrawFn) -> tuple[int, int, int]:
+    size, windows = draw(st.integers(1, 510)), draw(st.integers(2, MAX_WINDOWS))
+    return draw(st.integers(size + 1, most_tokens(size, windows))), size, windows
 
 
 @settings(max_examples=300)
 @given(lengths_and_sizes())
-def test_windows_cover_the_text_evenly(drawn: tuple[int, int]) -> None:
-    length, size = drawn
+def test_windows_cover_the_text_evenly(drawn: tuple[int, int, int]) -> None:
+    length, size, windows = drawn
     starts = window_starts(length, size)
-    assert 2 <= len(starts) <= MAX_WINDOWS
+    assert 2 <= len(starts) <= windows
     assert (starts[0], starts[-1]) == (0, length - size)
     steps = np.diff(starts)
     assert steps.min() >= 1
@@ -46,6 +46,10 @@ def test_the_longest_text_takes_all_windows() -> None:
     for size in (1, 2, 3, 14, 510):
         assert len(window_starts(most_tokens(size), size)) == MAX_WINDOWS
         assert most_tokens(size) == (size + 63 * max(1, size - size // 4))
+        for windows in (2, 3, 5):
+            assert len(window_starts(most_tokens(size, windows), size)) == windows
+            assert len(window_starts(most_tokens(size, windows) + 1, size)) == windows + 1
+        assert most_tokens(size, 1) == size
 
 
 @pytest.mark.parametrize("long_text", ["average", "max"])
@@ -63,20 +67,38 @@ def test_windows_of_a_text(default_bundle: Bundle, long_text: str, max_length: i
     assert len(short.windows) == 1
 
 
-def test_both_sides_of_the_limits(default_bundle: Bundle) -> None:
-    tokenizer = TextTokenizer(default_bundle, 12, "average")
-    most = most_tokens(10)
+@pytest.mark.parametrize("max_windows", [2, 3, MAX_WINDOWS, None])
+def test_both_sides_of_the_limits(default_bundle: Bundle, max_windows: int | None) -> None:
+    tokenizer = TextTokenizer(default_bundle, 12, "average", max_windows)
+    most_windows = max_windows or MAX_WINDOWS
+    most = most_tokens(10, most_windows)
     for words, windows, truncated in (
         (10, 1, False),
         (11, 2, False),
-        (most, MAX_WINDOWS, False),
-        (most + 1, MAX_WINDOWS, True),
-        (most * 40, MAX_WINDOWS, True),
+        (most, most_windows, False),
+        (most + 1, most_windows, True),
+        (most * 40, most_windows, True),
     ):
         [found] = tokenizer(["a" + " b" * (words - 1)])
         assert (len(found.windows), found.truncated) == (windows, truncated)
         assert found.tokens == min(words, most) + 2
         assert {len(w) for w in found.windows} == {12}
+
+
+@pytest.mark.parametrize("long_text", ["average", "max"])
+def test_one_window_is_a_truncated_text(default_bundle: Bundle, long_text: str) -> None:
+    texts = ["", "Rain", LONG]
+    for max_length in (1, 2, 3, 100):
+        one = TextTokenizer(default_bundle, max_length, long_text, 1)(texts)
+        assert one == TextTokenizer(default_bundle, max_length)(texts)
+
+
+def test_fewer_windows_are_at_the_beginning(default_bundle: Bundle) -> None:
+    ids = default_bundle.tokenizer().encode(LONG).ids
+    [(windows, tokens, truncated)] = TextTokenizer(default_bundle, 20, "max", 2)([LONG])
+    # 18 tokens of the text each, and between them at least a quarter of that in common.
+    assert [list(w) for w in windows] == [ids[:19] + ids[-1:], ids[:1] + ids[15:33] + ids[-1:]]
+    assert (tokens, truncated) == (18 + 14 + 2, True)
 
 
 def test_rows_without_room_are_truncated(default_bundle: Bundle) -> None:
