@@ -59,6 +59,8 @@ class Bundle:
         row_length: The most tokens of a row unless somebody asks for another number (see
             `models.reading`): `max_length` of config.json, where that has `long_text`, too.
         long_text: What becomes of longer texts unless somebody asks for something else.
+        window_tokens: The tokens of a window unless somebody asks for another number; None for as
+            many as a row has.
         max_windows: The most windows of a text unless somebody asks for another number.
     """
 
@@ -74,6 +76,7 @@ class Bundle:
     multi_label: bool = False
     row_length: int = MAX_LENGTH
     long_text: str = "truncate"
+    window_tokens: int | None = None
     max_windows: int = MAX_WINDOWS
 
     @property
@@ -131,7 +134,7 @@ class Bundle:
         labels = _labels(folder, config)
         vocabulary = config.get("vocab_size")
         pad_id, max_length = _positions(folder, config)
-        row_length, long_text, max_windows = _reading(folder, config, max_length)
+        row_length, long_text, window_tokens, max_windows = _reading(folder, config, max_length)
         try:
             tokens = load_tokenizer(folder, config).get_vocab_size()
             digest, dynamic_int8 = _read_model(folder, model_file)
@@ -159,6 +162,7 @@ class Bundle:
             multi_label=_multi_label(folder, config),
             row_length=row_length,
             long_text=long_text,
+            window_tokens=window_tokens,
             max_windows=max_windows,
         )
 
@@ -306,8 +310,10 @@ def _multi_label(folder: Path, config: dict[str, Any]) -> bool:
     return value == "multi_label_classification"
 
 
-def _reading(folder: Path, config: dict[str, Any], positions: int) -> tuple[int, str, int]:
-    """The most tokens of a row, what becomes of longer texts, and the most windows of one.
+def _reading(
+    folder: Path, config: dict[str, Any], positions: int
+) -> tuple[int, str, int | None, int]:
+    """The most tokens of a row, what becomes of longer texts, tokens and number of their windows.
 
     They count where there is `long_text`: a `max_length` without it is of text generation, as
     transformers used to write it into every config.json.
@@ -315,29 +321,37 @@ def _reading(folder: Path, config: dict[str, Any], positions: int) -> tuple[int,
     most = min(positions, MAX_LENGTH)
     long_text = config.get("long_text")
     if long_text is None:
-        return most, "truncate", MAX_WINDOWS
+        return most, "truncate", None, MAX_WINDOWS
     if long_text not in LONG_TEXT:
         raise BundleError(
             f"model {folder}: long_text in config.json is {long_text!r}; make it one of "
             f"{', '.join(LONG_TEXT)}, or leave it out"
         )
-    length, windows = config.get("max_length"), config.get("max_windows")
-    if length is not None and not (is_whole(length) and 1 <= length <= most):
+    length = _number(folder, config, "max_length", most, "tokens, which is what a row may have")
+    of_windows = {
+        "window_tokens": (length or most, "tokens, which is what a row has"),
+        "max_windows": (MAX_WINDOWS, "windows"),
+    }
+    for name in of_windows:
+        if config.get(name) is not None and long_text == "truncate":
+            raise BundleError(
+                f"model {folder}: {name} in config.json is {config[name]!r}, and with long_text "
+                f"truncate there are no windows; make that average or max, or leave {name} out"
+            )
+    size, windows = (
+        _number(folder, config, name, *largest) for name, largest in of_windows.items()
+    )
+    return length or most, long_text, size, windows or MAX_WINDOWS
+
+
+def _number(folder: Path, config: dict[str, Any], name: str, most: int, unit: str) -> int | None:
+    value = config.get(name)
+    if value is not None and not (is_whole(value) and 1 <= value <= most):
         raise BundleError(
-            f"model {folder}: max_length in config.json is {length!r}; make it 1 to {most} tokens, "
-            "which is what a row may have, or leave it out"
+            f"model {folder}: {name} in config.json is {value!r}; make it 1 to {most} {unit}, or "
+            "leave it out"
         )
-    if windows is not None and long_text == "truncate":
-        raise BundleError(
-            f"model {folder}: max_windows in config.json is {windows!r}, and with long_text truncate "
-            "there are no windows; make that average or max, or leave max_windows out"
-        )
-    if windows is not None and not (is_whole(windows) and 1 <= windows <= MAX_WINDOWS):
-        raise BundleError(
-            f"model {folder}: max_windows in config.json is {windows!r}; make it 1 to {MAX_WINDOWS} "
-            "windows, or leave it out"
-        )
-    return length or most, long_text, windows or MAX_WINDOWS
+    return value
 
 
 def _read_model(folder: Path, model_file: Path) -> tuple[str, bool]:

@@ -83,12 +83,16 @@ class RawOutput(NamedTuple):
         truncated: For each text whether it had more tokens than were looked at.
         windows: For each text how many windows it has.
         tokens: For each text how many of its tokens were looked at, special ones included.
+        lengths: For each text how many tokens it has; where it has more than `limit`, one more.
+        limit: How many tokens of a text are looked for.
     """
 
     logits: np.ndarray
     truncated: list[bool]
     windows: list[int]
     tokens: list[int]
+    lengths: list[int]
+    limit: int
 
 
 class TextClassifier:
@@ -119,7 +123,9 @@ class TextClassifier:
         self.bundle = bundle
         given = settings or ScoreSettings()
         self.settings = given.of(bundle, max_length)
-        self._tokenizer = TextTokenizer(bundle, max_length, given.long_text, given.max_windows)
+        self._tokenizer = TextTokenizer(
+            bundle, max_length, given.long_text, given.window_tokens, given.max_windows
+        )
         self.reading = self._tokenizer.reading
         self.max_length = self.reading.max_length
         self._model = OnnxModel(bundle, threads)
@@ -137,15 +143,16 @@ class TextClassifier:
         temperature: float | None = None,
         long_text: str | None = None,
         text_clean_up: str = "disabled",
+        window_tokens: int | None = None,
         max_windows: int | None = None,
     ) -> TextClassifier:
         """Loads a classifier.
 
         Args:
             model: The folder of a model bundle; None for the default one.
-            max_length: The most tokens of a row, 1 to 512. Here, in `long_text` and `max_windows`
-                None is what config.json says unless one before it is given, in this order, and else
-                512, `truncate` and 64.
+            max_length: The most tokens of a row, 1 to 512. Here, in `long_text`, `window_tokens`
+                and `max_windows` None is what config.json says unless one before it is given, in
+                this order, and else 512, `truncate`, `max_length` and 64.
             activation: `softmax` (one of the labels is right) or `sigmoid` (each for itself); None
                 is sigmoid for a multi-label model, softmax for any other.
             threshold: The score from which on a label is among a prediction's `labels`.
@@ -153,18 +160,19 @@ class TextClassifier:
             threads: The most threads that one call uses; None for all cores.
             temperature: What logits are divided by; None is what config.json says, or 1.
             long_text: What becomes of a text with more than `max_length` tokens: `truncate`
-                classifies its beginning; `average` and `max` classify overlapping windows, and take
-                the average of their scores, or the maximum for each label.
+                classifies its beginning; `average` and `max` classify windows, and take the average
+                of their scores, or the maximum for each label.
             text_clean_up: What is done to a text first: `disabled`, `inplace`, `inplace_full`,
                 `shrink`, `shrink_full` or `html`.
-            max_windows: The most windows of a text, 1 to 64, from its beginning on.
+            window_tokens: The tokens of a window, 1 to `max_length`.
+            max_windows: The most windows of a text, 1 to 64, spread evenly over it.
 
         Raises:
             ValueError: A setting is out of range; the message names the choices.
             BundleError: The model cannot be used.
         """
         settings = ScoreSettings(
-            activation, threshold, multi_label, temperature, long_text, max_windows
+            activation, threshold, multi_label, temperature, long_text, window_tokens, max_windows
         )
         return cls(Bundle.load(model), max_length, settings, threads, text_clean_up)
 
@@ -225,6 +233,8 @@ class TextClassifier:
             [t.truncated for t in tokenized],
             [len(t.windows) for t in tokenized],
             [t.tokens for t in tokenized],
+            [t.length for t in tokenized],
+            self._tokenizer.limit,
         )
 
     @overload
@@ -317,7 +327,7 @@ class TextClassifier:
         logits = self._model.logits([w for t in tokenized for w in t.windows])
         labels, model_id = self.bundle.labels, self.bundle.model_id
         first = 0
-        for text, (windows, tokens, truncated) in zip(texts, tokenized, strict=True):
+        for text, (windows, tokens, truncated, _) in zip(texts, tokenized, strict=True):
             found = logits[first : first + len(windows)]
             first += len(windows)
             try:

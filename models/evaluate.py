@@ -45,6 +45,7 @@ class Evaluation:
         truncated: How many of them were longer than what is read.
         max_length: The most tokens of a row.
         long_text: What became of longer texts: `truncate`, `average` or `max`.
+        window_tokens: The tokens of a longer text's rows.
         max_windows: The most rows of a text; 1 where it is truncated.
         temperature: What the logits were divided by.
         batch_size: The texts of a step.
@@ -76,6 +77,7 @@ class Evaluation:
     truncated: int
     max_length: int
     long_text: str
+    window_tokens: int
     max_windows: int
     temperature: float
     batch_size: int
@@ -154,6 +156,8 @@ def evaluate(
         [cut for part in parts for cut in part.truncated],
         [count for part in parts for count in part.windows],
         [count for part in parts for count in part.tokens],
+        [count for part in parts for count in part.lengths],
+        parts[0].limit,
     )
     targets = np.array(news.targets)
     evaluation = figures(classifier, output, targets, batch_size, runtime, news.values)
@@ -212,6 +216,7 @@ def figures(
         truncated=sum(output.truncated),
         max_length=reading.max_length,
         long_text=reading.long_text,
+        window_tokens=reading.window_tokens,
         max_windows=reading.max_windows,
         temperature=temperature,
         batch_size=batch_size,
@@ -229,6 +234,6 @@ def figures(
         per_label=per_label,
         confusion=tuple(tuple(row) for row in confusion.tolist()),
         calibration=bins,
-        by_length=by_length(output.tokens, output.truncated, right),
+        by_length=by_length(output.lengths, output.limit, right),
         by_value=None if values is None else by_value(values, right),
     )

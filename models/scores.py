@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from models.checks import is_number
+from models.checks import is_number, is_whole
 from models.long_text import LONG_TEXT, check_long_text, check_max_windows
+from models.model_settings import MAX_LENGTH
 from models.reading import Reading
 from models.settings import Option, settings
 
@@ -64,20 +65,30 @@ class ScoreSettings:
         str | None,
         Option(
             "What becomes of a text with more than --max_length tokens. truncate: its beginning "
-            "is classified. average, max: overlapping windows are, at most --max_windows, and the "
-            "average of their scores counts, or the maximum for each label; a text then costs as "
-            "much as it has windows. Default: long_text in the model's config.json unless "
+            "is classified. average, max: windows of --window_tokens are, at most --max_windows, "
+            "and the average of their scores counts, or the maximum for each label; a text then "
+            "costs as much as its windows. Default: long_text in the model's config.json unless "
             "--max_length is given, else truncate.",
             choices=LONG_TEXT,
+            panel="Model",
+        ),
+    ] = None
+    window_tokens: Annotated[
+        int | None,
+        Option(
+            "The tokens of a window of a text that has more than --max_length, 1 to --max_length; "
+            "goes with --long_text average or max. Default: window_tokens in the model's config.json "
+            "unless --max_length or --long_text is given, else --max_length.",
             panel="Model",
         ),
     ] = None
     max_windows: Annotated[
         int | None,
         Option(
-            "The most windows of a text, 1 to 64, from its beginning on; goes with --long_text "
-            "average or max. What lies beyond is not read. Default: max_windows in the model's "
-            "config.json unless --max_length or --long_text is given, else 64.",
+            "The most windows of a text, 1 to 64, spread evenly over it: as many as overlap by a "
+            "quarter, or fewer, and what lies between them is not read; goes with --long_text average "
+            "or max. Default: max_windows in the model's config.json unless --max_length, "
+            "--long_text or --window_tokens is given, else 64.",
             panel="Model",
         ),
     ] = None
@@ -98,6 +109,9 @@ class ScoreSettings:
             raise ValueError(f"temperature {t!r}: choose a number above 0")
         if self.long_text is not None:
             check_long_text(self.long_text)
+        size = self.window_tokens
+        if size is not None and not (is_whole(size) and 1 <= size <= MAX_LENGTH):
+            raise ValueError(f"window_tokens {size!r}: choose 1 to {MAX_LENGTH} tokens")
         if self.max_windows is not None:
             check_max_windows(self.max_windows)
 
@@ -122,13 +136,17 @@ class ScoreSettings:
             multi_label = bundle.multi_label and activation == "sigmoid"
         if temperature is None:
             temperature = bundle.temperature
-        reading = Reading.of(bundle, max_length, self.long_text, self.max_windows)
+        reading = Reading.of(
+            bundle, max_length, self.long_text, self.window_tokens, self.max_windows
+        )
         return dataclasses.replace(
             self,
             activation=activation,
             multi_label=multi_label,
             temperature=temperature,
             long_text=reading.long_text,
+            # Of one row there is nothing to say, and it is refused.
+            window_tokens=None if reading.long_text == "truncate" else reading.window_tokens,
             max_windows=reading.max_windows,
         )
 

@@ -79,6 +79,12 @@ class RunOptions(SettingsSet):
         """
         model, scores = self.model, self.scores
         try:
-            return Reading.of(bundle, model.max_length, scores.long_text, scores.max_windows)
+            return Reading.of(
+                bundle,
+                model.max_length,
+                scores.long_text,
+                scores.window_tokens,
+                scores.max_windows,
+            )
         except ValueError as e:
             raise ConfigurationError(f"--{e}") from None

@@ -86,7 +86,9 @@ class ClassifyNews(beam.PTransform):
             of_bundle = settings.of(self._bundle, max_length)
         except ValueError as e:
             raise ConfigurationError(str(e)) from None
-        self._tokenize = TokenizeNews(model, max_length, settings.long_text, settings.max_windows)
+        self._tokenize = TokenizeNews(
+            model, max_length, settings.long_text, settings.window_tokens, settings.max_windows
+        )
         self._classifier = OnnxTextClassifier(model, settings, threads, processes)
         self._categorize = Categorize(of_bundle, timestamp)
 

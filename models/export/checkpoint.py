@@ -29,7 +29,7 @@ _SAFETENSORS = ("model.safetensors", "model-*.safetensors")
 _PICKLED = ("pytorch_model.bin", "pytorch_model-*.bin")
 # What newsbeam reads in config.json, and transformers takes for settings of text generation, which it
 # drops. A `max_length` without `long_text` is one of those.
-_OURS = ("temperature", "long_text", "max_length", "max_windows")
+_OURS = ("temperature", "long_text", "max_length", "window_tokens", "max_windows")
 _HUB_NAME = re.compile(r"(?:[\w.-]+/)?[\w.-]+", re.ASCII)
 
 

@@ -41,7 +41,15 @@ MOST_GROUPS = 25
 
 @with_flags(
     *CLASSIFIER_SETTINGS,
-    only={"model", "max_length", "long_text", "max_windows", "temperature", "text_clean_up"},
+    only={
+        "model",
+        "max_length",
+        "long_text",
+        "window_tokens",
+        "max_windows",
+        "temperature",
+        "text_clean_up",
+    },
 )
 def evaluate(
     csv: Annotated[
@@ -97,8 +105,8 @@ def evaluate(
         typer.Option(
             "--calibrate",
             help="Fit the temperature that makes the scores of these texts mean what they say, for "
-            "the model's config.json, where they are read as --max_length, --long_text and "
-            "--max_windows say; take other texts than those to evaluate on. Default: off.",
+            "the model's config.json, where they are read as --max_length, --long_text and so "
+            "on say; take other texts than those to evaluate on. Default: off.",
             envvar="NEWSBEAM_EVALUATE_CALIBRATE",
             rich_help_panel="Scores",
         ),
@@ -203,7 +211,12 @@ def _progress() -> Progress:
 
 def _show(evaluation: Evaluation, csv: Path, by: str | None) -> None:
     console = output()
-    reading = Reading(evaluation.max_length, evaluation.long_text, evaluation.max_windows)
+    reading = Reading(
+        evaluation.max_length,
+        evaluation.long_text,
+        evaluation.window_tokens,
+        evaluation.max_windows,
+    )
     console.print(
         Text(f"{evaluation.model} on {csv}: {evaluation.samples:,} texts, of each {reading}")
     )

@@ -144,7 +144,7 @@ def test_long_texts_are_read_as_the_model_says(tmp_path: Path) -> None:
         "".join(json.dumps({"id": str(n), "body": b}) + "\n" for n, b in enumerate(bodies))
     )
     for options, reads, tokens, truncated in (
-        ((), "up to 2 windows of 8 tokens, averaged", [3, 13, 13], [False, False, True]),
+        ((), "up to 2 windows of 8 tokens, averaged", [3, 13, 14], [False, False, True]),
         (("--max_length", "10"), "the first 10 tokens", [3, 10, 10], [False, True, True]),
         (
             ("--long_text", "max"),
@@ -155,7 +155,7 @@ def test_long_texts_are_read_as_the_model_says(tmp_path: Path) -> None:
         (
             ("--max_windows", "3"),
             "up to 3 windows of 8 tokens, averaged",
-            [3, 13, 18],
+            [3, 13, 20],
             [False, False, True],
         ),
     ):

@@ -244,6 +244,7 @@ def test_what_it_says_about_scores(
         ({"long_text": "max", "max_windows": 1, "max_length": 1}, (1, "max", 1)),
         ({"long_text": "average", "max_windows": 64, "max_length": 16}, (16, "average", 64)),
         ({"long_text": "average", "max_position_embeddings": 4096}, (512, "average", 64)),
+        ({"long_text": "max", "max_length": 8, "window_tokens": 8}, (8, "max", 64)),
     ],
 )
 def test_what_it_says_about_long_texts(
@@ -251,6 +252,7 @@ def test_what_it_says_about_long_texts(
 ) -> None:
     bundle = Bundle.load(make_bundle(config=config))
     assert (bundle.row_length, bundle.long_text, bundle.max_windows) == reads
+    assert bundle.window_tokens == config.get("window_tokens")
 
 
 def test_the_hash_covers_the_temperature(make_bundle: Callable[..., Path]) -> None:
@@ -348,6 +350,11 @@ def test_a_broken_file(
             "max_windows in config.json is 65; make it 1 to 64 windows, or leave it out",
         ),
         ({"long_text": "average", "max_windows": 0}, "max_windows in config.json is 0;"),
+        (
+            {"long_text": "average", "max_length": 8, "window_tokens": 9},
+            "window_tokens in config.json is 9; make it 1 to 8 tokens, which is what a row has, or",
+        ),
+        ({"long_text": "truncate", "window_tokens": 4}, "window_tokens in config.json is 4, and"),
         ({"long_text": "max", "max_windows": "2"}, "max_windows in config.json is '2';"),
         (
             {"long_text": "truncate", "max_windows": 2},

@@ -187,10 +187,11 @@ def test_numbers_of_numpy_are_numbers(make_bundle: Callable[..., Path]) -> None:
         threshold=np.float32(0.25),
         temperature=np.float64(2),
         long_text="max",
+        window_tokens=np.int16(3),
         max_windows=np.int32(3),
     )
     assert json.dumps(dataclasses.asdict(classifier.reading)) == (
-        '{"max_length": 4, "long_text": "max", "max_windows": 3}'
+        '{"max_length": 4, "long_text": "max", "window_tokens": 3, "max_windows": 3}'
     )
     assert classifier.max_length == 4
     assert classifier.settings.threshold == 0.25
@@ -248,12 +249,14 @@ def test_texts_in_whatever_they_come(classifier: TextClassifier) -> None:
 
 
 def test_logits(classifier: TextClassifier) -> None:
-    logits, truncated, windows, tokens = classifier.logits(list(NEWS.values()))
+    logits, truncated, windows, tokens, lengths, limit = classifier.logits(list(NEWS.values()))
     assert logits.shape == (4, 4)
     assert logits.argmax(axis=1).tolist() == [0, 1, 2, 3]
     assert truncated == [False] * 4
     assert windows == [1] * 4
     assert all(2 < count < 512 for count in tokens)
+    assert lengths == tokens
+    assert limit >= 128
     assert classifier.logits([])[0].shape == (0, 4)
 
 

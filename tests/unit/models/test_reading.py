@@ -23,24 +23,27 @@ WINDOWS = {"max_length": 8, "long_text": "average", "max_windows": 2}
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({}, (8, "average", 2)),
+        ({}, (8, "average", 8, 2)),
         # Rows of that length, cut off.
-        ({"max_length": 12}, (12, "truncate", 1)),
-        ({"max_length": 512}, (16, "truncate", 1)),  # no more than the model takes
+        ({"max_length": 12}, (12, "truncate", 12, 1)),
+        ({"max_length": 512}, (16, "truncate", 16, 1)),  # no more than the model takes
         # The bundle's rows, all of the text.
-        ({"long_text": "average"}, (8, "average", 64)),
-        ({"long_text": "max"}, (8, "max", 64)),
-        ({"long_text": "truncate"}, (8, "truncate", 1)),
-        ({"max_windows": 3}, (8, "average", 3)),
-        ({"max_windows": 1}, (8, "average", 1)),
-        ({"max_length": 12, "long_text": "average"}, (12, "average", 64)),
-        ({"max_length": 12, "long_text": "max", "max_windows": 5}, (12, "max", 5)),
-        ({"long_text": "max", "max_windows": 5}, (8, "max", 5)),
-        ({"max_length": 8, "long_text": "average", "max_windows": 2}, (8, "average", 2)),
+        ({"long_text": "average"}, (8, "average", 8, 64)),
+        ({"long_text": "max"}, (8, "max", 8, 64)),
+        ({"long_text": "truncate"}, (8, "truncate", 8, 1)),
+        ({"max_windows": 3}, (8, "average", 8, 3)),
+        ({"max_windows": 1}, (8, "average", 8, 1)),
+        ({"max_length": 12, "long_text": "average"}, (12, "average", 12, 64)),
+        ({"max_length": 12, "long_text": "max", "max_windows": 5}, (12, "max", 12, 5)),
+        ({"long_text": "max", "max_windows": 5}, (8, "max", 8, 5)),
+        ({"max_length": 8, "long_text": "average", "max_windows": 2}, (8, "average", 8, 2)),
+        ({"window_tokens": 5}, (8, "average", 5, 64)),
+        ({"window_tokens": 5, "max_windows": 3}, (8, "average", 5, 3)),
+        ({"long_text": "max", "window_tokens": 5}, (8, "max", 5, 64)),
     ],
 )
 def test_what_is_given_hides_what_the_bundle_says_of_the_rest(
-    make_bundle: MakeBundle, given: dict[str, Any], expected: tuple[int, str, int]
+    make_bundle: MakeBundle, given: dict[str, Any], expected: tuple[int, str, int, int]
 ) -> None:
     bundle = Bundle.load(make_bundle(config=WINDOWS))
     reading = Reading.of(bundle, **given)
@@ -56,10 +59,29 @@ def test_what_is_given_hides_what_the_bundle_says_of_the_rest(
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({}, (16, "truncate", 1)),
-        ({"max_length": 4}, (4, "truncate", 1)),
-        ({"long_text": "average"}, (16, "average", 64)),
-        ({"long_text": "max", "max_windows": 7}, (16, "max", 7)),
+        ({}, (8, "average", 5, 2)),
+        ({"max_windows": 3}, (8, "average", 5, 3)),
+        ({"window_tokens": 6}, (8, "average", 6, 64)),
+        ({"long_text": "average"}, (8, "average", 8, 64)),
+        ({"max_length": 12}, (12, "truncate", 12, 1)),
+        ({"max_length": 12, "long_text": "max", "max_windows": 2}, (12, "max", 12, 2)),
+    ],
+)
+def test_windows_smaller_than_rows(
+    make_bundle: MakeBundle, given: dict[str, Any], expected: tuple[int, str, int, int]
+) -> None:
+    bundle = Bundle.load(make_bundle(config=WINDOWS | {"window_tokens": 5}))
+    assert Reading.of(bundle, **given) == Reading(*expected)
+    assert TextClassifier.load(bundle.path, **given).reading == Reading(*expected)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, (16, "truncate", 16, 1)),
+        ({"max_length": 4}, (4, "truncate", 4, 1)),
+        ({"long_text": "average"}, (16, "average", 16, 64)),
+        ({"long_text": "max", "max_windows": 7}, (16, "max", 16, 7)),
     ],
 )
 # A `max_length` of text generation stands in many a config.json, and says nothing about rows.
@@ -68,14 +90,14 @@ def test_a_bundle_that_says_nothing(
     make_bundle: MakeBundle,
     config: dict[str, Any],
     given: dict[str, Any],
-    expected: tuple[int, str, int],
+    expected: tuple[int, str, int, int],
 ) -> None:
     assert Reading.of(Bundle.load(make_bundle(config=config)), **given) == Reading(*expected)
 
 
 def test_512_tokens_by_default(make_bundle: MakeBundle) -> None:
     bundle = Bundle.load(make_bundle(config={"max_position_embeddings": 4096}))
-    assert Reading.of(bundle) == Reading(512, "truncate", 1)
+    assert Reading.of(bundle) == Reading(512, "truncate", 512, 1)
 
 
 @pytest.mark.parametrize(
@@ -92,6 +114,12 @@ def test_512_tokens_by_default(make_bundle: MakeBundle) -> None:
             "^max_windows 2: goes with long_text average or max",
         ),
         ({"long_text": "truncate", "max_windows": 2}, "^max_windows 2: goes with long_text"),
+        (
+            {"window_tokens": 9},
+            "^window_tokens 9: choose 1 to 8 tokens .*as many as a row may have",
+        ),
+        ({"window_tokens": 0}, "^window_tokens 0: choose 1 to"),
+        ({"max_length": 12, "window_tokens": 4}, "^window_tokens 4: goes with long_text"),
     ],
 )
 def test_what_can_not_be(make_bundle: MakeBundle, given: dict[str, Any], words: str) -> None:
@@ -119,18 +147,28 @@ def test_settings_that_were_filled_in_can_be_used_again(make_bundle: MakeBundle)
 @pytest.mark.parametrize(
     ("reading", "limit", "words"),
     [
-        (Reading(512, "truncate", 1), "512 tokens", "the first 512 tokens"),
-        (Reading(64, "average", 1), "64 tokens", "the first 64 tokens"),
-        (Reading(1, "truncate", 1), "1 token", "the first 1 token"),
+        (Reading(512, "truncate", 512, 1), "512 tokens", "the first 512 tokens"),
+        (Reading(64, "average", 64, 1), "64 tokens", "the first 64 tokens"),
+        (Reading(1, "truncate", 1, 1), "1 token", "the first 1 token"),
         (
-            Reading(64, "average", 2),
+            Reading(64, "average", 64, 2),
             "2 windows of 64 tokens",
             "up to 2 windows of 64 tokens, averaged",
         ),
         (
-            Reading(16, "max", 64),
+            Reading(16, "max", 16, 64),
             "64 windows of 16 tokens",
             "up to 64 windows of 16 tokens, their highest scores",
+        ),
+        (
+            Reading(128, "average", 48, 2),
+            "2 windows of 48 tokens",
+            "up to 128 tokens, or 2 windows of 48 tokens, averaged",
+        ),
+        (
+            Reading(128, "average", 48, 1),
+            "48 tokens",
+            "up to 128 tokens, or the first 48 tokens",
         ),
     ],
 )

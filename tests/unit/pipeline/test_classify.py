@@ -157,11 +157,11 @@ def test_long_texts() -> None:
 def test_long_texts_as_the_model_says(tmp_path: Path) -> None:
     says = {"long_text": "average", "max_length": 8, "max_windows": 2}
     model = str(write_bundle(tmp_path / "tiny", config=says))
-    # Two windows have room for 6 + 5 words.
-    short, fits, long = "ball", "ball " * 11, "bank " * 12
+    # Two windows have room for 6 words each.
+    short, fits, long = "ball", "ball " * 12, "bank " * 13
     result = run(short, fits, long, "--model", model, "--json")
     found = [json.loads(line) for line in result.stdout.splitlines()]
-    assert [(f["tokens"], f["truncated"]) for f in found] == [(3, False), (13, False), (13, True)]
+    assert [(f["tokens"], f["truncated"]) for f in found] == [(3, False), (14, False), (14, True)]
     words = "newsbeam: 1 text was longer than 2 windows of 8 tokens; the rest was not read\n"
     assert result.stderr == words
     result = run(short, fits, long, "--model", model, "--json", "--max_length", "9")

@@ -114,7 +114,7 @@ def test_as_the_model_says(tmp_path: Path, long_text: str) -> None:
     folder = write_bundle(tmp_path / "tiny", config=says)
     news = tmp_path / "news.csv"
     rows = [
-        ("Sports", "ball " * 12),
+        ("Sports", "ball " * 13),
         ("Business", "bank " * 9),
         ("Sports", "stock"),
         ("Sports", "goal"),

@@ -131,12 +131,13 @@ IN_TURN = "ball " * 6 + "bank " * 20 + "ball " * 14
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({}, (13, True)),
+        ({}, (14, True)),
         ({"max_length": 16}, (16, True)),
-        ({"max_windows": 3}, (18, True)),
+        ({"max_windows": 3}, (20, True)),
+        ({"window_tokens": 5, "max_windows": 3}, (11, True)),
         ({"long_text": "average"}, (42, False)),
-        ({"scores": ScoreSettings(max_windows=4)}, (23, True)),
-        ({"scores": ScoreSettings(long_text="max"), "max_windows": 3}, (18, True)),
+        ({"scores": ScoreSettings(max_windows=4)}, (26, True)),
+        ({"scores": ScoreSettings(long_text="max"), "max_windows": 3}, (20, True)),
         ({"max_length": 16, "long_text": "truncate"}, (16, True)),
     ],
 )

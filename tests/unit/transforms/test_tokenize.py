@@ -106,7 +106,8 @@ def test_it_reads_as_the_bundle_says(tmp_path: Path) -> None:
     assert read() == ([8, 8], True)
     assert read(max_length=16) == ([16], True)
     assert read(long_text="max") == ([8] * 6, False)
-    assert read(max_windows=5) == ([8] * 5, True)
+    assert read(max_windows=4) == ([8] * 4, True)
+    assert read(window_tokens=7, max_windows=3) == ([7] * 3, True)
     # What counts is what the worker finds.
     tokenize = TokenizeNews(folder)
     (folder / "config.json").write_text(json.dumps(tiny_config()))
