@@ -26,6 +26,8 @@ FEWEST_ROWS, MOST_ROWS = 3, 20
 PREVIEW_WIDTH = 18
 _COLORS = ("cyan", "green", "yellow", "magenta", "blue", "bright_red", "bright_cyan", "white")
 _EIGHTHS = " ▏▎▍▌▋▊▉"
+#: Columns of a title that are worth more than what stands beside it.
+_LEAST_TITLE = 20
 
 
 def bar(count: int, largest: int, width: int) -> str:
@@ -44,6 +46,15 @@ def milliseconds(seconds: float | None) -> str:
 def ok(totals: Totals) -> bool:
     """Whether every message came out, and once."""
     return totals.waiting == 0 and totals.doubled == 0
+
+
+def _title(item: CategorizedItem, width: int) -> str:
+    """The title in so many columns; of a long text also how much of it was read."""
+    read = f"  ({item.tokens} tokens of a long text)"
+    room = width - len(read)
+    if not item.truncated or room < _LEAST_TITLE:
+        return fit(headline(item), width)
+    return fit(headline(item), room).rstrip() + read
 
 
 def summary(totals: Totals) -> Table:
@@ -97,7 +108,7 @@ class Show:
         """Shows an item."""
         self._news.append(item)
         if self._live is None:
-            title = fit(headline(item), self._console.width - 18).rstrip()
+            title = _title(item, self._console.width - 18).rstrip()
             self._line(f"{fit(item.category, 10)} {item.score:.2f}  {title}")
 
     def dead_letter(self, letter: DeadLetter) -> None:
@@ -172,7 +183,7 @@ class Show:
             text.append(f"{item.processed_time.astimezone():%H:%M:%S}  ", style="dim")
             text.append(fit(item.category, 10), style=f"bold {color}")
             text.append(f"  {item.score:.2f}  ", style="dim")
-            text.append(fit(headline(item), width - 28) + "\n")
+            text.append(_title(item, width - 28) + "\n")
         return text
 
     def _bars(self, totals: Totals, width: int) -> Text:

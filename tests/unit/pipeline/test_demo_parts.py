@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import io
 import itertools
@@ -127,7 +128,8 @@ def test_screen_fits_the_terminal(width: int, height: int) -> None:
     console = Console(file=out, width=width, height=height, color_system=None)
     show = Show(console, "newsbeam demo")
     for n in range(30):
-        show._news.append(item(f"{n} 東京 株式 \x1b[2J " + "long " * 50))
+        news = item(f"{n} 東京 株式 \x1b[2J " + "long " * 50)
+        show._news.append(dataclasses.replace(news, truncated=n % 2 == 0))
         show._dead.append(dead_letter(Message(b"{" * 500), "ParseNews", ValueError("w" * 300)))
     console.print(show.screen(TOTALS, 65, "producing"))
     lines = out.getvalue().splitlines()
@@ -143,10 +145,12 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
     out = io.StringIO()
     with Show(Console(file=out, width=100, force_terminal=False), "newsbeam demo") as show:
         show.categorized(item("Chip maker unveils faster processor"))
+        show.categorized(dataclasses.replace(item("Vote in parliament"), tokens=94, truncated=True))
         show.dead_letter(dead_letter(Message(b"{"), "ParseNews", ValueError("not JSON")))
         show.update(TOTALS, 1, "producing")
     assert out.getvalue().splitlines() == [
         "Sci/Tech   0.99  Chip maker unveils faster processor",
+        "Sci/Tech   0.99  Vote in parliament  (94 tokens of a long text)",
         "dead letter at ParseNews: ValueError: not JSON <- {",
     ]
 
