@@ -6,6 +6,7 @@ import inspect
 import io
 import itertools
 
+import msgspec
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
@@ -128,7 +129,7 @@ def test_screen_fits_the_terminal(width: int, height: int) -> None:
     show = Show(console, "newsbeam demo")
     for n in range(30):
         news = item(f"{n} 東京 株式 \x1b[2J " + "long " * 50)
-        show._news.append(news._replace(truncated=n % 2 == 0))
+        show._news.append(msgspec.structs.replace(news, truncated=n % 2 == 0))
         show._dead.append(dead_letter(Message(b"{" * 500), "ParseNews", ValueError("w" * 300)))
     console.print(show.screen(TOTALS, 65, "producing"))
     lines = out.getvalue().splitlines()
@@ -144,7 +145,9 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
     out = io.StringIO()
     with Show(Console(file=out, width=100, force_terminal=False), "newsbeam demo") as show:
         show.categorized(item("Chip maker unveils faster processor"))
-        show.categorized(item("Vote in parliament")._replace(tokens=94, truncated=True))
+        show.categorized(
+            msgspec.structs.replace(item("Vote in parliament"), tokens=94, truncated=True)
+        )
         show.dead_letter(dead_letter(Message(b"{"), "ParseNews", ValueError("not JSON")))
         show.update(TOTALS, 1, "producing")
     assert out.getvalue().splitlines() == [
