@@ -65,6 +65,7 @@ class RunConfig:
     learning_rate: float = 1e-4
     final_learning_rate: float = 0.0
     embedding_rate_factor: float = 3.0
+    head_rate_factor: float = 1.0  # of the last layer, which gives the labels
     warmup_steps: int = 100
     weight_decay: float = 0.01
     dropout: float = 0.1
@@ -74,6 +75,9 @@ class RunConfig:
     plain_rows: float = 0.0  # share of rows without the marks of their sources, see plain.py
     join_batches: float = 0.0  # share of batches of joined rows, see joined.py
     join_tokens: tuple[int, ...] = (32, 384)  # the shortest and the longest of them
+    window_tokens: tuple[
+        int, ...
+    ] = ()  # longer rows are cut to windows of this length, see windows.py
     label_smoothing: float = 0.0
     soft_labels: str = ""  # run whose scores and states are taught, besides the labels
     soft_weight: float = 0.5

@@ -1,4 +1,4 @@
-"""`newsbeam model`: makes model bundles of other models, looks into them, and checks them."""
+"""`newsbeam model`: makes model bundles, looks into them, and checks them."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from models.export.texts import read_texts
 from models.operators import read_operators
 from models.tokenize import TextTokenizer
 from models.verify import verify as verify_bundle
+from pipeline.commands import model_train
 from pipeline.terminal import output
 from transforms.errors import ConfigurationError
 
@@ -32,7 +33,8 @@ _OF_CHECKPOINTS = ("int8", "revision", "texts", "tolerance", "int8_tolerance")
 LISTED = 12
 
 app = typer.Typer(
-    help="Make model bundles of Hugging Face and Spark NLP models; look into bundles.",
+    help="Make model bundles of Hugging Face and Spark NLP models, or train one on news of your own; "
+    "look into bundles.",
     no_args_is_help=True,
 )
 
@@ -161,6 +163,9 @@ def export(
         raise
     _show_parity(parity, bundle, as_json)
     return 0
+
+
+app.command("train")(model_train.train)
 
 
 @app.command("inspect")

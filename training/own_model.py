@@ -1,0 +1,229 @@
+"""The steps from news of the user's own to a bundle: tokens, training, int8, figures, card."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
+
+from models.bundle import Bundle
+from models.classifier import TextClassifier
+from models.errors import BundleError
+from models.evaluate import evaluate
+from models.plot import plot
+from models.pool import cores
+from models.verify import verify
+from training import (
+    calibrate,
+    data,
+    dequantize,
+    export,
+    finetune,
+    own_card,
+    own_news,
+    pictures,
+    prepare,
+)
+from training.config import RunConfig
+from training.own_folder import Asked, Work
+from training.own_news import Facts, Parts
+from training.own_report import Reporter, Trained
+
+#: Rows that are seen in all, at least, unless that were more than `_MOST_EPOCHS`.
+_ROWS_SEEN = 24_000
+_LEAST_EPOCHS, _MOST_EPOCHS = 3.0, 30.0
+#: Looks at the held-out rows on the way.
+_LOOKS = 10
+#: Tokens of a text that train, where the bundle reads long texts in windows.
+_MOST_TOKENS = 1024
+#: Windows of longer texts, in tokens.
+_SHORTEST_WINDOW, _LONGEST_WINDOW = 64, 256
+#: Joined rows, in tokens; see `joined`.
+_SHORTEST_JOINED, _LONGEST_JOINED = 32, 384
+#: With fewer rows than these to calibrate on, one number is fitted, with care.
+_FEW = 200
+
+_LAST_LAYER = "classifier.out_proj"
+
+
+def make(
+    start: Bundle, parts: Parts | None, work: Work, asked: Asked, reporter: Reporter
+) -> Trained:
+    """Makes the bundle, from where the run was stopped on.
+
+    Args:
+        start: The bundle to begin with.
+        parts: The news; None where an earlier run has written its tokens.
+        work: The folder of the run.
+        asked: What it is asked for.
+        reporter: Is told how it goes.
+
+    Raises:
+        BundleError: The bundle is none to train on.
+        KeyboardInterrupt: It was stopped.
+    """
+    began = time.monotonic()
+    torch.set_num_threads(min(torch.get_num_threads(), cores()))
+    tokens = work.folder / "tokens"
+    config = json.loads((start.path / "config.json").read_text(encoding="utf-8"))
+    if parts is not None:
+        with reporter.doing("Preparing"):
+            _start(start, config, parts.facts.labels, asked.seed, work.folder / "start")
+            _write_tokens(parts, config, start, tokens)
+            _write(work.folder / "facts.json", json.dumps(dataclasses.asdict(parts.facts)))
+    facts = _facts(work.folder / "facts.json")
+    trained = prepare.load(tokens, "train")
+    same = facts.labels == start.labels
+    run = settings(trained.lengths, len(facts.labels), _reads(config), asked, same_labels=same)
+    learned = finetune.Rows(
+        run,
+        trained,
+        following=prepare.load(tokens, "train_following") if run.join_batches else None,
+        label_weights=own_news.label_weights(trained.labels.tolist()),
+    )
+    held_out = {"held_out": prepare.load(tokens, "calibrating").cut(max(run.window_tokens))}
+    folder = work.folder / "run"
+    folder.mkdir(exist_ok=True)
+    before = time.monotonic() - began
+    with reporter.learning():
+        finetune.learn(run, work.folder / "start", folder, learned, held_out, reporter)
+    began = time.monotonic()
+    made = work.folder / "bundle" / work.target.name
+    calibrating, reporting = (prepare.news(tokens, name) for name in ("calibrating", "reporting"))
+    looked_at = trained.cut(_reads(config))
+    with reporter.doing("Writing the bundle in int8, and calibrating it"):
+        export.parity(folder, looked_at)
+        fit = calibrate.fit if len(calibrating) >= _FEW else calibrate.fit_few
+        power, temperature = export.write_calibrated(folder, looked_at, calibrating, made, fit)
+        verify(Bundle.load(made), thorough=True)
+    with reporter.doing(f"Measuring on {len(reporting):,} rows"):
+        found = evaluate(TextClassifier.load(made), reporting)
+        found_float = export.evaluate_float(folder, power, temperature, reporting)
+        plot(found, made / "evaluation.png")
+        pictures.curves([folder], made / "curves.png")
+    report: dict[str, Any] = {
+        "epochs": run.epochs,
+        "megabytes": round((made / "model_quantized.onnx").stat().st_size / 1e6, 2),
+        "power": power,
+        "test": found.as_dict(),
+        "test_float": found_float.as_dict(),
+    }
+    own_card.write(made, report, facts, asked)
+    seconds = before + finetune.seconds(folder) + time.monotonic() - began
+    work.publish(made)
+    return Trained(
+        Bundle.load(work.target), facts, found, found_float.eval_accuracy, run.epochs, seconds
+    )
+
+
+def settings(
+    lengths: np.ndarray, labels: int, reads: int, asked: Asked, *, same_labels: bool
+) -> RunConfig:
+    """How to train: as the bundles that ship, fitted to how many rows there are.
+
+    Args:
+        lengths: Tokens of each row.
+        labels: How many categories there are.
+        reads: The most tokens that the bundle reads at once.
+        asked: What the user asked for.
+        same_labels: Whether the categories are those of the bundle.
+    """
+    rows = len(lengths)
+    batch_rows = 32 if rows >= 512 else max(4, rows // 16)
+    wanted = max(_ROWS_SEEN, 60 * labels)
+    epochs = asked.epochs or round(min(max(wanted / rows, _LEAST_EPOCHS), _MOST_EPOCHS), 1)
+    steps = math.ceil(epochs * rows / batch_rows)
+    longest = min(reads, _LONGEST_WINDOW)
+    # Where texts are short, longer ones are made of them; where they are not, they are there.
+    short = float(np.minimum(lengths, longest).mean()) < longest / 2
+    longest_joined = min(reads, _LONGEST_JOINED)
+    return RunConfig(
+        name="own",
+        start="start",
+        seed=asked.seed,
+        batch_rows=batch_rows,
+        epochs=epochs,
+        learning_rate=1e-4,
+        embedding_rate_factor=2.0,
+        head_rate_factor=1.0 if same_labels else 10.0,
+        warmup_steps=min(100, max(1, steps // 10)),
+        label_smoothing=0.05,
+        mask_tokens=0.08,
+        crop_batches=0.25,
+        window_tokens=(min(_SHORTEST_WINDOW, longest), longest),
+        join_batches=0.15 if short else 0.0,
+        join_tokens=(min(_SHORTEST_JOINED, longest_joined), longest_joined),
+        evaluate_every=max(1, math.ceil(steps / _LOOKS)),
+        watch=("held_out",),
+        checkpoint_every=100,
+    )
+
+
+def _reads(config: dict[str, Any]) -> int:
+    """The most tokens that the bundle reads at once, special ones included."""
+    return min(config.get("max_length") or 512, config["max_position_embeddings"] - 2)
+
+
+def _start(
+    start: Bundle, config: dict[str, Any], labels: tuple[str, ...], seed: int, target: Path
+) -> None:
+    """Writes the checkpoint to begin with: the bundle's weights, and a last layer for the labels."""
+    try:
+        weights = dequantize.state_dict(start.model_file)
+    except Exception as e:  # onnx has an exception for each way in which a file is none of its own
+        raise BundleError(
+            f"--from {start.path}: {start.model_file.name} is no int8 graph of newsbeam's own, which "
+            "training goes on from; name ag_news_mini, ag_news_small, or a bundle that `newsbeam "
+            "model train` made"
+        ) from e
+    if labels != start.labels:
+        generator = torch.Generator().manual_seed(seed)
+        size = (len(labels), config["hidden_size"])
+        weights[f"{_LAST_LAYER}.weight"] = torch.randn(size, generator=generator) * 0.02
+        weights[f"{_LAST_LAYER}.bias"] = torch.zeros(len(labels))
+    target.mkdir(exist_ok=True)
+    save_file(weights, target / "model.safetensors")
+    own = {
+        "id2label": {str(number): label for number, label in enumerate(labels)},
+        "label2id": {label: number for number, label in enumerate(labels)},
+    }
+    kept = {key: value for key, value in config.items() if key != "temperature"}
+    _write(target / "config.json", json.dumps(kept | own, indent=2) + "\n")
+    start.tokenizer().save(str(target / "tokenizer.json"))
+
+
+def _write_tokens(parts: Parts, config: dict[str, Any], start: Bundle, target: Path) -> None:
+    target.mkdir(exist_ok=True)
+    tokenizer: Tokenizer = start.tokenizer()
+    windows = config.get("long_text", "truncate") != "truncate"
+    most = _MOST_TOKENS if windows else _reads(config)
+    following = data.Articles([f" {text}" for text in parts.train.texts], parts.train.labels)
+    for name, part in (
+        ("train", parts.train),
+        ("train_following", following),
+        ("calibrating", parts.calibrating),
+    ):
+        prepare.write(part, tokenizer, most, target / f"{name}.npz")
+    for name, part in (("calibrating", parts.calibrating), ("reporting", parts.reporting)):
+        prepare.write_news(part, target / f"{name}.json")
+
+
+def _facts(file: Path) -> Facts:
+    values = json.loads(file.read_text(encoding="utf-8"))
+    return Facts(**values | {"labels": tuple(values["labels"])})
+
+
+def _write(file: Path, text: str) -> None:
+    """Writes a file whole or not at all."""
+    new = file.with_name(f"{file.name}.new")
+    new.write_text(text, encoding="utf-8")
+    os.replace(new, file)
