@@ -64,9 +64,12 @@ def figures(
         "trained": f"{facts.trained:,}",
         "calibrating": f"{facts.calibrating:,}",
         "reporting": f"{facts.reporting:,}",
-        "contradicted": f"{facts.contradicted:,}",
-        "fewest": f"{facts.fewest:,}",
-        "most": f"{facts.most:,}",
+        "several": f"; {facts.contradicted:,} texts have several labels"
+        if facts.contradicted
+        else "",
+        "span": f"{facts.fewest:,}"
+        if facts.fewest == facts.most
+        else f"{facts.fewest:,} to {facts.most:,}",
         "epochs": f"{report['epochs']:g}",
         "seed": str(asked.seed),
         "share": f"{asked.held_out:g}",

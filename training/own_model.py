@@ -138,7 +138,7 @@ def settings(
         same_labels: Whether the categories are those of the bundle.
     """
     rows = len(lengths)
-    batch_rows = 32 if rows >= 512 else max(4, rows // 16)
+    batch_rows = 32 if rows >= 512 else 16
     wanted = max(_ROWS_SEEN, 60 * labels)
     epochs = asked.epochs or round(min(max(wanted / rows, _LEAST_EPOCHS), _MOST_EPOCHS), 1)
     steps = math.ceil(epochs * rows / batch_rows)
