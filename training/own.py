@@ -52,7 +52,7 @@ def train(
     )
     with own_folder.work_in(target, asked) as work, quiet():
         parts = None
-        if work.resumed and (work.folder / "facts.json").exists():
+        if work.resumed:
             reporter.say(f"{work.target}: going on where the run was stopped")
         else:
             with reporter.doing(f"Reading {news.name}"):

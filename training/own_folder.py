@@ -19,6 +19,8 @@ from models.errors import BundleError
 
 #: Where a run is until it is done.
 HIDDEN = ".newsbeam-training"
+#: The file there that says that the news were read and divided: from then on, a run has begun.
+FACTS = "facts.json"
 #: What a bundle is made of, in the order in which the files are moved to their place: without its
 #: config.json, no folder is a bundle.
 FILES = (
@@ -105,11 +107,19 @@ def work_in(target: Path, asked: Asked) -> Iterator[Work]:
     others = there - {HIDDEN, *(FILES if HIDDEN in there else ())}
     if others:
         raise BundleError(f"--to {target}: is not empty; name a new folder")
+    new = not target.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "lock").open("w") as lock:
             _lock(lock.fileno(), target)
-            yield Work(folder, target, _begin(folder, target, asked))
+            try:
+                yield Work(folder, target, _begin(folder, target, asked))
+            finally:
+                if folder.exists() and not (folder / FACTS).exists():
+                    # What was refused leaves nothing.
+                    shutil.rmtree(folder, ignore_errors=True)
+                    if new:
+                        target.rmdir()
     except OSError as e:
         raise BundleError(
             f"--to {target}: cannot be written to ({e.strerror or e}); name another folder, or make "
@@ -128,15 +138,12 @@ def _lock(file: int, target: Path) -> None:
 
 
 def _begin(folder: Path, target: Path, asked: Asked) -> bool:
-    """Notes what the run is asked for; whether one of the same was there."""
+    """Notes what the run is asked for; whether one of the same has begun."""
     note = folder / "asked.json"
-    try:
-        before = Asked(**json.loads(note.read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError, TypeError):
-        new = note.with_suffix(".new")
-        new.write_text(json.dumps(asdict(asked)), encoding="utf-8")
-        os.replace(new, note)
+    if not (folder / FACTS).exists():
+        note.write_text(json.dumps(asdict(asked)), encoding="utf-8")
         return False
+    before = Asked(**json.loads(note.read_text(encoding="utf-8")))
     fix = f"or name another folder than {target}"
     if before.digest != asked.digest:
         raise BundleError(

@@ -34,12 +34,13 @@ from training import (
     prepare,
 )
 from training.config import RunConfig
-from training.own_folder import Asked, Work
+from training.own_folder import FACTS, Asked, Work
 from training.own_news import Facts, Parts
 from training.own_report import Reporter, Trained
 
 #: Rows that are seen in all, at least, unless that were more than `_MOST_EPOCHS`.
 _ROWS_SEEN = 24_000
+_LEARNING_RATE = 1e-4
 _LEAST_EPOCHS, _MOST_EPOCHS = 3.0, 30.0
 #: Looks at the held-out rows on the way.
 _LOOKS = 10
@@ -79,8 +80,8 @@ def make(
         with reporter.doing("Preparing"):
             _start(start, config, parts.facts.labels, asked.seed, work.folder / "start")
             _write_tokens(parts, config, start, tokens)
-            _write(work.folder / "facts.json", json.dumps(dataclasses.asdict(parts.facts)))
-    facts = _facts(work.folder / "facts.json")
+            _write(work.folder / FACTS, json.dumps(dataclasses.asdict(parts.facts)))
+    facts = _facts(work.folder / FACTS)
     trained = prepare.load(tokens, "train")
     same = facts.labels == start.labels
     run = settings(trained.lengths, len(facts.labels), _reads(config), asked, same_labels=same)
@@ -152,7 +153,7 @@ def settings(
         seed=asked.seed,
         batch_rows=batch_rows,
         epochs=epochs,
-        learning_rate=1e-4,
+        learning_rate=_LEARNING_RATE,
         embedding_rate_factor=2.0,
         head_rate_factor=1.0 if same_labels else 10.0,
         warmup_steps=min(100, max(1, steps // 10)),
