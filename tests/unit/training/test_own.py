@@ -89,7 +89,7 @@ def news(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer = csv.writer(opened)
         writer.writerow(["label", "title", "body"])
         for topic, words in TOPICS.items():
-            for i in range(20 if topic == "chess" else 60):
+            for i in range(30 if topic == "chess" else 60):
                 body = " ".join(rng.choice(words, 40 if i % 5 == 0 else 9))
                 writer.writerow([topic, f"{words[i % 10]} {i}", body])
     return file
@@ -107,7 +107,7 @@ def learned(folder: Path) -> dict[str, object]:
 def trained(start: Path, news: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that nobody stopped."""
     target = tmp_path_factory.mktemp("trained") / "own"
-    assert train(news, "--from", start, "--to", target, "--epochs", "12") == 0
+    assert train(news, "--from", start, "--to", target, "--epochs", "20") == 0
     return target
 
 
@@ -124,7 +124,7 @@ def test_a_bundle_with_the_labels_of_the_file(trained: Path, capsys):
     assert "# own: 3 categories" in card
     assert "$" not in card
     assert "**These are few rows**" in card
-    assert "140 rows, 20 to 60 of each category" in card
+    assert "150 rows, 30 to 60 of each category" in card
     for picture in ("evaluation.png", "curves.png"):
         assert (trained / picture).read_bytes().startswith(b"\x89PNG")
 
@@ -134,7 +134,7 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(
 ):
     """Stopped twice: by Ctrl-C, and by a kill between two checkpoints."""
     target = tmp_path / "own"
-    arguments = (news, "--from", start, "--to", target, "--epochs", "12")
+    arguments = (news, "--from", start, "--to", target, "--epochs", "20")
     stepped = cli.model.model_train._Reporter.stepped
 
     def interrupted(self, step: int, steps: int, loss: float) -> None:
@@ -146,7 +146,7 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(
         patched.setattr(cli.model.model_train._Reporter, "stepped", interrupted)
         assert train(*arguments) == 130
     said = capsys.readouterr().err
-    assert "newsbeam: stopped at step 11 of 84; the same command goes on from there" in said
+    assert "newsbeam: stopped at step 11 of 150; the same command goes on from there" in said
     assert not (target / "config.json").exists()
 
     class Killed(BaseException):
@@ -167,10 +167,10 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(
     out, err = capsys.readouterr()
     assert "going on where the run was stopped" in err
     found = json.loads(out)
-    assert (found["rows"], found["trained"], found["reporting"]) == (140, 112, 14)
+    assert (found["rows"], found["trained"], found["reporting"]) == (150, 120, 15)
     assert learned(target) == learned(trained)
-    steps = (trained / "README.md").read_text().count("12 epochs")
-    assert steps == (target / "README.md").read_text().count("12 epochs") == 1
+    steps = (trained / "README.md").read_text().count("20 epochs")
+    assert steps == (target / "README.md").read_text().count("20 epochs") == 1
 
 
 def test_one_s_own_bundle_is_trained_on(trained: Path, news: Path, tmp_path: Path, capsys):
