@@ -42,8 +42,8 @@ from training.own_report import Reporter, Trained
 _ROWS_SEEN = 24_000
 _LEARNING_RATE = 1e-4
 _LEAST_EPOCHS, _MOST_EPOCHS = 3.0, 30.0
-#: Looks at the held-out rows on the way.
-_LOOKS = 10
+#: Looks at the held-out rows on the way, and the most rows that are looked at.
+_LOOKS, _LOOKED_AT = 10, 1000
 #: Tokens of a text that train, where the bundle reads long texts in windows.
 _MOST_TOKENS = 1024
 #: Windows of longer texts, in tokens.
@@ -91,12 +91,12 @@ def make(
         following=prepare.load(tokens, "train_following") if run.join_batches else None,
         label_weights=own_news.label_weights(trained.labels.tolist()),
     )
-    held_out = {"held_out": prepare.load(tokens, "calibrating").cut(max(run.window_tokens))}
+    looks = _some(prepare.load(tokens, "calibrating"), asked.seed).cut(max(run.window_tokens))
     folder = work.folder / "run"
     folder.mkdir(exist_ok=True)
     before = time.monotonic() - began
     with reporter.learning():
-        finetune.learn(run, work.folder / "start", folder, learned, held_out, reporter)
+        finetune.learn(run, work.folder / "start", folder, learned, {"held_out": looks}, reporter)
     began = time.monotonic()
     made = work.folder / "bundle" / work.target.name
     calibrating, reporting = (prepare.news(tokens, name) for name in ("calibrating", "reporting"))
@@ -167,6 +167,14 @@ def settings(
         watch=("held_out",),
         checkpoint_every=100,
     )
+
+
+def _some(tokens: data.Tokens, seed: int) -> data.Tokens:
+    """As many of the rows as are looked at on the way."""
+    if len(tokens) <= _LOOKED_AT:
+        return tokens
+    chosen = np.random.default_rng(seed).choice(len(tokens), _LOOKED_AT, replace=False)
+    return tokens.take(np.sort(chosen))
 
 
 def _reads(config: dict[str, Any]) -> int:
