@@ -74,12 +74,14 @@ _LAZY = {
 def load(
     model: str | os.PathLike[str] | None = None,
     *,
-    max_length: int = 512,
+    max_length: int | None = None,
     activation: str | None = None,
     threshold: float = 0.5,
     multi_label: bool | None = None,
     temperature: float | None = None,
-    long_text: str = "truncate",
+    long_text: str | None = None,
+    window_tokens: int | None = None,
+    max_windows: int | None = None,
     text_clean_up: str = "disabled",
 ) -> TextClassifier:
     """Loads a classifier that runs in this process.
@@ -87,7 +89,10 @@ def load(
     Args:
         model: The folder of a model bundle (a Hugging Face folder with an ONNX model), an ONNX file
             in one, or what `--model` takes; None for the default one, which comes with newsbeam.
-        max_length: The most tokens of a row, 1 to 512.
+        max_length: The most tokens of a row, 1 to 512. Here, in `long_text`, `window_tokens` and
+            `max_windows` None is what the model's config.json says unless one before it is given,
+            in this order, and else 512, `truncate`, `max_length` and 64: `max_length` alone cuts
+            texts off there.
         activation: `softmax` (one of the labels is right) or `sigmoid` (each for itself); None is
             sigmoid for a multi-label model, softmax for any other.
         threshold: The score from which on a label is among a prediction's `labels`.
@@ -95,8 +100,10 @@ def load(
         temperature: What logits are divided by: higher makes scores less sure of themselves. None
             is what the model's config.json says, or 1.
         long_text: What becomes of a text with more than `max_length` tokens: `truncate` classifies
-            its beginning; `average` and `max` classify overlapping windows, at most 64, and take
-            the average of their scores, or the maximum for each label.
+            its beginning; `average` and `max` classify windows, and take the average of their scores,
+            or the maximum for each label.
+        window_tokens: The tokens of a window, 1 to `max_length`.
+        max_windows: The most windows of a text, 1 to 64, spread evenly over it.
         text_clean_up: What is done to a text first: `disabled`, `inplace`, `inplace_full`, `shrink`,
             `shrink_full`, or `html` (tags and entities).
 
@@ -113,6 +120,8 @@ def load(
         temperature=temperature,
         long_text=long_text,
         text_clean_up=text_clean_up,
+        window_tokens=window_tokens,
+        max_windows=max_windows,
     )
 
 

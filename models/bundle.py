@@ -16,9 +16,12 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from models.checks import is_whole
 from models.errors import BundleError, TokenizerFilesError
 from models.locate import DEFAULT_BUNDLE, resolve
+from models.long_text import LONG_TEXT, MAX_WINDOWS
 from models.model_files import MODEL_FOLDERS, WEIGHTS, model_places, no_model
+from models.model_settings import MAX_LENGTH
 from models.tokenizer_files import TOKENIZER_FILES, load_tokenizer
 
 log = logging.getLogger("newsbeam")
@@ -53,6 +56,12 @@ class Bundle:
         temperature: What logits are divided by, so that scores mean what they say; measured by
             the model's training. 1 leaves them as they are.
         multi_label: Whether the model was trained to give a text several labels, or none.
+        row_length: The most tokens of a row unless somebody asks for another number (see
+            `models.reading`): `max_length` of config.json, where that has `long_text`, too.
+        long_text: What becomes of longer texts unless somebody asks for something else.
+        window_tokens: The tokens of a window unless somebody asks for another number; None for as
+            many as a row has.
+        max_windows: The most windows of a text unless somebody asks for another number.
     """
 
     path: Path
@@ -65,6 +74,10 @@ class Bundle:
     dynamic_int8: bool
     temperature: float = 1.0
     multi_label: bool = False
+    row_length: int = MAX_LENGTH
+    long_text: str = "truncate"
+    window_tokens: int | None = None
+    max_windows: int = MAX_WINDOWS
 
     @property
     def model_id(self) -> str:
@@ -121,6 +134,7 @@ class Bundle:
         labels = _labels(folder, config)
         vocabulary = config.get("vocab_size")
         pad_id, max_length = _positions(folder, config)
+        row_length, long_text, window_tokens, max_windows = _reading(folder, config, max_length)
         try:
             tokens = load_tokenizer(folder, config).get_vocab_size()
             digest, dynamic_int8 = _read_model(folder, model_file)
@@ -146,6 +160,10 @@ class Bundle:
             dynamic_int8=dynamic_int8,
             temperature=_temperature(folder, config),
             multi_label=_multi_label(folder, config),
+            row_length=row_length,
+            long_text=long_text,
+            window_tokens=window_tokens,
+            max_windows=max_windows,
         )
 
     def tokenizer(self) -> Tokenizer:
@@ -290,6 +308,50 @@ def _multi_label(folder: Path, config: dict[str, Any]) -> bool:
             "single_label_classification or multi_label_classification"
         )
     return value == "multi_label_classification"
+
+
+def _reading(
+    folder: Path, config: dict[str, Any], positions: int
+) -> tuple[int, str, int | None, int]:
+    """The most tokens of a row, what becomes of longer texts, tokens and number of their windows.
+
+    They count where there is `long_text`: a `max_length` without it is of text generation, as
+    transformers used to write it into every config.json.
+    """
+    most = min(positions, MAX_LENGTH)
+    long_text = config.get("long_text")
+    if long_text is None:
+        return most, "truncate", None, MAX_WINDOWS
+    if long_text not in LONG_TEXT:
+        raise BundleError(
+            f"model {folder}: long_text in config.json is {long_text!r}; make it one of "
+            f"{', '.join(LONG_TEXT)}, or leave it out"
+        )
+    length = _number(folder, config, "max_length", most, "tokens, which is what a row may have")
+    of_windows = {
+        "window_tokens": (length or most, "tokens, which is what a row has"),
+        "max_windows": (MAX_WINDOWS, "windows"),
+    }
+    for name in of_windows:
+        if config.get(name) is not None and long_text == "truncate":
+            raise BundleError(
+                f"model {folder}: {name} in config.json is {config[name]!r}, and with long_text "
+                f"truncate there are no windows; make that average or max, or leave {name} out"
+            )
+    size, windows = (
+        _number(folder, config, name, *largest) for name, largest in of_windows.items()
+    )
+    return length or most, long_text, size, windows or MAX_WINDOWS
+
+
+def _number(folder: Path, config: dict[str, Any], name: str, most: int, unit: str) -> int | None:
+    value = config.get(name)
+    if value is not None and not (is_whole(value) and 1 <= value <= most):
+        raise BundleError(
+            f"model {folder}: {name} in config.json is {value!r}; make it 1 to {most} {unit}, or "
+            "leave it out"
+        )
+    return value
 
 
 def _read_model(folder: Path, model_file: Path) -> tuple[str, bool]:

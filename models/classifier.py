@@ -13,7 +13,6 @@ from models.bundle import Bundle
 from models.checks import check_text
 from models.clean_up import clean_up_named
 from models.errors import ModelError
-from models.model_settings import MAX_LENGTH
 from models.onnx import OnnxModel
 from models.scores import ScoreSettings, labels_above, score_windows
 from models.tokenize import TextTokenizer
@@ -79,17 +78,21 @@ class RawOutput(NamedTuple):
     """What the model said about texts.
 
     Attributes:
-        logits: Windows x labels, float32; the windows of a text one after the other. Without
-            windows (`long_text` is `truncate`), texts x labels.
+        logits: Windows x labels, float32; the windows of a text one after the other. Where texts
+            are truncated, texts x labels.
         truncated: For each text whether it had more tokens than were looked at.
         windows: For each text how many windows it has.
         tokens: For each text how many of its tokens were looked at, special ones included.
+        lengths: For each text how many tokens it has; where it has more than `limit`, one more.
+        limit: How many tokens of a text are looked for.
     """
 
     logits: np.ndarray
     truncated: list[bool]
     windows: list[int]
     tokens: list[int]
+    lengths: list[int]
+    limit: int
 
 
 class TextClassifier:
@@ -97,7 +100,7 @@ class TextClassifier:
 
     Args:
         bundle: The model bundle.
-        max_length: The most tokens of a row, 1 to 512.
+        max_length: The most tokens of a row, 1 to 512; None goes by the bundle.
         settings: How logits become scores, and what becomes of longer texts. What they leave to
             the bundle is filled in.
         threads: The most threads that one call uses; None for all cores.
@@ -111,16 +114,20 @@ class TextClassifier:
     def __init__(
         self,
         bundle: Bundle,
-        max_length: int = MAX_LENGTH,
+        max_length: int | None = None,
         settings: ScoreSettings | None = None,
         threads: int | None = None,
         text_clean_up: str = "disabled",
     ) -> None:
         self._clean_up = clean_up_named(text_clean_up)
         self.bundle = bundle
-        self.settings = (settings or ScoreSettings()).of(bundle)
-        self._tokenizer = TextTokenizer(bundle, max_length, self.settings.long_text)
-        self.max_length = self._tokenizer.max_length
+        given = settings or ScoreSettings()
+        self.settings = given.of(bundle, max_length)
+        self._tokenizer = TextTokenizer(
+            bundle, max_length, given.long_text, given.window_tokens, given.max_windows
+        )
+        self.reading = self._tokenizer.reading
+        self.max_length = self.reading.max_length
         self._model = OnnxModel(bundle, threads)
         verify_model(self._model)
 
@@ -128,20 +135,24 @@ class TextClassifier:
     def load(
         cls,
         model: str | os.PathLike[str] | None = None,
-        max_length: int = MAX_LENGTH,
+        max_length: int | None = None,
         activation: str | None = None,
         threshold: float = 0.5,
         multi_label: bool | None = None,
         threads: int | None = None,
         temperature: float | None = None,
-        long_text: str = "truncate",
+        long_text: str | None = None,
         text_clean_up: str = "disabled",
+        window_tokens: int | None = None,
+        max_windows: int | None = None,
     ) -> TextClassifier:
         """Loads a classifier.
 
         Args:
             model: The folder of a model bundle; None for the default one.
-            max_length: The most tokens of a row, 1 to 512.
+            max_length: The most tokens of a row, 1 to 512. Here, in `long_text`, `window_tokens`
+                and `max_windows` None is what config.json says unless one before it is given, in
+                this order, and else 512, `truncate`, `max_length` and 64.
             activation: `softmax` (one of the labels is right) or `sigmoid` (each for itself); None
                 is sigmoid for a multi-label model, softmax for any other.
             threshold: The score from which on a label is among a prediction's `labels`.
@@ -149,16 +160,20 @@ class TextClassifier:
             threads: The most threads that one call uses; None for all cores.
             temperature: What logits are divided by; None is what config.json says, or 1.
             long_text: What becomes of a text with more than `max_length` tokens: `truncate`
-                classifies its beginning; `average` and `max` classify overlapping windows, at most
-                64, and take the average of their scores, or the maximum for each label.
+                classifies its beginning; `average` and `max` classify windows, and take the average
+                of their scores, or the maximum for each label.
             text_clean_up: What is done to a text first: `disabled`, `inplace`, `inplace_full`,
                 `shrink`, `shrink_full` or `html`.
+            window_tokens: The tokens of a window, 1 to `max_length`.
+            max_windows: The most windows of a text, 1 to 64, spread evenly over it.
 
         Raises:
             ValueError: A setting is out of range; the message names the choices.
             BundleError: The model cannot be used.
         """
-        settings = ScoreSettings(activation, threshold, multi_label, temperature, long_text)
+        settings = ScoreSettings(
+            activation, threshold, multi_label, temperature, long_text, window_tokens, max_windows
+        )
         return cls(Bundle.load(model), max_length, settings, threads, text_clean_up)
 
     def labels(self) -> tuple[str, ...]:
@@ -218,6 +233,8 @@ class TextClassifier:
             [t.truncated for t in tokenized],
             [len(t.windows) for t in tokenized],
             [t.tokens for t in tokenized],
+            [t.length for t in tokenized],
+            self._tokenizer.limit,
         )
 
     @overload
@@ -310,7 +327,7 @@ class TextClassifier:
         logits = self._model.logits([w for t in tokenized for w in t.windows])
         labels, model_id = self.bundle.labels, self.bundle.model_id
         first = 0
-        for text, (windows, tokens, truncated) in zip(texts, tokenized, strict=True):
+        for text, (windows, tokens, truncated, _) in zip(texts, tokenized, strict=True):
             found = logits[first : first + len(windows)]
             first += len(windows)
             try:

@@ -42,9 +42,11 @@ class Evaluation:
     Attributes:
         model: Name and short hash of the model.
         samples: How many texts were classified.
-        truncated: How many of them were longer than `max_length`.
+        truncated: How many of them were longer than what is read.
         max_length: The most tokens of a row.
         long_text: What became of longer texts: `truncate`, `average` or `max`.
+        window_tokens: The tokens of a longer text's rows.
+        max_windows: The most rows of a text; 1 where it is truncated.
         temperature: What the logits were divided by.
         batch_size: The texts of a step.
         labels: The labels, in the order of `confusion`.
@@ -75,6 +77,8 @@ class Evaluation:
     truncated: int
     max_length: int
     long_text: str
+    window_tokens: int
+    max_windows: int
     temperature: float
     batch_size: int
     labels: tuple[str, ...]
@@ -116,16 +120,16 @@ def evaluate(
     """Classifies labelled news and compares.
 
     Args:
-        classifier: The classifier. Of its settings temperature and `long_text` count; the scores
-            here are softmax, since each text has one label.
+        classifier: The classifier. How it reads texts and its temperature count; the scores here
+            are softmax, since each text has one label.
         news: The texts and their labels; at least one.
         batch_size: The texts of a step; it changes `eval_steps_per_second` and nothing else.
         progress: Called with how many texts were classified since the last call.
-        calibrate: Fit a temperature to these texts. The other figures are without it.
+        calibrate: Fit a temperature to these texts: the one with the least `eval_loss`, as they are
+            read. The other figures are without it.
 
     Raises:
-        ValueError: There are no texts, `batch_size` is below 1, or a temperature is to be fitted to
-            texts that are classified in windows.
+        ValueError: There are no texts, or `batch_size` is below 1.
         BundleError: The model has one label.
         ModelError: The model could not classify one of the texts.
     """
@@ -137,11 +141,6 @@ def evaluate(
         raise BundleError(
             f"model {classifier.bundle.path}: has one label: every text would be right; evaluate a "
             "model with two labels or more"
-        )
-    if calibrate and classifier.settings.long_text != "truncate":
-        raise ValueError(
-            f"long_text {classifier.settings.long_text!r}: a temperature is fitted to texts of one "
-            "row; choose truncate with calibrate"
         )
     at_a_time = batch_size * STEPS_AT_A_TIME
     parts = []
@@ -157,6 +156,8 @@ def evaluate(
         [cut for part in parts for cut in part.truncated],
         [count for part in parts for count in part.windows],
         [count for part in parts for count in part.tokens],
+        [count for part in parts for count in part.lengths],
+        parts[0].limit,
     )
     targets = np.array(news.targets)
     evaluation = figures(classifier, output, targets, batch_size, runtime, news.values)
@@ -171,7 +172,10 @@ def evaluate(
         evaluation = replace(evaluation, other_accuracy=other.eval_accuracy)
     if not calibrate:
         return evaluation
-    return replace(evaluation, fitted_temperature=fit_temperature(output.logits, targets))
+    fitted = fit_temperature(
+        output.logits, targets, np.array(output.windows), classifier.reading.long_text
+    )
+    return replace(evaluation, fitted_temperature=fitted)
 
 
 def figures(
@@ -194,9 +198,9 @@ def figures(
     """
     labels = classifier.labels()
     samples = len(targets)
-    temperature, long_text = classifier.settings.temperature or 1.0, classifier.settings.long_text
+    temperature, reading = classifier.settings.temperature or 1.0, classifier.reading
     log_scores = join_windows(
-        log_softmax(output.logits, temperature), np.array(output.windows), long_text
+        log_softmax(output.logits, temperature), np.array(output.windows), reading.long_text
     )
     # The maxima of windows do not add up to 1; any other scores do already.
     losses = -log_softmax(log_scores)[np.arange(samples), targets]
@@ -210,8 +214,10 @@ def figures(
         model=classifier.bundle.model_id,
         samples=samples,
         truncated=sum(output.truncated),
-        max_length=classifier.max_length,
-        long_text=long_text,
+        max_length=reading.max_length,
+        long_text=reading.long_text,
+        window_tokens=reading.window_tokens,
+        max_windows=reading.max_windows,
         temperature=temperature,
         batch_size=batch_size,
         labels=labels,
@@ -228,6 +234,6 @@ def figures(
         per_label=per_label,
         confusion=tuple(tuple(row) for row in confusion.tolist()),
         calibration=bins,
-        by_length=by_length(output.tokens, output.truncated, right),
+        by_length=by_length(output.lengths, output.limit, right),
         by_value=None if values is None else by_value(values, right),
     )

@@ -40,7 +40,7 @@ class LengthFigures:
     """Accuracy by length.
 
     Attributes:
-        groups: The shortest first; none is empty. What was cut is counted as longer than the rest.
+        groups: The shortest first; none is empty.
         falls: Whether longer texts are right less often, by more than chance: from some length on
             (Cochran-Armitage test for a trend).
     """
@@ -49,20 +49,17 @@ class LengthFigures:
     falls: bool
 
 
-def by_length(tokens: Sequence[int], truncated: Sequence[bool], right: np.ndarray) -> LengthFigures:
+def by_length(lengths: Sequence[int], limit: int, right: np.ndarray) -> LengthFigures:
     """Accuracy by how many tokens texts have.
 
     Args:
-        tokens: For each text how many of its tokens were looked at, special ones included.
-        truncated: For each text whether it has more.
+        lengths: For each text how many tokens it has, special ones included; any number above
+            `limit` where it has more.
+        limit: How many tokens of a text were looked for.
         right: For each text whether its category was right.
     """
-    counts, cut = np.array(tokens), np.array(truncated, bool)
-    limits = list(LENGTHS)
-    if cut.any():
-        most = int(counts[cut].min())
-        limits = [length for length in LENGTHS if length < most] + [most]
-    places = np.where(cut, len(limits), np.searchsorted(limits, counts))
+    limits = [length for length in LENGTHS if length < limit] + [limit]
+    places = np.searchsorted(limits, lengths)
     names = [f"{low + 1} to {high}" for low, high in itertools.pairwise([0, *limits])]
     names.append(f"over {limits[-1]}")
     there = sorted(set(places.tolist()))

@@ -26,12 +26,14 @@ class ModelSettings:
         ),
     ] = None
     max_length: Annotated[
-        int,
+        int | None,
         Option(
             "The most tokens of a row, 1 to 512; --long_text says what becomes of texts that have "
-            "more. Long rows cost more than their share: lower is faster, and sees less."
+            "more, and given without it, they are cut off there. Long rows cost more than their "
+            "share: lower is faster, and sees less. Default: max_length in the model's config.json, "
+            "where that has long_text, too, else 512."
         ),
-    ] = MAX_LENGTH
+    ] = None
     threads: Annotated[
         int | None,
         Option(

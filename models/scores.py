@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from models.checks import is_number
-from models.long_text import LONG_TEXT, check_long_text
+from models.checks import is_number, is_whole
+from models.long_text import LONG_TEXT, check_long_text, check_max_windows
+from models.model_settings import MAX_LENGTH
+from models.reading import Reading
 from models.settings import Option, settings
 
 if TYPE_CHECKING:
@@ -60,16 +62,36 @@ class ScoreSettings:
         ),
     ] = None
     long_text: Annotated[
-        str,
+        str | None,
         Option(
             "What becomes of a text with more than --max_length tokens. truncate: its beginning "
-            "is classified. average, max: overlapping windows are, at most 64, and the average of "
-            "their scores counts, or the maximum for each label; a text then costs as much as it "
-            "has windows.",
+            "is classified. average, max: windows of --window_tokens are, at most --max_windows, "
+            "and the average of their scores counts, or the maximum for each label; a text then "
+            "costs as much as its windows. Default: long_text in the model's config.json unless "
+            "--max_length is given, else truncate.",
             choices=LONG_TEXT,
             panel="Model",
         ),
-    ] = "truncate"
+    ] = None
+    window_tokens: Annotated[
+        int | None,
+        Option(
+            "The tokens of a window of a text that has more than --max_length, 1 to --max_length; "
+            "goes with --long_text average or max. Default: window_tokens in the model's config.json "
+            "unless --max_length or --long_text is given, else --max_length.",
+            panel="Model",
+        ),
+    ] = None
+    max_windows: Annotated[
+        int | None,
+        Option(
+            "The most windows of a text, 1 to 64, spread evenly over it: as many as overlap by a "
+            "quarter, or fewer, and what lies between them is not read; goes with --long_text average "
+            "or max. Default: max_windows in the model's config.json unless --max_length, "
+            "--long_text or --window_tokens is given, else 64.",
+            panel="Model",
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         if self.activation is not None and self.activation not in ACTIVATIONS:
@@ -85,10 +107,24 @@ class ScoreSettings:
         t = self.temperature
         if t is not None and not (is_number(t) and t > 0 and math.isfinite(t)):
             raise ValueError(f"temperature {t!r}: choose a number above 0")
-        check_long_text(self.long_text)
+        if self.long_text is not None:
+            check_long_text(self.long_text)
+        size = self.window_tokens
+        if size is not None and not (is_whole(size) and 1 <= size <= MAX_LENGTH):
+            raise ValueError(f"window_tokens {size!r}: choose 1 to {MAX_LENGTH} tokens")
+        if self.max_windows is not None:
+            check_max_windows(self.max_windows)
 
-    def of(self, bundle: Bundle) -> ScoreSettings:
-        """These settings, with the bundle's where they leave it the choice."""
+    def of(self, bundle: Bundle, max_length: int | None = None) -> ScoreSettings:
+        """These settings, with the bundle's where they leave it the choice.
+
+        Args:
+            bundle: The bundle.
+            max_length: The most tokens of a row, where that is given, too: see `Reading.of`.
+
+        Raises:
+            ValueError: They do not go together, or not with the bundle.
+        """
         activation = self.activation or ("sigmoid" if bundle.multi_label else "softmax")
         if activation == "softmax" and len(bundle.labels) == 1:
             raise ValueError(
@@ -100,8 +136,18 @@ class ScoreSettings:
             multi_label = bundle.multi_label and activation == "sigmoid"
         if temperature is None:
             temperature = bundle.temperature
+        reading = Reading.of(
+            bundle, max_length, self.long_text, self.window_tokens, self.max_windows
+        )
         return dataclasses.replace(
-            self, activation=activation, multi_label=multi_label, temperature=temperature
+            self,
+            activation=activation,
+            multi_label=multi_label,
+            temperature=temperature,
+            long_text=reading.long_text,
+            # Of one row there is nothing to say, and it is refused.
+            window_tokens=None if reading.long_text == "truncate" else reading.window_tokens,
+            max_windows=reading.max_windows,
         )
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any, NamedTuple
 
 from tokenizers import Encoding, Tokenizer
 
 from models.bundle import Bundle
-from models.checks import is_whole
-from models.long_text import check_long_text, most_tokens, window_starts
-from models.model_settings import MAX_LENGTH
+from models.long_text import most_tokens, window_starts
+from models.reading import Reading
 
 #: Longer texts, in characters for each token of the limit, are shortened first.
 CHARACTERS_PER_TOKEN = 8
@@ -53,11 +53,14 @@ class TokenizedText(NamedTuple):
         tokens: How many tokens of the text the windows hold, special tokens included; those that
             windows have in common count once.
         truncated: Whether the text had more tokens than that.
+        length: How many tokens the text has, special tokens included; where it has more than
+            `TextTokenizer.limit`, one more than that.
     """
 
     windows: tuple[tuple[int, ...], ...]
     tokens: int
     truncated: bool
+    length: int
 
 
 class TextTokenizer:
@@ -79,19 +82,28 @@ class TextTokenizer:
         max_length: The most tokens of a row, special tokens included: 1 to 512. A model that takes
             fewer gets as many as it takes.
         long_text: What becomes of a text with more tokens: `truncate` keeps the first; `average`
-            and `max` cut it into overlapping windows (see `window_starts`), at most `MAX_WINDOWS`
-            of them. A row that only special tokens fit into is always truncated.
+            and `max` cut it into windows (see `window_starts`). A row that only special tokens fit
+            into is always truncated.
+        window_tokens: The tokens of a window, special tokens included.
+        max_windows: The most windows of a text, 1 to 64.
+
+    None of these four leaves it to the bundle: see `Reading.of`.
 
     Raises:
-        ValueError: `max_length` is out of range, or `long_text` is none of its choices.
+        ValueError: One of them is none of its choices, or they do not go together.
         BundleError: The bundle's tokenizer cannot be read.
     """
 
     def __init__(
-        self, bundle: Bundle, max_length: int = MAX_LENGTH, long_text: str = "truncate"
+        self,
+        bundle: Bundle,
+        max_length: int | None = None,
+        long_text: str | None = None,
+        window_tokens: int | None = None,
+        max_windows: int | None = None,
     ) -> None:
-        self.max_length = check_max_length(max_length, bundle)
-        check_long_text(long_text)
+        self.reading = Reading.of(bundle, max_length, long_text, window_tokens, max_windows)
+        self.max_length = self.reading.max_length
         self._bundle = bundle
         self._tokenizer = bundle.tokenizer()
         self._special = tuple(self._tokenizer.encode("").ids)
@@ -99,15 +111,20 @@ class TextTokenizer:
         self._before = mask.index(0) if 0 in mask else len(mask)  # special tokens before the text
         # The tokens of a text that are kept, in one row or in all its windows.
         self._limit = self.max_length
-        room = self.max_length - len(self._special)
-        if long_text != "truncate" and room > 0:
-            self._limit = most_tokens(room) + len(self._special)
+        self._room = self.reading.window_tokens - len(self._special)  # of the text in a window
+        if self.reading.long_text != "truncate" and self._room > 0:
+            self._limit = max(self._limit, most_tokens(self._room) + len(self._special))
         self._bound: int | None = None
         if _is_local(self._tokenizer):
             self._bound = self._limit * CHARACTERS_PER_TOKEN + MARGIN
         # A limit that only special tokens fit into is more than the library can do: leave it room
         # for one token, and cut the row afterwards.
         self._tokenizer.enable_truncation(max(self._limit, len(self._special) + 1))
+
+    @property
+    def limit(self) -> int:
+        """How many tokens of a text are looked for, special tokens included."""
+        return self._limit
 
     @property
     def case_sensitive(self) -> bool:
@@ -140,17 +157,25 @@ class TextTokenizer:
                 ids, truncated = self._special[:limit], True
             else:
                 truncated = limit != len(self._special) and bool(encoding.overflowing)
-            windows = (ids,) if len(ids) <= self.max_length else self._windows(ids)
-            rows.append(TokenizedText(windows, len(ids), truncated))
+            if len(ids) <= self.max_length:
+                rows.append(TokenizedText((ids,), len(ids), truncated, len(ids) + truncated))
+            else:
+                rows.append(self._in_windows(ids, truncated))
         return rows
 
-    def _windows(self, ids: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+    def _in_windows(self, ids: tuple[int, ...], truncated: bool) -> TokenizedText:
         """Cuts a row that is too long; each window gets the special tokens around the text."""
-        size = self.max_length - len(self._special)
-        after = len(ids) - len(self._special) + self._before
+        size, length = self._room, len(ids) - len(self._special)
+        after = length + self._before
         begin, text, end = ids[: self._before], ids[self._before : after], ids[after:]
-        return tuple(
-            begin + text[first : first + size] + end for first in window_starts(len(text), size)
+        starts = window_starts(length, size, self.reading.max_windows)
+        windows = tuple(begin + text[first : first + size] + end for first in starts)
+        looked_at = size + sum(min(size, b - a) for a, b in itertools.pairwise(starts))
+        return TokenizedText(
+            windows,
+            looked_at + len(self._special),
+            truncated or looked_at < length,
+            len(ids) + truncated,
         )
 
     def words(self, text: str) -> list[tuple[int, int, int]]:
@@ -158,7 +183,7 @@ class TextTokenizer:
 
         Returns:
             For each word where it begins and ends in the text (end exclusive), spaces not
-            included, and how many tokens it is made of. Words beyond the limit are left out.
+            included, and how many of its tokens are classified. Words without any are left out.
         """
         text = _characters(text)
         encoding = self._tokenizer.encode(self._shorten(text))
@@ -166,8 +191,11 @@ class TextTokenizer:
         last = None
         if self.max_length <= len(self._special):
             return words
-        for word, (begin, end) in zip(encoding.word_ids, encoding.offsets, strict=True):
-            if word is None:
+        looked_at = self._looked_at(len(encoding.ids))
+        for place, (word, (begin, end)) in enumerate(
+            zip(encoding.word_ids, encoding.offsets, strict=True)
+        ):
+            if word is None or place not in looked_at:
                 continue
             if word == last:
                 first, _, tokens = words.pop()
@@ -184,6 +212,13 @@ class TextTokenizer:
                 first = text.index(letters, begin)
                 found.append((first, first + len(letters), tokens))
         return found
+
+    def _looked_at(self, length: int) -> Container[int]:
+        """The places of a row of tokens that are in its windows."""
+        if length <= self.max_length:
+            return range(length)
+        starts = window_starts(length - len(self._special), self._room, self.reading.max_windows)
+        return {self._before + place for a in starts for place in range(a, a + self._room)}
 
     def _encode(self, texts: list[str]) -> list[Encoding]:
         try:
@@ -203,19 +238,6 @@ class TextTokenizer:
                 return beginning
             bound *= 4
         return text
-
-
-def check_max_length(max_length: int, bundle: Bundle) -> int:
-    """The most tokens of a row where `max_length` is asked for: the model may take fewer.
-
-    Raises:
-        ValueError: It is out of range; the message names the range.
-    """
-    if not is_whole(max_length) or not 1 <= max_length <= MAX_LENGTH:
-        raise ValueError(
-            f"max_length {max_length!r}: choose 1 to {MAX_LENGTH} tokens (special tokens included)"
-        )
-    return min(max_length, bundle.max_length)
 
 
 def _trusted(encoding: Encoding, end: int) -> int:

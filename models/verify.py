@@ -42,7 +42,8 @@ def verify_model(model: OnnxModel, thorough: bool = False) -> None:
         BundleError: It could not be classified.
     """
     bundle = model.bundle
-    tokenizer = TextTokenizer(bundle)
+    # Rows as long as they may be asked for, whatever the bundle reads by default.
+    tokenizer = TextTokenizer(bundle, MAX_LENGTH)
     [sentence] = tokenizer([TEST_SENTENCE])[0].windows
     alone = _classify(model, [sentence], "a test sentence", "copy or export the model again")
     if not thorough:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from models.model_settings import ModelSettings
+from models.reading import Reading
 from models.scores import ScoreSettings
 from models.settings import SettingsSet
 from pipeline.ends.kinds import KIND_OPTIONS
@@ -13,6 +14,9 @@ from pipeline.runners.settings import RUNNER_OPTIONS
 from pipeline.watching.settings import WatchSettings
 from transforms.errors import ConfigurationError
 from transforms.news_settings import NewsSettings
+
+if TYPE_CHECKING:
+    from models.bundle import Bundle
 
 #: The classes that declare the options of `newsbeam run`, in the order of its help.
 RUN_SETTINGS: tuple[type, ...] = (
@@ -66,3 +70,21 @@ class RunOptions(SettingsSet):
     def scores(self) -> ScoreSettings:
         """How its logits are read."""
         return self.of(ScoreSettings)
+
+    def reading(self, bundle: Bundle) -> Reading:
+        """How much of a text is read by a bundle's model.
+
+        Raises:
+            ConfigurationError: What is asked for can't be.
+        """
+        model, scores = self.model, self.scores
+        try:
+            return Reading.of(
+                bundle,
+                model.max_length,
+                scores.long_text,
+                scores.window_tokens,
+                scores.max_windows,
+            )
+        except ValueError as e:
+            raise ConfigurationError(f"--{e}") from None

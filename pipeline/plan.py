@@ -17,6 +17,7 @@ def plan(job: Job) -> str:
     """What would run, as lines."""
     options = job.options
     assert isinstance(options, RunOptions)
+    bundle = Bundle.load(options.model.model)
     standard, ends = job.beam_options.view_as(StandardOptions), job.ends
     rows = [
         ("runner", f"{standard.runner}, {'a stream' if standard.streaming else 'a batch'}"),
@@ -28,7 +29,8 @@ def plan(job: Job) -> str:
     rows += [
         ("dead letters", ends.dead_letters.end.uri),
         ("delivery", f"{ends.delivery.replace('_', ' ')}: {ends.why}"),
-        ("model", Bundle.load(options.model.model).model_id),
+        ("model", bundle.model_id),
+        ("reads", str(options.reading(bundle))),
         (
             "not asked",
             ", ".join(options.of(CheckSettings).skip_checks) or "none was left out",

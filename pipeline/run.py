@@ -127,13 +127,16 @@ def _run(
     options: RunOptions, parsed: PipelineOptions, runner: Runner, ends: Ends, live_status: bool
 ) -> None:
     """Builds the pipeline and has it run."""
+    bundle = Bundle.load(options.model.model)
+    reading = options.reading(bundle)
     pipeline = built(options, parsed, ends)
     log.info(
-        "%s -> %s, dead letters -> %s; model %s; delivery %s: %s",
+        "%s -> %s, dead letters -> %s; model %s reads %s; delivery %s: %s",
         ends.source.end.uri,
         ", ".join(_shown(share, sink) for share, sink in ends.sinks),
         ends.dead_letters.end.uri,
-        Bundle.load(options.model.model).model_id,
+        bundle.model_id,
+        reading,
         ends.delivery.replace("_", " "),
         ends.why,
     )

@@ -75,9 +75,7 @@ class RunConfig:
     plain_rows: float = 0.0  # share of rows without the marks of their sources, see plain.py
     join_batches: float = 0.0  # share of batches of joined rows, see joined.py
     join_tokens: tuple[int, ...] = (32, 384)  # the shortest and the longest of them
-    window_tokens: tuple[
-        int, ...
-    ] = ()  # longer rows are cut to windows of this length, see windows.py
+    window_lengths: tuple[int, ...] = ()  # longer rows are cut to this, see windows.py
     label_smoothing: float = 0.0
     soft_labels: str = ""  # run whose scores and states are taught, besides the labels
     soft_weight: float = 0.5

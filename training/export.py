@@ -77,7 +77,7 @@ def write_calibrated(
     looked_at: data.Tokens,
     held_out: LabelledNews,
     target: Path,
-    fit: Callable[[np.ndarray, np.ndarray], tuple[float, float]] = calibrate.fit,
+    fit: Callable[[np.ndarray, np.ndarray, np.ndarray, str], tuple[float, float]] = calibrate.fit,
 ) -> tuple[float, float]:
     """Write the bundle `target` in int8, smoothed and calibrated with its own logits.
 
@@ -86,17 +86,21 @@ def write_calibrated(
         looked_at: rows that it was trained on, to see how far inputs reach.
         held_out: rows that fit what scores mean.
         target: the folder.
-        fit: fits power and temperature to logits and targets.
+        fit: fits power and temperature, as `calibrate.fit` does.
 
     Returns:
         The power and the temperature.
     """
     reaches = smooth.reaches(run, looked_at)
     write(run, target, True, reaches)
-    # Where it would read long texts in windows, their beginnings say how sure it is.
-    classifier = TextClassifier.load(target, long_text="truncate")
-    raw = classifier.logits(list(held_out.texts)).logits
-    power, temperature = fit(raw, np.array(held_out.targets))
+    classifier = TextClassifier.load(target)
+    raw = classifier.logits(list(held_out.texts))
+    power, temperature = fit(
+        raw.logits,
+        np.array(held_out.targets),
+        np.array(raw.windows),
+        classifier.reading.long_text,
+    )
     write(run, target, True, reaches, power, temperature=temperature)
     return power, temperature
 

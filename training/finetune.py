@@ -67,8 +67,8 @@ def _schedule(tokens: data.Tokens, config: RunConfig, rank: int, world: int) -> 
     if config.fold >= 0:
         rows = rows[rows % config.folds == config.fold]
     lengths = tokens.lengths
-    if config.window_tokens:
-        lengths = np.minimum(lengths, max(config.window_tokens))
+    if config.window_lengths:
+        lengths = np.minimum(lengths, max(config.window_lengths))
     found: list[np.ndarray] = []
     total = math.ceil(config.epochs * len(rows) / config.batch_rows / world)
     epoch = 0
@@ -341,8 +341,8 @@ class Rows:
             (self._plain if bare else self.tokens).row(int(row))
             for row, bare in zip(rows, unmarked, strict=True)
         ]
-        if self.config.window_tokens:
-            texts = windows.cut(texts, self.config.window_tokens, rng)
+        if self.config.window_lengths:
+            texts = windows.cut(texts, self.config.window_lengths, rng)
         ids = torch.from_numpy(data.pad_rows(texts, scores.PAD))
         taught = None if self._taught is None else self._taught.take(torch.from_numpy(rows))
         return _Batch(ids, torch.from_numpy(self.tokens.labels[rows]), taught, False)

@@ -79,19 +79,19 @@ def make(
     if parts is not None:
         with reporter.doing("Preparing"):
             _start(start, config, parts.facts.labels, asked.seed, work.folder / "start")
-            _write_tokens(parts, config, start, tokens)
+            _write_tokens(parts, start, tokens)
             _write(work.folder / FACTS, json.dumps(dataclasses.asdict(parts.facts)))
     facts = _facts(work.folder / FACTS)
     trained = prepare.load(tokens, "train")
     same = facts.labels == start.labels
-    run = settings(trained.lengths, len(facts.labels), _reads(config), asked, same_labels=same)
+    run = settings(trained.lengths, len(facts.labels), _reads(start), asked, same_labels=same)
     learned = finetune.Rows(
         run,
         trained,
         following=prepare.load(tokens, "train_following") if run.join_batches else None,
         label_weights=own_news.label_weights(trained.labels.tolist()),
     )
-    looks = _some(prepare.load(tokens, "calibrating"), asked.seed).cut(max(run.window_tokens))
+    looks = _some(prepare.load(tokens, "calibrating"), asked.seed).cut(max(run.window_lengths))
     folder = work.folder / "run"
     folder.mkdir(exist_ok=True)
     before = time.monotonic() - began
@@ -100,7 +100,7 @@ def make(
     began = time.monotonic()
     made = work.folder / "bundle" / work.target.name
     calibrating, reporting = (prepare.news(tokens, name) for name in ("calibrating", "reporting"))
-    looked_at = trained.cut(_reads(config))
+    looked_at = trained.cut(_reads(start))
     with reporter.doing("Writing the bundle in int8, and calibrating it"):
         export.parity(folder, looked_at)
         fit = calibrate.fit if len(calibrating) >= _FEW else calibrate.fit_few
@@ -160,7 +160,7 @@ def settings(
         label_smoothing=0.05,
         mask_tokens=0.08,
         crop_batches=0.25,
-        window_tokens=(min(_SHORTEST_WINDOW, longest), longest),
+        window_lengths=(min(_SHORTEST_WINDOW, longest), longest),
         join_batches=0.15 if short else 0.0,
         join_tokens=(min(_SHORTEST_JOINED, longest_joined), longest_joined),
         evaluate_every=max(1, math.ceil(steps / _LOOKS)),
@@ -177,9 +177,9 @@ def _some(tokens: data.Tokens, seed: int) -> data.Tokens:
     return tokens.take(np.sort(chosen))
 
 
-def _reads(config: dict[str, Any]) -> int:
+def _reads(start: Bundle) -> int:
     """The most tokens that the bundle reads at once, special ones included."""
-    return min(config.get("max_length") or 512, config["max_position_embeddings"] - 2)
+    return start.window_tokens or start.row_length
 
 
 def _start(
@@ -210,11 +210,10 @@ def _start(
     start.tokenizer().save(str(target / "tokenizer.json"))
 
 
-def _write_tokens(parts: Parts, config: dict[str, Any], start: Bundle, target: Path) -> None:
+def _write_tokens(parts: Parts, start: Bundle, target: Path) -> None:
     target.mkdir(exist_ok=True)
     tokenizer: Tokenizer = start.tokenizer()
-    windows = config.get("long_text", "truncate") != "truncate"
-    most = _MOST_TOKENS if windows else _reads(config)
+    most = _reads(start) if start.long_text == "truncate" else _MOST_TOKENS
     following = data.Articles([f" {text}" for text in parts.train.texts], parts.train.labels)
     for name, part in (
         ("train", parts.train),

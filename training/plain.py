@@ -9,18 +9,16 @@ from __future__ import annotations
 import re
 
 _TAG = re.compile(r"&lt;.*?&gt;|<[^<>]*>")
-#: A place in capitals, an agency in parentheses, or both, up to a dash: where a description begins.
-_DATELINE = re.compile(
-    r"(?:\b[A-Z][A-Z.'-]+(?:[ ,]+[A-Z][A-Za-z.'-]*){0,4},?\s+)?\((?:Reuters|AP|AFP|[A-Za-z]+\.com)\)\s+-{1,2}\s+"
-    r"|\b[A-Z]{3,}(?:[ ,]+[A-Z][A-Za-z.]*){0,4}\s+-{1,2}\s+"
-    r"|\b(?:Reuters|AP|AFP|[A-Z]+\.com|[A-Za-z]+\.com)\s+-{1,2}\s+"
-)
-_AGENCY = re.compile(r"\s*\((?:Reuters|AP|AFP|[A-Za-z]+\.com)\)")
+_AGENCY = r"(?:Reuters|AP|AFP|[A-Za-z]+\.com)"
+_PLACE = r"\b[A-Z][A-Z.'-]{2,}(?:[ ,]+[A-Z][A-Za-z.'-]*){0,4}"
+#: Where a description begins: a place in capitals, an agency, or both, up to a dash.
+_DATELINE = re.compile(rf"(?:(?:{_PLACE},?\s+)?\({_AGENCY}\)|{_PLACE}|\b{_AGENCY})\s+-{{1,2}}\s+")
+_IN_TITLE = re.compile(rf"\s*\({_AGENCY}\)")
 _ENTITIES = (
     (re.compile(r"\s*#39;\s?(?=[a-z]{1,2}\b)"), "'"),
     (re.compile(r"\s*#39;"), "'"),
     (re.compile(r"\s?&?quot;"), '"'),
-    (re.compile(r"\s?#36;"), "$"),
+    (re.compile(r"(?<=\s)\s#36;|#36;"), "$"),
     (re.compile(r"\s?&?amp;"), "&"),
     (re.compile(r"\s?#\d{2,4};"), " "),
 )
@@ -29,7 +27,7 @@ _ENTITIES = (
 def plain(text: str) -> str:
     """A row without agencies, places and what is left of HTML; itself where that would be all."""
     found = _TAG.sub(" ", text)
-    found = _AGENCY.sub("", _DATELINE.sub("", found))
+    found = _IN_TITLE.sub("", _DATELINE.sub("", found))
     for pattern, character in _ENTITIES:
         found = pattern.sub(character, found)
     return " ".join(found.split()) or text

@@ -115,6 +115,7 @@ class OnnxTextClassifier(ModelHandler[TokenizedNews, PredictionResult, OnnxModel
             FIGURES.observe(metrics.INFERENCE_SECONDS, time.perf_counter() - began)
         first = 0
         labels, model_id = model.bundle.labels, model.bundle.model_id
+        # How texts were cut is not asked here: a text in one row has nothing to be joined.
         settings = self._settings.of(model.bundle)
         for record in batch:
             if isinstance(record, DeadLetter):

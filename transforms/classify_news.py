@@ -11,7 +11,6 @@ import apache_beam as beam
 from apache_beam.ml.inference.base import RunInference
 
 from models.bundle import Bundle
-from models.model_settings import MAX_LENGTH
 from models.scores import ScoreSettings
 from models.settings import merged
 from models.verify import verify
@@ -48,7 +47,8 @@ class ClassifyNews(beam.PTransform):
         model: Folder of the model bundle; None is the default one.
         news: The form of an element's bytes, and which fields are text, id and time.
         scores: How the model's logits become scores, and what becomes of long texts.
-        max_length: The most tokens of a row: 1 to 512.
+        max_length: The most tokens of a row, 1 to 512; None goes by the model. Given without
+            `long_text`, texts are cut off there: see `models.reading`.
         threads: Threads of the model in each process; None for as many as cores, shared by
             `processes`.
         processes: How many processes a host has that run this; 0 is one for each core.
@@ -70,7 +70,7 @@ class ClassifyNews(beam.PTransform):
         *,
         news: NewsSettings | None = None,
         scores: ScoreSettings | None = None,
-        max_length: int = MAX_LENGTH,
+        max_length: int | None = None,
         threads: int | None = None,
         processes: int = 1,
         timestamp: str = "record",
@@ -83,10 +83,12 @@ class ClassifyNews(beam.PTransform):
         self._parse = ParseNews(news, **of_news)
         try:
             settings = merged(ScoreSettings, scores, of_scores)
-            of_bundle = settings.of(self._bundle)
+            of_bundle = settings.of(self._bundle, max_length)
         except ValueError as e:
             raise ConfigurationError(str(e)) from None
-        self._tokenize = TokenizeNews(model, max_length, settings.long_text)
+        self._tokenize = TokenizeNews(
+            model, max_length, settings.long_text, settings.window_tokens, settings.max_windows
+        )
         self._classifier = OnnxTextClassifier(model, settings, threads, processes)
         self._categorize = Categorize(of_bundle, timestamp)
 

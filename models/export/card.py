@@ -6,6 +6,7 @@ from pathlib import Path
 
 from models.bundle import Bundle
 from models.export.parity import Difference, Parity
+from models.reading import Reading
 
 
 def write_card(bundle: Bundle, source: str, family: str, parity: Parity | None) -> None:
@@ -32,7 +33,8 @@ def write_card(bundle: Bundle, source: str, family: str, parity: Parity | None) 
         f"A text classifier ({family}) for newsbeam and ONNX Runtime, made of `{source}`.",
         "",
         f"- Labels: {labels}",
-        f"- At most {bundle.max_length} tokens a text, special tokens included",
+        f"- At most {bundle.max_length} tokens a row, special tokens included",
+        f"- Of a text it reads {Reading.of(bundle)}, unless asked otherwise",
         "- Data, licence, accuracy: see the model that it was made of",
         "",
         "```",

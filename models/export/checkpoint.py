@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,9 @@ FEWEST_WORDS = 10
 _SETTINGS = ("*.json", "*.txt", "*.model")
 _SAFETENSORS = ("model.safetensors", "model-*.safetensors")
 _PICKLED = ("pytorch_model.bin", "pytorch_model-*.bin")
+# What newsbeam reads in config.json, and transformers takes for settings of text generation, which it
+# drops. A `max_length` without `long_text` is one of those.
+_OURS = ("temperature", "long_text", "max_length", "window_tokens", "max_windows")
 _HUB_NAME = re.compile(r"(?:[\w.-]+/)?[\w.-]+", re.ASCII)
 
 
@@ -38,14 +41,13 @@ class Checkpoint:
         name: The folder or the name on the hub, as it was given.
         model: The `PreTrainedModel`, in float32 and evaluation mode.
         tokenizer: The fast tokenizer.
-        temperature: `temperature` in config.json, which newsbeam divides logits by; transformers
-            takes it for a setting of text generation, and drops it.
+        ours: What config.json says to newsbeam: `temperature`, and how long texts are read.
     """
 
     name: str
     model: Any
     tokenizer: Any
-    temperature: float | None = None
+    ours: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def family(self) -> str:
@@ -89,8 +91,7 @@ class Checkpoint:
         config = self.model.config.to_dict()
         # Where it lay on this machine is nobody's business.
         config = {name: value for name, value in config.items() if name != "_name_or_path"}
-        if self.temperature is not None:
-            config["temperature"] = self.temperature
+        config |= self.ours
         text = json.dumps(config, indent=2, ensure_ascii=False, default=str)
         (folder / "config.json").write_text(text + "\n", encoding="utf-8")
         self.tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
@@ -135,7 +136,12 @@ def load_checkpoint(source: str, revision: str | None = None) -> Checkpoint:
             "classifier; fine-tune it as one first"
         )
     _check_tokenizer(source, tokenizer)
-    return Checkpoint(source, model.eval(), tokenizer, settings.get("temperature"))
+    return Checkpoint(source, model.eval(), tokenizer, _ours(settings))
+
+
+def _ours(settings: Mapping[str, Any]) -> dict[str, Any]:
+    names = _OURS if settings.get("long_text") is not None else _OURS[:1]
+    return {name: settings[name] for name in names if settings.get(name) is not None}
 
 
 def _find(source: str, revision: str | None) -> Path:

@@ -92,7 +92,10 @@ def classify(
     write = _writer(as_json, classifier.labels(), several)
     source = iter([[Line(None, text) for text in texts]]) if texts else _stdin_lines()
     try:
-        failed = _classify(classifier, source, write)
+        failed, cut = _classify(classifier, source, write)
+        if cut:
+            what = "text was" if cut == 1 else "texts were"
+            _note(f"{cut:,} {what} longer than {classifier.reading.limit}; the rest was not read")
     except BrokenPipeError:
         # The reader went away (`newsbeam classify … | head`): what is buffered has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -100,9 +103,11 @@ def classify(
     return 1 if failed else 0
 
 
-def _classify(classifier: TextClassifier, source: Iterator[list[Line]], write: Write) -> int:
-    """Classifies lines as they come; returns how many could not be."""
-    failed = 0
+def _classify(
+    classifier: TextClassifier, source: Iterator[list[Line]], write: Write
+) -> tuple[int, int]:
+    """Classifies lines as they come; returns how many could not be, and how many were cut off."""
+    failed = cut = 0
     for lines in source:
         outcomes = classifier.outcomes([line.text for line in lines])
         for line, outcome in zip(lines, outcomes, strict=True):
@@ -111,9 +116,10 @@ def _classify(classifier: TextClassifier, source: Iterator[list[Line]], write: W
                 where = f"line {line.number}" if line.number else "a text"
                 _note(f"{where} could not be classified: {outcome}")
             else:
+                cut += outcome.truncated
                 write(line, outcome)
         sys.stdout.flush()
-    return failed
+    return failed, cut
 
 
 def _stdin_lines() -> Iterator[list[Line]]:

@@ -24,9 +24,9 @@ from models.evaluate import BATCH_SIZE, Evaluation
 from models.evaluate import evaluate as evaluate_news
 from models.groups import GroupFigures
 from models.labelled_news import CsvError, read_csv
-from models.long_text import MAX_WINDOWS
 from models.plot import PlotError, check_plot
 from models.plot import plot as draw
+from models.reading import Reading
 from pipeline.commands.model_options import CLASSIFIER_SETTINGS, load_classifier
 from pipeline.flags import with_flags
 from pipeline.terminal import is_terminal, output
@@ -41,7 +41,15 @@ MOST_GROUPS = 25
 
 @with_flags(
     *CLASSIFIER_SETTINGS,
-    only={"model", "max_length", "long_text", "temperature", "text_clean_up"},
+    only={
+        "model",
+        "max_length",
+        "long_text",
+        "window_tokens",
+        "max_windows",
+        "temperature",
+        "text_clean_up",
+    },
 )
 def evaluate(
     csv: Annotated[
@@ -97,8 +105,8 @@ def evaluate(
         typer.Option(
             "--calibrate",
             help="Fit the temperature that makes the scores of these texts mean what they say, for "
-            "the model's config.json; take other texts than those to evaluate on. Not with "
-            "--long_text average or max. Default: off.",
+            "the model's config.json, where they are read as --max_length, --long_text and so "
+            "on say; take other texts than those to evaluate on. Default: off.",
             envvar="NEWSBEAM_EVALUATE_CALIBRATE",
             rich_help_panel="Scores",
         ),
@@ -139,11 +147,6 @@ def evaluate(
 
     Precision, recall and F1 are macro averages: the plain mean over the labels.
     """
-    if calibrate and given["long_text"] != "truncate":
-        raise ConfigurationError(
-            f"--long_text {given['long_text']}: a temperature is fitted to texts of one row; leave it "
-            "out with --calibrate"
-        )
     classifier = load_classifier(given)
     try:
         if plot is not None:
@@ -208,7 +211,15 @@ def _progress() -> Progress:
 
 def _show(evaluation: Evaluation, csv: Path, by: str | None) -> None:
     console = output()
-    console.print(Text(f"{evaluation.model} on {csv}: {evaluation.samples:,} texts"))
+    reading = Reading(
+        evaluation.max_length,
+        evaluation.long_text,
+        evaluation.window_tokens,
+        evaluation.max_windows,
+    )
+    console.print(
+        Text(f"{evaluation.model} on {csv}: {evaluation.samples:,} texts, of each {reading}")
+    )
     tables = [
         _summary(evaluation),
         _labels(evaluation),
@@ -223,13 +234,10 @@ def _show(evaluation: Evaluation, csv: Path, by: str | None) -> None:
     if evaluation.by_length.falls:
         console.print(
             "\nLonger texts are right less often, by more than chance: look at a smaller "
-            "--max_length"
+            + ("--max_length" if reading.max_windows == 1 else "--max_windows")
         )
     if evaluation.truncated:
-        limit = f"{evaluation.max_length} tokens"
-        if evaluation.long_text != "truncate":
-            limit = f"{MAX_WINDOWS} windows of {limit}"
-        console.print(f"\n{evaluation.truncated:,} texts were longer than {limit}")
+        console.print(f"\n{evaluation.truncated:,} texts were longer than {reading.limit}")
     if evaluation.fitted_temperature is not None:
         console.print(
             f'\nFor the model\'s config.json: "temperature": {evaluation.fitted_temperature:.4f}'

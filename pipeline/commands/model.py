@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +21,7 @@ from models.export.parity import INT8_TOLERANCE, TOLERANCE, Difference, Parity
 from models.export.spark_nlp import import_spark_nlp, is_spark_nlp
 from models.export.texts import read_texts
 from models.operators import read_operators
+from models.reading import Reading
 from models.tokenize import TextTokenizer
 from models.verify import verify as verify_bundle
 from pipeline.commands import model_train
@@ -236,6 +238,7 @@ def facts(bundle: Bundle) -> dict[str, Any]:
         "model_type": config.get("model_type"),
         "labels": list(bundle.labels),
         "max_length": bundle.max_length,
+        "reads": {**asdict(reading := Reading.of(bundle)), "words": str(reading)},
         "temperature": bundle.temperature,
         "problem_type": problem_type,
         "case_sensitive": TextTokenizer(bundle).case_sensitive,
@@ -281,6 +284,7 @@ def _show_facts(values: dict[str, Any], as_json: bool) -> None:
     row("labels", ", ".join(values["labels"]))
     row("problem type", values["problem_type"])
     row("max length", f"{values['max_length']} tokens")
+    row("reads", f"{values['reads']['words']}, unless asked otherwise")
     if values["temperature"] != 1:
         row("temperature", f"{values['temperature']:.4g}")
     row(

@@ -10,9 +10,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from models.bundle import Bundle
 from pipeline.demo.poison import POISON
 from pipeline.demo.traffic import sample_news
 from tests.integration.harness import DEAD_POISON, finished, mixed, refused, succeeded
+from tests.unit.models.conftest import write_bundle
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
@@ -128,6 +132,45 @@ def test_fields_and_clean_up_of_ones_own(tmp_path: Path) -> None:
     [item] = lines_of(tmp_path / "out.jsonl")
     assert (item["id"], item["event_time"]) == ("7", "2012-05-01T10:00:00Z")
     assert (item["tokens"], item["truncated"]) == (3, True)
+
+
+def test_long_texts_are_read_as_the_model_says(tmp_path: Path) -> None:
+    """Run and classify give the same, by the model's word and by what is given in its place."""
+    says = {"long_text": "average", "max_length": 8, "max_windows": 2, "temperature": 20}
+    model = str(write_bundle(tmp_path / "tiny", config=says))
+    bodies = ["goal", "ball " * 8 + "bank " * 3, "ball " * 8 + "bank " * 40]
+    news = tmp_path / "news.jsonl"
+    news.write_text(
+        "".join(json.dumps({"id": str(n), "body": b}) + "\n" for n, b in enumerate(bodies))
+    )
+    for options, reads, tokens, truncated in (
+        ((), "up to 2 windows of 8 tokens, averaged", [3, 13, 14], [False, False, True]),
+        (("--max_length", "10"), "the first 10 tokens", [3, 10, 10], [False, True, True]),
+        (
+            ("--long_text", "max"),
+            "up to 64 windows of 8 tokens, their highest scores",
+            [3, 13, 50],
+            [False, False, False],
+        ),
+        (
+            ("--max_windows", "3"),
+            "up to 3 windows of 8 tokens, averaged",
+            [3, 13, 20],
+            [False, False, True],
+        ),
+    ):
+        out = tmp_path / f"out{len(list(tmp_path.iterdir()))}.jsonl"
+        given = ("--model", model, *options)
+        done = succeeded("run", "--source", str(news), "--sink", str(out), *given)
+        assert f"; model tiny@{Bundle.load(model).hash} reads {reads}; delivery" in done.stderr
+        found = sorted(lines_of(out), key=lambda item: item["id"])
+        assert [item["tokens"] for item in found] == tokens
+        assert [item["truncated"] for item in found] == truncated
+        classified = succeeded("classify", *bodies, "--json", *given).stdout.splitlines()
+        for item, line in zip(found, classified, strict=True):
+            alone = json.loads(line)
+            assert item["scores"] == pytest.approx(alone["scores"], abs=1e-5, rel=0)
+            assert (item["tokens"], item["truncated"]) == (alone["tokens"], alone["truncated"])
 
 
 def test_a_damaged_archive_is_told_and_leaves_no_output(tmp_path: Path) -> None:

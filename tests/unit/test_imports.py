@@ -31,6 +31,7 @@ ORDER_OF_MODELS = (
     ("errors",),
     ("model_files", "tokenizer_files", "fetch", "locate"),
     ("bundle",),
+    ("reading",),
     ("tokenize",),
     ("onnx",),
     ("verify",),

@@ -12,12 +12,12 @@ import newsbeam
 
 
 def test_load_and_predict() -> None:
-    classifier = newsbeam.load(max_length=64, threshold=0.4)
+    classifier = newsbeam.load(max_length=64, long_text="max", max_windows=3, threshold=0.4)
     text = "Striker scores twice in the second half as the home team win the cup final"
     prediction = classifier.predict(text)
     assert isinstance(prediction, newsbeam.Prediction)
     assert prediction.category == "Sports"
-    assert classifier.max_length == 64
+    assert (classifier.max_length, classifier.settings.max_windows) == (64, 3)
     assert classifier.settings.threshold == 0.4
 
 

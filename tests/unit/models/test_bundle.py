@@ -231,6 +231,30 @@ def test_what_it_says_about_scores(
     assert (bundle.temperature, bundle.multi_label) == (temperature, multi_label)
 
 
+@pytest.mark.parametrize(
+    ("config", "reads"),
+    [
+        ({}, (16, "truncate", 64)),
+        ({"max_length": 5}, (16, "truncate", 64)),  # of text generation
+        ({"max_length": 5, "max_windows": 2, "long_text": None}, (16, "truncate", 64)),
+        ({"max_length": 513, "max_windows": "x"}, (16, "truncate", 64)),
+        ({"long_text": "truncate"}, (16, "truncate", 64)),
+        ({"long_text": "truncate", "max_length": 5}, (5, "truncate", 64)),
+        ({"long_text": "average"}, (16, "average", 64)),
+        ({"long_text": "max", "max_windows": 1, "max_length": 1}, (1, "max", 1)),
+        ({"long_text": "average", "max_windows": 64, "max_length": 16}, (16, "average", 64)),
+        ({"long_text": "average", "max_position_embeddings": 4096}, (512, "average", 64)),
+        ({"long_text": "max", "max_length": 8, "window_tokens": 8}, (8, "max", 64)),
+    ],
+)
+def test_what_it_says_about_long_texts(
+    make_bundle: Callable[..., Path], config: dict[str, Any], reads: tuple[int, str, int]
+) -> None:
+    bundle = Bundle.load(make_bundle(config=config))
+    assert (bundle.row_length, bundle.long_text, bundle.max_windows) == reads
+    assert bundle.window_tokens == config.get("window_tokens")
+
+
 def test_the_hash_covers_the_temperature(make_bundle: Callable[..., Path]) -> None:
     warm = Bundle.load(make_bundle("warm", config={"temperature": 2}))
     assert warm.hash != Bundle.load(make_bundle("cold")).hash
@@ -302,6 +326,40 @@ def test_a_broken_file(
         ({"temperature": float("nan")}, "temperature in config.json is nan;"),
         ({"temperature": float("inf")}, "temperature in config.json is inf;"),
         ({"temperature": 10**400}, "make it a number above 0"),
+        (
+            {"long_text": "cut"},
+            "long_text in config.json is 'cut'; make it one of truncate, average, max, or leave",
+        ),
+        ({"long_text": ["max"]}, "long_text in config.json is ['max'];"),
+        ({"long_text": ""}, "long_text in config.json is '';"),
+        (
+            {"long_text": "average", "max_length": 0},
+            "max_length in config.json is 0; make it 1 to 16 tokens",
+        ),
+        # More than the model takes.
+        ({"long_text": "average", "max_length": 17}, "max_length in config.json is 17;"),
+        (
+            {"long_text": "max", "max_length": 513, "max_position_embeddings": 4096},
+            "max_length in config.json is 513; make it 1 to 512 tokens",
+        ),
+        ({"long_text": "truncate", "max_length": "8"}, "max_length in config.json is '8';"),
+        ({"long_text": "truncate", "max_length": 8.0}, "max_length in config.json is 8.0;"),
+        ({"long_text": "truncate", "max_length": True}, "max_length in config.json is True;"),
+        (
+            {"long_text": "average", "max_windows": 65},
+            "max_windows in config.json is 65; make it 1 to 64 windows, or leave it out",
+        ),
+        ({"long_text": "average", "max_windows": 0}, "max_windows in config.json is 0;"),
+        (
+            {"long_text": "average", "max_length": 8, "window_tokens": 9},
+            "window_tokens in config.json is 9; make it 1 to 8 tokens, which is what a row has, or",
+        ),
+        ({"long_text": "truncate", "window_tokens": 4}, "window_tokens in config.json is 4, and"),
+        ({"long_text": "max", "max_windows": "2"}, "max_windows in config.json is '2';"),
+        (
+            {"long_text": "truncate", "max_windows": 2},
+            "max_windows in config.json is 2, and with long_text truncate there are no windows; make",
+        ),
         ({"problem_type": "regression"}, "it gives a number, no category; name a classifier"),
         ({"id2label": {"0": "LABEL_0"}}, "has one label, 'LABEL_0', whose score would always be 1"),
         (

@@ -78,7 +78,8 @@ def test_a_prediction_is_frozen_and_becomes_json(classifier: TextClassifier) -> 
 
 @pytest.mark.parametrize("text", ["\x00", "\ud800", "שלום عالم", "😀" * 50, "a" * 100_000])
 def test_strange_texts(classifier: TextClassifier, text: str) -> None:
-    prediction = classifier.predict(text)
+    assert classifier.predict(text).category in classifier.labels()
+    prediction = TextClassifier(classifier.bundle, 512).predict(text)
     assert prediction.category in classifier.labels()
     assert prediction.tokens <= 512
     assert prediction.truncated == (len(text) > 1000)
@@ -91,6 +92,7 @@ def test_max_length(make_bundle: Callable[..., Path]) -> None:
     assert (prediction.category, prediction.tokens, prediction.truncated) == ("Sports", 4, True)
     assert TextClassifier.load(folder).predict("ball goal stock stock stock").category == "Business"
     assert TextClassifier.load(folder).max_length == 16
+    assert TextClassifier.load(folder, max_length=None).max_length == 16
 
 
 def test_settings(make_bundle: Callable[..., Path]) -> None:
@@ -161,13 +163,14 @@ def test_the_default_model_minds_case(classifier: TextClassifier) -> None:
         ({"max_length": "128"}, "^max_length '128': choose 1 to 512"),
         ({"max_length": 128.5}, "^max_length 128.5: choose 1 to 512"),
         ({"max_length": True}, "^max_length True: choose 1 to 512"),
-        ({"max_length": None}, "^max_length None: choose 1 to 512"),
+        ({"max_length": []}, r"^max_length \[\]: choose 1 to 512"),
         ({"threshold": "0.5"}, "^threshold '0.5': choose a score from 0 to 1"),
         ({"threshold": float("nan")}, "^threshold nan: choose a score from 0 to 1"),
         ({"multi_label": "yes"}, "^multi_label 'yes': choose True, False, or None"),
         ({"multi_label": 1}, "^multi_label 1: choose True, False, or None"),
         ({"temperature": "2"}, "^temperature '2': choose a number above 0"),
-        ({"long_text": None}, "^long_text None: choose one of truncate, average, max"),
+        ({"long_text": 1}, "^long_text 1: choose one of truncate, average, max"),
+        ({"max_windows": "2"}, "^max_windows '2': choose 1 to 64 windows"),
         ({"activation": 1}, "^activation 1: choose one of softmax, sigmoid"),
         ({"threads": "2"}, "^threads '2': choose a number from 1 on"),
     ],
@@ -179,7 +182,16 @@ def test_wrong_settings(setting: dict[str, Any], words: str) -> None:
 
 def test_numbers_of_numpy_are_numbers(make_bundle: Callable[..., Path]) -> None:
     classifier = TextClassifier.load(
-        make_bundle(), max_length=np.int64(4), threshold=np.float32(0.25), temperature=np.float64(2)
+        make_bundle(),
+        max_length=np.int64(4),
+        threshold=np.float32(0.25),
+        temperature=np.float64(2),
+        long_text="max",
+        window_tokens=np.int16(3),
+        max_windows=np.int32(3),
+    )
+    assert json.dumps(dataclasses.asdict(classifier.reading)) == (
+        '{"max_length": 4, "long_text": "max", "window_tokens": 3, "max_windows": 3}'
     )
     assert classifier.max_length == 4
     assert classifier.settings.threshold == 0.25
@@ -237,12 +249,14 @@ def test_texts_in_whatever_they_come(classifier: TextClassifier) -> None:
 
 
 def test_logits(classifier: TextClassifier) -> None:
-    logits, truncated, windows, tokens = classifier.logits(list(NEWS.values()))
+    logits, truncated, windows, tokens, lengths, limit = classifier.logits(list(NEWS.values()))
     assert logits.shape == (4, 4)
     assert logits.argmax(axis=1).tolist() == [0, 1, 2, 3]
     assert truncated == [False] * 4
     assert windows == [1] * 4
     assert all(2 < count < 512 for count in tokens)
+    assert lengths == tokens
+    assert limit >= 128
     assert classifier.logits([])[0].shape == (0, 4)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from models.calibrate import HIGHEST, LOWEST
 from models.classifier import TextClassifier
 from models.errors import ModelError
 from models.evaluate import evaluate
@@ -45,7 +46,7 @@ def test_the_figures(tiny: TextClassifier) -> None:
     ]
     assert e.eval_loss == pytest.approx(sum(losses) / 4, rel=1e-5)
     assert e.truncated == 1
-    assert e.max_length == 16
+    assert (e.max_length, e.long_text, e.max_windows) == (16, "truncate", 1)
     assert sum(b.count for b in e.calibration) == 4
     assert e.eval_samples_per_second == pytest.approx(4 / e.eval_runtime)
     assert e.eval_steps_per_second == pytest.approx(2 / e.eval_runtime)
@@ -79,12 +80,28 @@ def test_temperature(tiny: TextClassifier, make_bundle: Callable[..., Path]) -> 
     assert again.fitted_temperature == fitted
 
 
+@pytest.mark.parametrize("long_text", ["average", "max"])
+def test_a_temperature_of_windows(make_bundle: Callable[..., Path], long_text: str) -> None:
+    reads = {"long_text": long_text, "max_length": 8, "max_windows": 3}
+    texts = ("ball " * 12 + "bank", "bank " * 9, "stock " * 7 + "goal " * 9, "goal " * 12, "ball")
+    # Not all of them are as they look: how sure scores may be has an answer.
+    news = LabelledNews(texts * 2, (0, 1, 1, 0, 0, 0, 1, 0, 0, 1))
+    found = evaluate(TextClassifier.load(make_bundle(config=reads)), news, calibrate=True)
+    assert (found.max_length, found.long_text, found.max_windows) == (8, long_text, 3)
+    fitted = found.fitted_temperature
+    assert fitted is not None
+    assert LOWEST * 1.1 < fitted < HIGHEST / 1.1
+
+    def loss(temperature: float) -> float:
+        folder = make_bundle(f"at{temperature}", config={**reads, "temperature": temperature})
+        return evaluate(TextClassifier.load(folder), news).eval_loss
+
+    least = loss(fitted)
+    assert least < found.eval_loss
+    assert least < min(loss(fitted * 0.9), loss(fitted * 1.1))
+
+
 def test_what_cannot_be_evaluated(tiny: TextClassifier) -> None:
-    windowed = TextClassifier(tiny.bundle, settings=ScoreSettings(long_text="max"))
-    with pytest.raises(
-        ValueError, match="long_text 'max': a temperature is fitted to texts of one"
-    ):
-        evaluate(windowed, NEWS, calibrate=True)
     with pytest.raises(ValueError, match="no texts"):
         evaluate(tiny, LabelledNews((), ()))
     with pytest.raises(ValueError, match="batch_size 0"):

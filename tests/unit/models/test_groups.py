@@ -16,7 +16,7 @@ def right(hits: int, total: int) -> np.ndarray:
 
 
 def test_lengths() -> None:
-    found = by_length([3, 16, 17, 512, 600], [False] * 5, right(4, 5))
+    found = by_length([3, 16, 17, 512, 513], 512, right(4, 5))
     assert [(g.name, g.samples, g.accuracy) for g in found.groups] == [
         ("1 to 16", 2, 1.0),
         ("17 to 32", 1, 1.0),
@@ -26,12 +26,17 @@ def test_lengths() -> None:
 
 
 def test_what_was_cut_is_longer_than_the_rest() -> None:
-    found = by_length([10, 40, 50, 50], [False, False, False, True], right(2, 4))
+    found = by_length([10, 40, 50, 51], 50, right(2, 4))
     assert [(g.name, g.samples) for g in found.groups] == [
         ("1 to 16", 1),
         ("33 to 50", 2),
         ("over 50", 1),
     ]
+
+
+def test_windows_look_for_more() -> None:
+    found = by_length([500, 600, 2001], 2000, right(2, 3))
+    assert [g.name for g in found.groups] == ["257 to 512", "513 to 2000", "over 2000"]
 
 
 @pytest.mark.parametrize(
@@ -45,7 +50,7 @@ def test_what_was_cut_is_longer_than_the_rest() -> None:
 )
 def test_a_fall_is_more_than_chance(short: int, long: int, falls: bool) -> None:
     tokens = [10] * 100 + [300] * 100
-    found = by_length(tokens, [False] * 200, np.concatenate([right(short, 100), right(long, 100)]))
+    found = by_length(tokens, 512, np.concatenate([right(short, 100), right(long, 100)]))
     assert found.falls is falls
 
 

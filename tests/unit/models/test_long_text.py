@@ -48,13 +48,29 @@ def test_the_longest_text_takes_all_windows() -> None:
         assert most_tokens(size) == (size + 63 * max(1, size - size // 4))
 
 
+@settings(max_examples=300)
+@given(lengths_and_sizes(), st.integers(1, MAX_WINDOWS))
+def test_fewer_windows_are_spread_evenly(drawn: tuple[int, int], windows: int) -> None:
+    length, size = drawn
+    starts = window_starts(length, size, windows)
+    wanted = window_starts(length, size)
+    assert len(starts) == min(windows, len(wanted))
+    assert starts[0] == 0
+    if windows > 1:
+        assert starts[-1] == length - size
+        assert np.diff(starts).max() - np.diff(starts).min() <= 1
+    if windows >= len(wanted):
+        assert starts == wanted
+
+
 @pytest.mark.parametrize("long_text", ["average", "max"])
 @pytest.mark.parametrize("max_length", [3, 4, 16, 100])
 def test_windows_of_a_text(default_bundle: Bundle, long_text: str, max_length: int) -> None:
     tokenizer = TextTokenizer(default_bundle, max_length, long_text)
     bos, *ids, eos = default_bundle.tokenizer().encode(LONG).ids
     kept = ids[: most_tokens(max_length - 2)]
-    (windows, tokens, truncated), short = tokenizer([LONG, "Rain"])
+    (windows, tokens, truncated, length), short = tokenizer([LONG, "Rain"])
+    assert length == min(len(ids), len(kept) + 1) + 2
     starts = window_starts(len(kept), max_length - 2)
     assert [list(w) for w in windows] == [[bos, *kept[i : i + max_length - 2], eos] for i in starts]
     assert tokens == len(kept) + 2
@@ -77,6 +93,46 @@ def test_both_sides_of_the_limits(default_bundle: Bundle) -> None:
         assert (len(found.windows), found.truncated) == (windows, truncated)
         assert found.tokens == min(words, most) + 2
         assert {len(w) for w in found.windows} == {12}
+
+
+@pytest.mark.parametrize("long_text", ["average", "max"])
+def test_one_window_is_a_truncated_text(default_bundle: Bundle, long_text: str) -> None:
+    texts = ["", "Rain", LONG]
+    for max_length in (1, 2, 3, 100):
+        one = TextTokenizer(default_bundle, max_length, long_text, max_windows=1)(texts)
+        cut = TextTokenizer(default_bundle, max_length)(texts)
+        assert [text[:3] for text in one] == [text[:3] for text in cut]
+
+
+def test_two_windows_are_the_beginning_and_the_end(default_bundle: Bundle) -> None:
+    tokenizer = TextTokenizer(default_bundle, 40, "max", 20, 2)
+    bos, *ids, eos = default_bundle.tokenizer().encode(LONG[:700]).ids
+    (windows, tokens, truncated, length), short, middling = tokenizer(
+        [LONG[:700], "a" + " b" * 37, "a" + " b" * 39]
+    )
+    # 18 tokens of the text each.
+    assert [list(w) for w in windows] == [[bos, *ids[:18], eos], [bos, *ids[-18:], eos]]
+    assert (tokens, truncated, length) == (2 * 18 + 2, True, len(ids) + 2)
+    # A text of up to 40 is one row; one of 42 is in two windows less the four tokens between them.
+    assert ([len(w) for w in short.windows], short.tokens, short.truncated) == ([40], 40, False)
+    assert [len(w) for w in middling.windows] == [20, 20]
+    assert (middling.tokens, middling.truncated, middling.length) == (38, True, 42)
+
+
+def test_windows_that_cover_all_count_tokens_once(default_bundle: Bundle) -> None:
+    [found] = TextTokenizer(default_bundle, 20, "max", 12, 3)(["a" + " b" * 19])
+    # Places 0 to 10, 5 to 15 and 10 to 20 of 20.
+    assert (len(found.windows), found.tokens, found.truncated) == (3, 22, False)
+
+
+def test_words_between_windows_are_not_classified(default_bundle: Bundle) -> None:
+    text = "Rain stops play " + "in the second test " * 30 + "and nobody minds"
+    tokenizer = TextTokenizer(default_bundle, 40, "max", 20, 2)
+    words = [text[begin:end] for begin, end, _ in tokenizer.words(text)]
+    assert (words[:3], words[-3:]) == (["Rain", "stops", "play"], ["and", "nobody", "minds"])
+    assert words.count("second") < 30
+    [found] = tokenizer([text])
+    assert sum(tokens for _, _, tokens in tokenizer.words(text)) == found.tokens - 2
 
 
 def test_rows_without_room_are_truncated(default_bundle: Bundle) -> None:

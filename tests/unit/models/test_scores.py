@@ -79,16 +79,20 @@ def test_a_window_that_failed_fails_the_text() -> None:
 
 
 def test_what_is_left_to_the_bundle(default_bundle: Bundle) -> None:
-    plain = dataclasses.replace(default_bundle, temperature=1.5, multi_label=False)
-    several = dataclasses.replace(default_bundle, temperature=1.0, multi_label=True)
-    assert ScoreSettings().of(plain) == ScoreSettings("softmax", 0.5, False, 1.5)
-    assert ScoreSettings().of(several) == ScoreSettings("sigmoid", 0.5, True, 1.0)
+    row = ("average", 3)
+    reads = dataclasses.replace(default_bundle, long_text=row[0], max_windows=row[1])
+    plain = dataclasses.replace(reads, temperature=1.5, multi_label=False)
+    several = dataclasses.replace(reads, temperature=1.0, multi_label=True)
+    assert ScoreSettings().of(plain) == ScoreSettings("softmax", 0.5, False, 1.5, *row)
+    assert ScoreSettings().of(several) == ScoreSettings("sigmoid", 0.5, True, 1.0, *row)
     # What was said explicitly wins.
-    assert ScoreSettings("sigmoid").of(plain) == ScoreSettings("sigmoid", 0.5, False, 1.5)
-    assert ScoreSettings("softmax").of(several) == ScoreSettings("softmax", 0.5, False, 1.0)
+    assert ScoreSettings("sigmoid").of(plain) == ScoreSettings("sigmoid", 0.5, False, 1.5, *row)
+    assert ScoreSettings("softmax").of(several) == ScoreSettings("softmax", 0.5, False, 1.0, *row)
+    # A length that is given goes before what the bundle says about longer texts.
+    assert ScoreSettings().of(several, 8) == ScoreSettings("sigmoid", 0.5, True, 1.0, "truncate", 1)
     for asked in (
-        ScoreSettings("softmax", 0.2, True, 3.0, "max"),
-        ScoreSettings("sigmoid", 0.2, False, 1.0, "average"),
+        ScoreSettings("softmax", 0.2, True, 3.0, "max", 7),
+        ScoreSettings("sigmoid", 0.2, False, 1.0, "average", 64),
     ):
         assert asked.of(plain) == asked.of(several) == asked
 
@@ -113,6 +117,7 @@ def test_labels_above() -> None:
         ({"temperature": math.inf}, "choose a number above 0"),
         ({"temperature": math.nan}, "choose a number above 0"),
         ({"long_text": "cut"}, "long_text 'cut': choose one of truncate, average, max"),
+        ({"max_windows": 65}, "max_windows 65: choose 1 to 64 windows"),
     ],
 )
 def test_wrong_settings_name_the_choices(settings: dict[str, float], words: str) -> None:

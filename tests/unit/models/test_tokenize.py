@@ -122,7 +122,7 @@ def test_shortening_changes_nothing(
 @pytest.mark.parametrize("piece", ["news of the day, ", "x", " ", "\n\n", "'ll", "😀", "1,000 "])
 def test_a_very_long_text(default_bundle: Bundle, piece: str) -> None:
     text = piece * (200_000 // len(piece.encode()))
-    tokenizer = TextTokenizer(default_bundle)
+    tokenizer = TextTokenizer(default_bundle, 512)
     [(ids, truncated)] = rows(tokenizer, [text])
     assert truncated
     assert ids == cut(default_bundle.tokenizer().encode(text).ids, 512)

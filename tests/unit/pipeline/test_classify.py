@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from models.classifier import TextClassifier
 from models.errors import BundleError, ModelError
 from models.onnx import OnnxModel
 from pipeline.commands import classify as command
+from tests.unit.models.conftest import write_bundle
 from transforms.errors import ConfigurationError
 
 SPORTS = "Striker scores twice in the second half as the home team win the cup final"
@@ -152,6 +154,25 @@ def test_long_texts() -> None:
     assert json.loads(run(*args, "--long_text", "average").stdout)["category"] == "Business"
 
 
+def test_long_texts_as_the_model_says(tmp_path: Path) -> None:
+    says = {"long_text": "average", "max_length": 8, "max_windows": 2}
+    model = str(write_bundle(tmp_path / "tiny", config=says))
+    # Two windows have room for 6 words each.
+    short, fits, long = "ball", "ball " * 12, "bank " * 13
+    result = run(short, fits, long, "--model", model, "--json")
+    found = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(f["tokens"], f["truncated"]) for f in found] == [(3, False), (14, False), (14, True)]
+    words = "newsbeam: 1 text was longer than 2 windows of 8 tokens; the rest was not read\n"
+    assert result.stderr == words
+    result = run(short, fits, long, "--model", model, "--json", "--max_length", "9")
+    assert [json.loads(line)["tokens"] for line in result.stdout.splitlines()] == [3, 9, 9]
+    words = "newsbeam: 2 texts were longer than 9 tokens; the rest was not read\n"
+    assert result.stderr == words
+    result = run(long, "--model", model, "--json", "--max_windows", "4")
+    assert not json.loads(result.stdout)["truncated"]
+    assert result.stderr == ""
+
+
 def test_temperature() -> None:
     plain, warm = (json.loads(run(SPORTS, "--json", "--temperature", t).stdout) for t in ("1", "9"))
     assert plain["category"] == warm["category"]
@@ -212,6 +233,12 @@ def test_a_text_that_cannot_be_classified(monkeypatch: pytest.MonkeyPatch) -> No
         (("a", "--model", "/no/such"), BundleError, "no such folder"),
         (("a", "--activation", "relu"), Exception, "softmax.*sigmoid"),
         (("a", "--long_text", "cut"), Exception, "truncate.*average.*max"),
+        (("a", "--max_windows", "65"), ConfigurationError, "^--max_windows 65: choose 1 to 64"),
+        (
+            ("a", "--max_length", "9", "--max_windows", "2"),
+            ConfigurationError,
+            "^--max_windows 2: goes with long_text average or max, and here it is truncate; give",
+        ),
         (("a", "--temperature", "0"), ConfigurationError, "--temperature 0.0: choose a number"),
     ],
 )
@@ -231,6 +258,6 @@ def test_settings_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_help_names_every_option() -> None:
     text = run("--help").stdout
     scores = ("activation", "threshold", "multi_label", "temperature")
-    for option in ("model", "max_length", "long_text", *scores, "json"):
+    for option in ("model", "max_length", "long_text", "max_windows", *scores, "json"):
         assert f"--{option}" in text
         assert f"NEWSBEAM_{option.upper()}" in text

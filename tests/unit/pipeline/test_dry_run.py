@@ -24,11 +24,14 @@ def test_a_dry_run_shows_all_and_writes_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "in.txt").write_text("Shares fall\n")
-    options = RunOptions(str(tmp_path / "in.txt"), str(tmp_path / "out.jsonl"), dry_run=True)
+    options = RunOptions(
+        str(tmp_path / "in.txt"), str(tmp_path / "out.jsonl"), dry_run=True, max_length=9
+    )
     execute(options)
     shown = capsys.readouterr().out
     for part in ("has started nothing", "FnApiRunner", str(tmp_path / "in.txt"), "exactly once"):
         assert part in shown
+    assert "\n  reads         the first 9 tokens\n" in shown
     steps = [line.strip() for line in shown.splitlines()]
     assert steps.index("Read news") < steps.index("Tokenize news") < steps.index("Write results")
     assert [each.name for each in tmp_path.iterdir()] == ["in.txt"]

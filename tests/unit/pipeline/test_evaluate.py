@@ -14,6 +14,7 @@ from models.errors import BundleError, ModelError
 from models.labelled_news import AG_NEWS_CLASSES
 from models.onnx import OnnxModel
 from pipeline.commands.evaluate import evaluate
+from tests.unit.models.conftest import write_bundle
 from transforms.errors import ConfigurationError
 
 ROWS = """\
@@ -100,6 +101,47 @@ def test_long_texts(news: Path) -> None:
     assert (values["truncated"], values["long_text"]) == (0, "max")
     news.write_text("2,Cup," + "final win " * 400 + "\n")
     assert "1 texts were longer than 64 windows of 8 tokens" in run(*args).stdout
+    fewer = (*args, "--max_windows", "3")
+    assert "1 texts were longer than 3 windows of 8 tokens" in run(*fewer).stdout
+    assert json.loads(run(*fewer, "--json").stdout)["max_windows"] == 3
+
+
+@pytest.mark.parametrize("long_text", ["truncate", "average", "max"])
+def test_as_the_model_says(tmp_path: Path, long_text: str) -> None:
+    """Any default of a bundle can be evaluated, and its temperature fitted."""
+    says = {"long_text": long_text, "max_length": 8}
+    says |= {} if long_text == "truncate" else {"max_windows": 2}
+    folder = write_bundle(tmp_path / "tiny", config=says)
+    news = tmp_path / "news.csv"
+    rows = [
+        ("Sports", "ball " * 13),
+        ("Business", "bank " * 9),
+        ("Sports", "stock"),
+        ("Sports", "goal"),
+    ]
+    news.write_text("label,body\n" + "".join(f"{label},{text}\n" for label, text in rows))
+    args = ("--csv", news, "--model", folder, "--calibrate")
+    values = json.loads(run(*args, "--json").stdout)
+    windows = 1 if long_text == "truncate" else 2
+    assert (values["max_length"], values["long_text"], values["max_windows"]) == (
+        8,
+        long_text,
+        windows,
+    )
+    assert values["truncated"] == 3 - windows
+    shown = run(*args).stdout
+    assert f'"temperature": {values["fitted_temperature"]:.4f}' in shown
+    reads = {
+        "truncate": "the first 8 tokens",
+        "average": "up to 2 windows of 8 tokens, averaged",
+        "max": "up to 2 windows of 8 tokens, their highest scores",
+    }
+    assert f": 4 texts, of each {reads[long_text]}" in " ".join(shown.split())
+    warm = run(*args[:4], "--temperature", str(values["fitted_temperature"]), "--json").stdout
+    assert json.loads(warm)["eval_loss"] < values["eval_loss"]
+    # A length alone cuts texts off there.
+    other = json.loads(run(*args, "--max_length", "5", "--json").stdout)
+    assert (other["max_length"], other["long_text"], other["truncated"]) == (5, "truncate", 2)
 
 
 def test_tables(news: Path) -> None:
@@ -132,9 +174,9 @@ def test_what_is_wrong(news: Path, tmp_path: Path) -> None:
         (("--csv", news, "--max_length", "600"), ConfigurationError, "--max_length 600"),
         (("--csv", news, "--temperature", "-1"), ConfigurationError, "--temperature -1.0: choose"),
         (
-            ("--csv", news, "--calibrate", "--long_text", "max"),
+            ("--csv", news, "--long_text", "truncate", "--max_windows", "2"),
             ConfigurationError,
-            "--long_text max: a temperature is fitted to texts of one row",
+            "--max_windows 2: goes with long_text average or max",
         ),
         (("--csv", news, "--model", tmp_path / "no"), BundleError, "no such folder"),
     ):

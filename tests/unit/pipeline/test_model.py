@@ -88,6 +88,27 @@ def test_inspect_another_model(tmp_path: Path) -> None:
     assert "does not matter" in run("inspect", folder).stdout
 
 
+def test_inspect_says_how_long_texts_are_read(tmp_path: Path) -> None:
+    says = {"long_text": "average", "max_length": 8, "max_windows": 2}
+    for config, reads, words in (
+        ({}, (16, "truncate", 16, 1), "the first 16 tokens"),
+        ({"max_length": 8}, (16, "truncate", 16, 1), "the first 16 tokens"),
+        (says, (8, "average", 8, 2), "up to 2 windows of 8 tokens, averaged"),
+        (
+            says | {"window_tokens": 5},
+            (8, "average", 5, 2),
+            "up to 8 tokens, or 2 windows of 5 tokens, averaged",
+        ),
+    ):
+        folder = write_bundle(tmp_path / f"tiny{len(config)}", config=config)
+        values = json.loads(run("inspect", folder, "--json").stdout)
+        assert values["max_length"] == 16  # what the model takes
+        names = ("max_length", "long_text", "window_tokens", "max_windows")
+        assert values["reads"] == {**dict(zip(names, reads, strict=True)), "words": words}
+        shown = run("inspect", folder).stdout
+        assert re.search(rf"^reads +{words}, unless asked otherwise *$", shown, re.MULTILINE)
+
+
 def test_inspect_one_of_two_files(tmp_path: Path) -> None:
     folder = write_bundle(tmp_path / "tiny")
     shutil.copyfile(DEFAULT_BUNDLE / "model_quantized.onnx", folder / "model_quantized.onnx")

@@ -74,9 +74,10 @@ def _fast() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def start(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small int8 bundle, as `graph` writes them."""
+    """A small int8 bundle, as `graph` writes them, that reads long texts in windows."""
     folder = tmp_path_factory.mktemp("bundles") / "tiny"
-    export.write(checkpoint, folder, True, temperature=3.0)
+    reading = {"long_text": "average", "max_length": 64, "window_tokens": 32}
+    export.write(checkpoint, folder, True, temperature=3.0, **reading)
     return folder
 
 
@@ -116,6 +117,9 @@ def test_a_bundle_with_the_labels_of_the_file(trained: Path, capsys):
     bundle = Bundle.load(trained)
     assert bundle.labels == ("chess", "cooking", "sailing")
     assert bundle.dynamic_int8
+    # Long texts are read as the bundle that it began with reads them.
+    assert (bundle.long_text, bundle.row_length, bundle.window_tokens) == ("average", 64, 32)
+    assert bundle.temperature not in (1, 3)
     classifier = TextClassifier.load(trained)
     for topic, words in TOPICS.items():
         assert classifier.predict(" ".join(words)).category == topic

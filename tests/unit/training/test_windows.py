@@ -65,3 +65,17 @@ def test_few_rows_that_are_all_right_leave_doubt():
     # More rows that are right leave less.
     _, many = calibrate.fit_few(np.tile(logits, (50, 1)), np.tile(targets, 50))
     assert many < few
+
+
+def test_windows_of_a_text_are_calibrated_together():
+    """Each text's second window says nothing: joined, its scores are as sure as both are."""
+    rng = np.random.default_rng(0)
+    targets = rng.integers(0, 3, 300)
+    logits = np.zeros((600, 3))
+    logits[np.arange(300) * 2, targets] = 3
+    counts = np.full(300, 2)
+    for fit in (calibrate.fit, calibrate.fit_few):
+        together = fit(logits, targets, counts, "average")
+        alone = fit(logits[::2], targets)
+        assert np.isfinite(together).all()
+        assert together != alone

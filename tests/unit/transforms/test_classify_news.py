@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections import Counter
@@ -16,9 +17,12 @@ from apache_beam.testing.util import BeamAssertException, assert_that, equal_to
 from apache_beam.transforms.window import FixedWindows, Sessions, TimestampedValue
 
 from models.bundle import Bundle
+from models.classifier import TextClassifier
 from models.errors import BundleError
 from models.locate import DEFAULT_BUNDLE
+from models.scores import ScoreSettings
 from pipeline.demo.poison import POISON
+from tests.unit.models.conftest import write_bundle
 from tests.unit.running import local_pipeline
 from transforms.classify_news import ClassifyNews
 from transforms.errors import ConfigurationError
@@ -120,6 +124,39 @@ def test_long_texts_are_classified_whole() -> None:
             assert_that(found, equal_to([expected]))
 
 
+#: A text of 40 tokens, the special ones not counted: sport, business, sport.
+IN_TURN = "ball " * 6 + "bank " * 20 + "ball " * 14
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, (14, True)),
+        ({"max_length": 16}, (16, True)),
+        ({"max_windows": 3}, (20, True)),
+        ({"window_tokens": 5, "max_windows": 3}, (11, True)),
+        ({"long_text": "average"}, (42, False)),
+        ({"scores": ScoreSettings(max_windows=4)}, (26, True)),
+        ({"scores": ScoreSettings(long_text="max"), "max_windows": 3}, (20, True)),
+        ({"max_length": 16, "long_text": "truncate"}, (16, True)),
+    ],
+)
+def test_long_texts_go_by_the_bundle(
+    tmp_path: Path, given: dict[str, Any], expected: tuple[int, bool]
+) -> None:
+    says = {"long_text": "max", "max_length": 8, "max_windows": 2, "temperature": 20}
+    folder = write_bundle(tmp_path / "tiny", config=says)
+    # As it is classified here.
+    asked = dataclasses.asdict(given["scores"]) if "scores" in given else {}
+    asked |= {name: value for name, value in given.items() if name != "scores"}
+    predicted = TextClassifier.load(folder, **asked).predict(IN_TURN.strip())
+    assert (predicted.tokens, predicted.truncated) == expected
+    with local_pipeline() as p:
+        result = p | beam.Create([IN_TURN.strip()]) | ClassifyNews(folder, format="text", **given)
+        found = result.categorized | beam.Map(lambda i: (i.scores, i.tokens, i.truncated))
+        assert_that(found, equal_to([(predicted.scores, *expected)]))
+
+
 def test_temperature_and_labels_go_by_the_bundle(tmp_path: Path) -> None:
     folder = Path(shutil.copytree(DEFAULT_BUNDLE, tmp_path / "several"))
     config = json.loads((folder / "config.json").read_text())
@@ -141,6 +178,8 @@ def test_temperature_and_labels_go_by_the_bundle(tmp_path: Path) -> None:
         ({"max_length": 513}, "max_length 513"),
         ({"activation": "relu"}, "relu"),
         ({"long_text": "cut"}, "'cut': choose one of truncate, average, max"),
+        ({"max_windows": 0}, "max_windows 0: choose 1 to 64 windows"),
+        ({"max_length": 8, "max_windows": 2}, "max_windows 2: goes with long_text average or max"),
         ({"temperature": 0}, "temperature 0"),
         ({"threshold": 1.5}, "1.5"),
         ({"text_fields": []}, "text_fields"),

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import datetime
+import json
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 import pytest
+from apache_beam.internal import pickler
 from apache_beam.testing.util import assert_that, equal_to
 from hypothesis import given
 from hypothesis import strategies as st
 
 from models.bundle import Bundle
 from models.errors import BundleError
+from tests.unit.models.conftest import tiny_config, write_bundle
 from tests.unit.running import local_pipeline
 from transforms.errors import ConfigurationError
 from transforms.records import DeadLetter, Message, NewsItem, TokenizedNews, dead_letter
@@ -25,7 +29,7 @@ def item(text: str) -> NewsItem:
     return NewsItem(Message(b"{}"), "1", text, {}, NOW)
 
 
-def step(max_length: int = 512) -> TokenizeNews:
+def step(max_length: int | None = None) -> TokenizeNews:
     tokenize = TokenizeNews(max_length=max_length)
     tokenize.setup()
     return tokenize
@@ -87,9 +91,37 @@ def test_long_texts_in_windows(long_text: str) -> None:
     assert len(tokenized(tokenize, "Cup final").windows) == 1
 
 
-def test_what_long_text_may_be() -> None:
+def test_it_reads_as_the_bundle_says(tmp_path: Path) -> None:
+    says = {"long_text": "average", "max_length": 8, "max_windows": 2}
+    folder = write_bundle(tmp_path / "tiny", config=says)
+    long = "ball " * 30
+
+    def read(**given: Any) -> tuple[list[int], bool]:
+        tokenize = pickler.loads(pickler.dumps(TokenizeNews(folder, **given)))
+        tokenize.setup()
+        found = tokenized(tokenize, long)
+        assert len(tokenized(tokenize, "ball").windows) == 1
+        return [len(w) for w in found.windows], found.truncated
+
+    assert read() == ([8, 8], True)
+    assert read(max_length=16) == ([16], True)
+    assert read(long_text="max") == ([8] * 6, False)
+    assert read(max_windows=4) == ([8] * 4, True)
+    assert read(window_tokens=7, max_windows=3) == ([7] * 3, True)
+    # What counts is what the worker finds.
+    tokenize = TokenizeNews(folder)
+    (folder / "config.json").write_text(json.dumps(tiny_config()))
+    tokenize.setup()
+    assert [len(w) for w in tokenized(tokenize, long).windows] == [16]
+
+
+def test_what_long_text_may_be(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="'cut': choose one of truncate, average, max"):
         TokenizeNews(long_text="cut")
+    with pytest.raises(ConfigurationError, match="max_windows 65: choose 1 to 64"):
+        TokenizeNews(long_text="max", max_windows=65)
+    with pytest.raises(ConfigurationError, match="max_windows 2: goes with long_text average or"):
+        TokenizeNews(write_bundle(tmp_path / "tiny"), max_windows=2)
 
 
 @pytest.mark.parametrize("max_length", [0, -1, 513])

@@ -78,6 +78,7 @@ def test_what_is_made(bert: Exported) -> None:
     assert len(said) == 4
     card = (bundle.path / "README.md").read_text()
     assert "`Business`" in card
+    assert f"Of a text it reads the first {POSITIONS} tokens, unless" in card
     assert "model_quantized.onnx" in card
     for file in ("README.md", "config.json", "parity.json"):
         assert str(source.parent) not in (bundle.path / file).read_text()
@@ -254,6 +255,27 @@ def test_the_temperature_stays(bert: Exported, tmp_path: Path) -> None:
     source = copy_without(bert.source, tmp_path / "copy", temperature=1.7)
     load_checkpoint(str(source)).write_settings(tmp_path)
     assert json.loads((tmp_path / "config.json").read_text())["temperature"] == 1.7
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        {"long_text": "average", "max_length": 8, "max_windows": 2, "temperature": 1.7},
+        {"long_text": "truncate", "max_length": 20},
+    ],
+)
+def test_how_long_texts_are_read_stays(
+    bert: Exported, tmp_path: Path, says: dict[str, Any]
+) -> None:
+    source = copy_without(bert.source, tmp_path / "copy", **says)
+    load_checkpoint(str(source)).write_settings(tmp_path)
+    written = json.loads((tmp_path / "config.json").read_text())
+    assert {name: written[name] for name in says} == says
+
+
+def test_a_length_of_text_generation_is_nobodys_business(bert: Exported, tmp_path: Path) -> None:
+    source = copy_without(bert.source, tmp_path / "copy", max_length=20)
+    assert load_checkpoint(str(source)).ours == {}
 
 
 def test_rows_that_torch_cannot_classify(bert: Exported) -> None:

@@ -46,8 +46,8 @@ def test_the_same_scores(folder: Path, default_bundle: Bundle, tmp_path: Path) -
     tokenizer = bundle.tokenizer()
     for text in TEXTS:
         assert tokenizer.encode(text).ids == default_bundle.tokenizer().encode(text).ids
-    # Such a folder has no temperature.
-    uncalibrated = TextClassifier(default_bundle, settings=ScoreSettings(temperature=1.0))
+    # Such a folder says nothing about a temperature, nor about long texts.
+    uncalibrated = TextClassifier(default_bundle, 512, ScoreSettings(temperature=1.0))
     found, wanted = TextClassifier(bundle).predict(TEXTS), uncalibrated.predict(TEXTS)
     assert [p.scores for p in found] == [p.scores for p in wanted]
     assert [p.truncated for p in found] == [False, False, True]
