@@ -2,8 +2,8 @@
 
     python -m benchmarks.own_categories halves|made_up|eight [--rows 5000] [--from MODEL]
 
-`halves` is the out-of-domain file: half of it trains, the other half reports. `made_up` are texts
-of 20 categories that share their words. `eight` are rows of AG News, each of its four categories
+`halves` is the out-of-domain file: half of it trains, the other half reports. `made_up` are words
+at random in 20 categories that share them. `eight` are rows of AG News, each of its four categories
 divided in two by what is mentioned. Everything is made in a temporary folder and thrown away.
 Needs what `pip install 'newsbeam[train]'` brings; run it in .venv-torch.
 """
@@ -22,6 +22,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from models.locate import DEFAULT_BUNDLE
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data"
@@ -45,10 +47,11 @@ def halves() -> tuple[list[Row], list[Row]]:
 
 
 def made_up(rows: int, labels: int = 20) -> list[Row]:
-    """Texts of made-up words: a quarter of each are its category's, which others have, too."""
+    """Texts of words at random: a quarter of each are its category's, which others have, too."""
     rng = random.Random(2)
-    syllables = [a + b for a in "bdfgklmnprstvz" for b in "aeiou"]
-    words = ["".join(rng.choices(syllables, k=rng.randint(2, 3))) for _ in range(1500)]
+    vocabulary = json.loads((DEFAULT_BUNDLE / "tokenizer.json").read_text())["model"]["vocab"]
+    # Words with a space before them, as the tokenizer writes it.
+    words = rng.sample([w[1:] for w in vocabulary if re.fullmatch("\u0120[a-z]{4,}", w)], 1500)
     own = [rng.sample(words, 60) for _ in range(labels)]
 
     def text(label: int, length: int) -> str:

@@ -89,6 +89,7 @@ class RunConfig:
     watch: tuple[str, ...] = ("unseen",)
     checkpoint_every: int = 100
     evaluate_start: bool = False
+    keep_best: str = ""  # the watched part whose loss chooses the weights; empty: the last ones
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import csv
 import json
 import math
 import os
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -22,7 +23,7 @@ from torch.nn import functional
 from tqdm import tqdm
 from transformers import RobertaForSequenceClassification
 
-from models.calibrate import negative_log_likelihood
+from models.calibrate import fit_temperature, negative_log_likelihood
 from training import cut, data, joined, label, prepare, scores, windows
 from training.config import RunConfig
 
@@ -135,6 +136,7 @@ class _Trainer:
         self.generator = torch.Generator().manual_seed(config.seed * 1000 + rank)
         self.step = 0
         self._checkpoint = folder / f"checkpoint{rank}.pt"
+        self._kept, self._best = folder / "best.safetensors", math.inf
         self._began = time.monotonic()
 
     def resume(self) -> None:
@@ -149,6 +151,7 @@ class _Trainer:
             if "torch" in state:  # of what drops out
                 torch.set_rng_state(state["torch"])
             self._began -= state.get("seconds", 0.0)
+            self._best = state.get("best", math.inf)
         if self.world > 1:
             # Workers that were stopped while they wrote go on from the older one's step.
             first = torch.tensor([self.step])
@@ -160,6 +163,8 @@ class _Trainer:
     def _forget_later(self) -> None:
         """Take measurements off the curve that come after the checkpoint: they come again."""
         curve = self.folder / "curve.csv"
+        if not self.step:
+            curve.unlink(missing_ok=True)
         if not curve.exists():
             return
         with curve.open(newline="") as file:
@@ -181,6 +186,7 @@ class _Trainer:
             "torch": torch.get_rng_state(),
             "step": self.step,
             "seconds": time.monotonic() - self._began,
+            "best": self._best,
         }
         torch.save(state, self._checkpoint.with_suffix(".new"))
         os.replace(self._checkpoint.with_suffix(".new"), self._checkpoint)
@@ -236,6 +242,8 @@ class _Trainer:
             values, _ = scores.outputs(self.ema, part)
             row[f"{name}_loss"] = round(negative_log_likelihood(values, part.labels, 1.0), 4)
             row[f"{name}_accuracy"] = round(scores.accuracy(values, part.labels), 4)
+            if name == self.config.keep_best:
+                self._keep(values, part.labels)
         curve = self.folder / "curve.csv"
         new = not curve.exists()
         with curve.open("a", newline="") as file:
@@ -244,6 +252,15 @@ class _Trainer:
                 writer.writeheader()
             writer.writerow(row)
         return row
+
+    def _keep(self, values: np.ndarray, labels: np.ndarray) -> None:
+        """Keep these weights, if none had a lower loss; how sure they are, calibration mends."""
+        loss = negative_log_likelihood(values, labels, fit_temperature(values, labels))
+        if loss < self._best:
+            self._best = loss
+            new = self._kept.with_suffix(".new")
+            save_file(self.ema.state_dict(), new)
+            os.replace(new, self._kept)
 
     def finish(self, start: Path) -> None:
         """Average the workers a last time and write the checkpoint that others start from."""
@@ -254,7 +271,10 @@ class _Trainer:
             return
         for name in ("config.json", "tokenizer.json"):
             (self.folder / name).write_bytes((start / name).read_bytes())
-        save_file(self.ema.state_dict(), self.folder / "model.safetensors")
+        if self.config.keep_best:
+            shutil.copyfile(self._kept, self.folder / "model.safetensors")
+        else:
+            save_file(self.ema.state_dict(), self.folder / "model.safetensors")
         took = {"seconds": round(time.monotonic() - self._began, 1)}
         written = json.dumps(asdict(self.config) | took, indent=2)
         (self.folder / "run.json").write_text(written + "\n")

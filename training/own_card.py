@@ -1,4 +1,4 @@
-"""Write the model card of a bundle with labels of the user's own, from `cards/own.md`."""
+"""Write the model card of a bundle with labels of the user's own, from `cards/own_labels.md`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def write(bundle: Path, report: Mapping[str, Any], facts: Facts, asked: Asked) -
         facts: what became of the rows.
         asked: what the user asked for.
     """
-    text = (card.CARDS / "own.md").read_text(encoding="utf-8")
+    text = (card.CARDS / "own_labels.md").read_text(encoding="utf-8")
     config = json.loads((bundle / "config.json").read_text(encoding="utf-8"))
     filled = Template(text).substitute(figures(bundle.name, report, facts, asked, config))
     (bundle / "README.md").write_text(filled, encoding="utf-8")
@@ -77,6 +77,9 @@ def figures(
         "hidden": str(config["hidden_size"]),
         "heads": str(config["num_attention_heads"]),
         "rough": rough,
+        "chosen": " They chose which of the weights on the way are the bundle's, too."
+        if report["chosen"]
+        else "",
         "figures": _figures(test),
         "labels": _labels(test),
         "confusion": _confusion(test),

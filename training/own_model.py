@@ -41,7 +41,11 @@ from training.own_report import Reporter, Trained
 #: Rows that are seen in all, at least, unless that were more than `_MOST_EPOCHS`.
 _ROWS_SEEN = 24_000
 _LEARNING_RATE = 1e-4
-_LEAST_EPOCHS, _MOST_EPOCHS = 3.0, 30.0
+_LEAST_EPOCHS, _MOST_EPOCHS = 3.0, 15.0
+#: Where the categories are those of the bundle, which knows them.
+_MOST_EPOCHS_OF_SAME = 6.0
+#: With fewer rows to look at, what they choose is chance: the last weights are taken.
+_CHOOSING = 50
 #: Looks at the held-out rows on the way, and the most rows that are looked at.
 _LOOKS, _LOOKED_AT = 10, 1000
 #: Tokens of a text that train, where the bundle reads long texts in windows.
@@ -84,7 +88,7 @@ def make(
     facts = _facts(work.folder / FACTS)
     trained = prepare.load(tokens, "train")
     same = facts.labels == start.labels
-    run = settings(trained.lengths, len(facts.labels), _reads(start), asked, same_labels=same)
+    run = settings(trained.lengths, facts, _reads(start), asked, same_labels=same)
     learned = finetune.Rows(
         run,
         trained,
@@ -113,6 +117,7 @@ def make(
         pictures.curves([folder], made / "curves.png")
     report: dict[str, Any] = {
         "epochs": run.epochs,
+        "chosen": bool(run.keep_best),
         "megabytes": round((made / "model_quantized.onnx").stat().st_size / 1e6, 2),
         "power": power,
         "test": found.as_dict(),
@@ -127,21 +132,22 @@ def make(
 
 
 def settings(
-    lengths: np.ndarray, labels: int, reads: int, asked: Asked, *, same_labels: bool
+    lengths: np.ndarray, facts: Facts, reads: int, asked: Asked, *, same_labels: bool
 ) -> RunConfig:
     """How to train: as the bundles that ship, fitted to how many rows there are.
 
     Args:
         lengths: Tokens of each row.
-        labels: How many categories there are.
+        facts: What the rows are.
         reads: The most tokens that the bundle reads at once.
         asked: What the user asked for.
         same_labels: Whether the categories are those of the bundle.
     """
     rows = len(lengths)
-    batch_rows = 32 if rows >= 512 else 16
-    wanted = max(_ROWS_SEEN, 60 * labels)
-    epochs = asked.epochs or round(min(max(wanted / rows, _LEAST_EPOCHS), _MOST_EPOCHS), 1)
+    batch_rows = 32 if rows >= 512 else 8
+    wanted = max(_ROWS_SEEN, 60 * len(facts.labels))
+    most = _MOST_EPOCHS_OF_SAME if same_labels else _MOST_EPOCHS
+    epochs = asked.epochs or round(min(max(wanted / rows, _LEAST_EPOCHS), most), 1)
     steps = math.ceil(epochs * rows / batch_rows)
     longest = min(reads, _LONGEST_WINDOW)
     # Where texts are short, longer ones are made of them; where they are not, they are there.
@@ -164,7 +170,9 @@ def settings(
         join_batches=0.15 if short else 0.0,
         join_tokens=(min(_SHORTEST_JOINED, longest_joined), longest_joined),
         evaluate_every=max(1, math.ceil(steps / _LOOKS)),
+        evaluate_start=True,
         watch=("held_out",),
+        keep_best="held_out" if facts.calibrating >= _CHOOSING else "",
         checkpoint_every=100,
     )
 

@@ -81,8 +81,8 @@ def train(
         typer.Option(
             "--epochs",
             metavar="NUMBER",
-            help="How often each row is seen: time goes with it. Default: 3 to 30, more where there "
-            "are few rows, so that 24,000 are seen.",
+            help="How often each row is seen: time goes with it. Default: 3 to 15, more where there "
+            "are few rows, so that 24,000 are seen; at most 6 for the labels that the model has.",
             envvar="NEWSBEAM_TRAIN_EPOCHS",
             rich_help_panel="Training",
             show_default=False,
@@ -96,7 +96,7 @@ def train(
             min=0.05,
             max=0.5,
             help="The share of the rows of each label that doesn't train, at most 4,000 in all: half "
-            "of them calibrate the scores, half measure. More measures better, and trains on less.",
+            "of them choose the weights and calibrate the scores, half only measure.",
             envvar="NEWSBEAM_TRAIN_HELD_OUT",
             rich_help_panel="Training",
         ),
@@ -202,7 +202,7 @@ class _Reporter:
     def measured(self, row: Mapping[str, float]) -> None:
         accuracy = row["held_out_accuracy"]
         self._accuracy = f", accuracy {accuracy:.3f} held out"
-        if self._progress is not None:
+        if self._progress is not None or not row["step"]:
             return
         tell(
             f"step {row['step']:,.0f}{f' of {self._steps:,}' if self._steps else ''}: loss "

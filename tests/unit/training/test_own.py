@@ -20,7 +20,7 @@ from models.bundle import Bundle
 from models.classifier import TextClassifier
 from models.locate import DEFAULT_BUNDLE
 from pipeline import cli
-from training import data, export, finetune, own_model
+from training import data, export, finetune, own_model, own_news
 from training.config import RunConfig
 from training.own_folder import FILES, Asked
 
@@ -69,6 +69,7 @@ def _fast() -> Iterator[None]:
     """So small a model of random weights learns little in so few steps otherwise."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(own_model, "_LEARNING_RATE", 3e-3)
+        patched.setattr(own_model, "_CHOOSING", 10)
         yield
 
 
@@ -150,7 +151,7 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(
         patched.setattr(cli.model.model_train._Reporter, "stepped", interrupted)
         assert train(*arguments) == 130
     said = capsys.readouterr().err
-    assert "newsbeam: stopped at step 11 of 150; the same command goes on from there" in said
+    assert "newsbeam: stopped at step 11 of 300; the same command goes on from there" in said
     assert not (target / "config.json").exists()
 
     class Killed(BaseException):
@@ -204,14 +205,17 @@ def test_a_bundle_that_others_made_is_refused(news: Path, tmp_path: Path, capsys
 def test_settings_go_with_the_rows():
     asked = Asked("n", "d", "s", None, 0, 0.2)
 
-    def of(rows: int, labels: int = 3, tokens: int = 40):
-        lengths = np.full(rows, tokens)
-        return own_model.settings(lengths, labels, 512, asked, same_labels=False)
+    def of(rows: int, labels: int = 3, tokens: int = 40, same: bool = False) -> RunConfig:
+        facts = own_news.Facts(("x",) * labels, rows, 0, 0, 0, rows, rows // 8, rows // 8, 8, 8)
+        return own_model.settings(np.full(rows, tokens), facts, 512, asked, same_labels=same)
 
-    assert of(40).epochs == 30
+    assert of(40).epochs == 15
+    assert of(40, same=True).epochs == 6
     assert of(4000).epochs == 6
     assert of(100_000).epochs == 3
     assert of(16_000, labels=1000).epochs == pytest.approx(3.8)
+    # Few rows choose nothing.
+    assert (of(40).keep_best, of(4000).keep_best) == ("", "held_out")
     assert of(4000).join_batches > 0
     # Long texts need none made of short ones.
     assert of(4000, tokens=300).join_batches == 0

@@ -31,7 +31,14 @@ def write(folder: Path, labels: tuple[str, ...], reporting: int, **more: int) ->
         "confusion": confusion.tolist(),
         "per_label": [vars(each) for each in label_figures(confusion, labels)],
     }
-    report = {"epochs": 6.0, "megabytes": 16.2, "power": 0.1, "test": test, "test_float": test}
+    report = {
+        "epochs": 6.0,
+        "chosen": reporting > 100,
+        "megabytes": 16.2,
+        "power": 0.1,
+        "test": test,
+        "test_float": test,
+    }
     counts = {"repeated": 0, "contradicted": 0, "near": 0} | more
     facts = Facts(labels, 2 * reporting, trained=5, calibrating=6, reporting=reporting,
                   fewest=8, most=8, **counts)  # fmt: skip
@@ -44,6 +51,7 @@ def test_few_rows_are_said_to_be_few(tmp_path: Path):
     assert "On 20 rows of `news.csv` that were held out at random" in card
     assert "**These are few rows**: another 20 would give an accuracy from 0.40 to 0.60" in card
     assert "calibrated on 6 other rows" in card
+    assert "They chose which of the weights" not in card
     assert "`news.csv` has 40 rows, 8 of each category. 5 trained" in card
     # A bar would end the cell.
     assert "| a\\|b | 8 | 2 |" in card
@@ -57,6 +65,7 @@ def test_what_was_left_out_is_said(tmp_path: Path):
         "texts have several labels. 5 trained"
     ) in card
     assert "few rows" not in card
+    assert "They chose which of the weights on the way are the bundle's, too." in card
 
 
 @pytest.mark.parametrize("count", [20, 21, 1000])
