@@ -19,7 +19,7 @@ EXPORT = [
     "torch>=2.9,<3",
     "transformers>=5,<6",
 ]
-#: The road to the default model, `training/`.
+#: `newsbeam model train`, and the road to the default model.
 TRAIN = [*EXPORT, *PLOT, "safetensors>=0.4,<1", "tqdm>=4.66,<5"]
 #: Pub/Sub alone; `gcp` is all of Google Cloud that Beam knows: BigQuery, gs:// paths.
 PUBSUB = ["google-cloud-pubsub>=2.29,<3"]
@@ -65,11 +65,12 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",
-    packages=find_packages(include=["pipeline*", "transforms*", "models*"]),
+    packages=find_packages(include=["pipeline*", "transforms*", "models*", "training*"]),
     py_modules=["newsbeam"],
     package_data={
         "models": ["py.typed", "ag_news_small/*", "ag_news_mini/*"],
         "pipeline": ["py.typed", "demo/*.jsonl", "demo/pubsub_fake/*"],
+        "training": ["py.typed", "cards/*.md", "*.toml"],
         "transforms": ["py.typed"],
     },
     install_requires=[

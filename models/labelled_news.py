@@ -86,22 +86,7 @@ def read_csv(
         CsvError: The file is missing or empty, or a row cannot be read; the message names the line.
     """
     path = Path(path)
-    csv.field_size_limit(sys.maxsize)
-    try:
-        with open_file(path) as file:
-            first_line = file.readline()
-            reader = csv.reader(
-                itertools.chain([first_line], file),
-                delimiter=_delimiter(first_line),
-                strict=True,
-            )
-            rows = list(_rows(path, reader, by))
-    except OSError as e:
-        raise CsvError(f"{path}: {e.strerror}; name a CSV file of labelled news") from e
-    except UnicodeDecodeError as e:
-        raise CsvError(f"{path}: not UTF-8 ({e.reason}); convert it first") from e
-    if not rows:
-        raise CsvError(f"{path}: no rows; name a CSV file with class,title,description")
+    rows = _read(path, by, open_file)
     numbers = {
         n for _, label, *_ in rows if label not in labels and (n := _number(label)) is not None
     }
@@ -118,6 +103,69 @@ def read_csv(
         other,
         None if by is None else tuple(row.value for row in kept),
     )
+
+
+@dataclass(frozen=True)
+class NamedNews:
+    """Texts, each with the label that its file gives it, and its line there."""
+
+    texts: tuple[str, ...]
+    labels: tuple[str, ...]
+    lines: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+def read_named(
+    path: str | os.PathLike[str],
+    *,
+    open_file: Callable[[Path], AbstractContextManager[IO[str]]] = _open_text,
+) -> NamedNews:
+    """Reads labelled news in the layouts of `read_csv`, whose labels are what the file says.
+
+    Args:
+        path: The file, in UTF-8.
+        open_file: Opens the file, for those who read archives.
+
+    Raises:
+        CsvError: As `read_csv`; or a row has no label.
+    """
+    path = Path(path)
+    rows = _read(path, None, open_file)
+    for line, label, text, _ in rows:
+        if not label:
+            raise CsvError(f"{path}, line {line}: the label is empty; name one, or leave it out")
+        if not text.strip():
+            raise CsvError(f"{path}, line {line}: the text is empty; leave the row out")
+    return NamedNews(
+        tuple(row.text.strip() for row in rows),
+        tuple(row.label for row in rows),
+        tuple(row.line for row in rows),
+    )
+
+
+def _read(
+    path: Path, by: str | None, open_file: Callable[[Path], AbstractContextManager[IO[str]]]
+) -> list[_Row]:
+    """The rows of a file."""
+    csv.field_size_limit(sys.maxsize)
+    try:
+        with open_file(path) as file:
+            first_line = file.readline()
+            reader = csv.reader(
+                itertools.chain([first_line], file),
+                delimiter=_delimiter(first_line),
+                strict=True,
+            )
+            rows = list(_rows(path, reader, by))
+    except OSError as e:
+        raise CsvError(f"{path}: {e.strerror}; name a CSV file of labelled news") from e
+    except UnicodeDecodeError as e:
+        raise CsvError(f"{path}: not UTF-8 ({e.reason}); convert it first") from e
+    if not rows:
+        raise CsvError(f"{path}: no rows; name a CSV file with class,title,description")
+    return rows
 
 
 def _delimiter(line: str) -> str:
@@ -182,6 +230,10 @@ def _rows(path: Path, reader: Iterator[list[str]], by: str | None) -> Iterator[_
                     label_column, text_columns = _columns(path, header)
                     by_column = None if by is None else _column(path, header, by)
                     continue
+                if any(name in _TEXT_COLUMNS for name in header):
+                    raise CsvError(
+                        f"{path}: its columns are {', '.join(header)}; name the label's column label"
+                    )
                 if by is not None:
                     raise CsvError(f"{path}: has no header, so no column {by!r}; write one")
                 text_columns = list(range(1, width))

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SUFFIXES = (".png", ".pdf", ".svg")
+#: With more labels, numbers in the cells would cover each other; with still more, names would.
+_MOST_NUMBERS, _MOST_NAMES = 20, 60
 
 
 class PlotError(ValueError):
@@ -70,14 +72,16 @@ def _confusion(axes: Axes, evaluation: Evaluation) -> None:
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     ticks = range(len(evaluation.labels))
-    axes.set_xticks(ticks, evaluation.labels, rotation=30, ha="right")
-    axes.set_yticks(ticks, evaluation.labels)
+    if len(ticks) <= _MOST_NAMES:
+        size = "medium" if len(ticks) <= _MOST_NUMBERS else "xx-small"
+        axes.set_xticks(ticks, evaluation.labels, rotation=30, ha="right", fontsize=size)
+        axes.set_yticks(ticks, evaluation.labels, fontsize=size)
     axes.set_xlabel("category given")
     axes.set_ylabel("label")
     low, high = evaluation.accuracy_interval
     axes.set_title(f"accuracy {evaluation.eval_accuracy:.4f} (95%: {low:.4f} to {high:.4f})")
-    if len(evaluation.labels) > 20:
-        return  # numbers would cover each other
+    if len(ticks) > _MOST_NUMBERS:
+        return
     for row in ticks:
         for column in ticks:
             color = "white" if shares[row, column] > 0.5 else "black"

@@ -37,8 +37,21 @@ def write(bundle: Path, report: Mapping[str, Any]) -> None:
 
 def figures(report: Mapping[str, Any]) -> dict[str, str]:
     """What a card's text may name with a dollar: figures and tables in Markdown."""
-    test, float_test = report["test"], report["test_float"]
+    test = report["test"]
     headlines, held_out = report["test_headlines"], report["calibrated_on"]
+    return common(report) | {
+        "headline_accuracy": f"{headlines['eval_accuracy']:.4f}",
+        "held_out_rows": f"{held_out['samples']:,}",
+        "figures": _figures(test),
+        "labels": labels_table(test["per_label"]),
+        "confusion": confusion_table(test),
+        "worst_pair": _worst_pair(test),
+    }
+
+
+def common(report: Mapping[str, Any]) -> dict[str, str]:
+    """The figures that every card names."""
+    test, float_test = report["test"], report["test_float"]
     low, high = test["accuracy_interval"]
     return {
         "accuracy": f"{test['eval_accuracy']:.5f}",
@@ -49,18 +62,17 @@ def figures(report: Mapping[str, Any]) -> dict[str, str]:
         "temperature": f"{test['temperature']:.4f}",
         "float_accuracy": f"{float_test['eval_accuracy']:.5f}",
         "int8_points": f"{(test['eval_accuracy'] - float_test['eval_accuracy']) * 100:+.2f}",
-        "headline_accuracy": f"{headlines['eval_accuracy']:.4f}",
-        "held_out_rows": f"{held_out['samples']:,}",
         "megabytes": f"{report['megabytes']:.1f}",
-        "figures": _figures(test),
-        "labels": _labels(test),
-        "confusion": _confusion(test),
-        "worst_pair": _worst_pair(test),
     }
 
 
-def _table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [heading, ["---"] * len(heading), *rows]
+def table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+
+    def cells(line: Sequence[str]) -> list[str]:
+        return [cell.replace("|", "\\|") for cell in line]
+
+    lines = [cells(heading), ["---"] * len(heading), *map(cells, rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -75,22 +87,28 @@ def _figures(test: Mapping[str, Any]) -> str:
             "not stated",
         ]
     )
-    return _table(["metric", "this model", "Spark NLP's card"], rows)
+    return table(["metric", "this model", "Spark NLP's card"], rows)
 
 
-def _labels(test: Mapping[str, Any]) -> str:
+def labels_table(found: Sequence[Mapping[str, Any]], support: bool = False) -> str:
+    """Figures of labels, in Markdown; with how many rows each has, where that is asked for."""
     names = ("precision", "recall", "f1")
-    rows = [[found["label"], *(f"{found[n]:.4f}" for n in names)] for found in test["per_label"]]
-    return _table(["label", *names], rows)
+    more = ("support",) if support else ()
+    rows = [
+        [each["label"], *(f"{each[n]:.4f}" for n in names), *(f"{each[n]:,}" for n in more)]
+        for each in found
+    ]
+    return table(["label", *names, *more], rows)
 
 
-def _confusion(test: Mapping[str, Any]) -> str:
+def confusion_table(test: Mapping[str, Any]) -> str:
+    """The confusion matrix, in Markdown."""
     labels = test["labels"]
     rows = [
         [label, *(f"{count:,}" for count in row)]
         for label, row in zip(labels, test["confusion"], strict=True)
     ]
-    return _table(["label (row), category given (column)", *labels], rows)
+    return table(["label (row), category given (column)", *labels], rows)
 
 
 def _worst_pair(test: Mapping[str, Any]) -> str:

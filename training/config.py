@@ -65,6 +65,7 @@ class RunConfig:
     learning_rate: float = 1e-4
     final_learning_rate: float = 0.0
     embedding_rate_factor: float = 3.0
+    head_rate_factor: float = 1.0  # of the last layer, which gives the labels
     warmup_steps: int = 100
     weight_decay: float = 0.01
     dropout: float = 0.1
@@ -74,6 +75,7 @@ class RunConfig:
     plain_rows: float = 0.0  # share of rows without the marks of their sources, see plain.py
     join_batches: float = 0.0  # share of batches of joined rows, see joined.py
     join_tokens: tuple[int, ...] = (32, 384)  # the shortest and the longest of them
+    window_lengths: tuple[int, ...] = ()  # longer rows are cut to this, see windows.py
     label_smoothing: float = 0.0
     soft_labels: str = ""  # run whose scores and states are taught, besides the labels
     soft_weight: float = 0.5
@@ -87,6 +89,7 @@ class RunConfig:
     watch: tuple[str, ...] = ("unseen",)
     checkpoint_every: int = 100
     evaluate_start: bool = False
+    keep_best: str = ""  # the watched part whose loss chooses the weights; empty: the last ones
 
 
 @dataclass(frozen=True)

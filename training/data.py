@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 LABELS = ("World", "Sports", "Business", "Sci/Tech")
 _SHINGLE_WORDS = 4
 _NEAR_DUPLICATE = 0.4
+_AT_A_TIME = 1000
 
 
 @dataclass(frozen=True)
@@ -65,22 +66,33 @@ def _shingles(text: str) -> set[int]:
     }
 
 
-def near_duplicates(texts: list[str], of: list[str]) -> set[int]:
+def near_duplicates(texts: list[str], of: list[str], boilerplate: int | None = None) -> set[int]:
     """Rows of `texts` that share at least 40% of their shingles with one text in `of`.
 
     Containment over the shorter of the two, in shingles of four words, so that the same
     description under another title counts as a duplicate.
+
+    Args:
+        texts: what is looked at.
+        of: what it may repeat.
+        boilerplate: shingles that more than so many texts in `of` have are left out: forms that
+            many texts are written in, or what a site puts under each. None: all count.
     """
     index: dict[int, list[int]] = {}
+    every = [_shingles(text) for text in of]
+    common: set[int] = set()
+    if boilerplate is not None:
+        counts = Counter(shingle for shingles in every for shingle in shingles)
+        common = {shingle for shingle, count in counts.items() if count > boilerplate}
     sizes = []
-    for row, text in enumerate(of):
-        shingles = _shingles(text)
+    for row, shingles in enumerate(every):
+        shingles -= common
         sizes.append(len(shingles))
         for shingle in shingles:
             index.setdefault(shingle, []).append(row)
     found = set()
     for row, text in enumerate(texts):
-        shingles = _shingles(text)
+        shingles = _shingles(text) - common
         shared = Counter(other for s in shingles for other in index.get(s, ()))
         if any(n >= _NEAR_DUPLICATE * min(len(shingles), sizes[o]) for o, n in shared.items()):
             found.add(row)
@@ -124,6 +136,18 @@ class Tokens:
         starts = np.concatenate([[0], np.cumsum(self.lengths[rows])])
         return Tokens(ids, starts, self.labels[rows])
 
+    def cut(self, length: int) -> Tokens:
+        """The rows without what is beyond `length` tokens, but for the last, special one."""
+        if self.lengths.max() <= length:
+            return self
+        rows = [self.row(i) for i in range(len(self))]
+        rows = [
+            row if len(row) <= length else np.append(row[: length - 1], row[-1]) for row in rows
+        ]
+        return Tokens(
+            np.concatenate(rows), np.cumsum([0] + [len(row) for row in rows]), self.labels
+        )
+
     def row(self, i: int) -> np.ndarray:
         """Token ids of one row."""
         return self.ids[self.starts[i] : self.starts[i + 1]]
@@ -133,10 +157,13 @@ def tokenize(articles: Articles, tokenizer: Tokenizer, max_length: int) -> Token
     """Tokenize, truncating to `max_length` tokens, special tokens included."""
     tokenizer.enable_truncation(max_length)
     tokenizer.no_padding()
-    rows = [encoding.ids for encoding in tokenizer.encode_batch_fast(articles.texts)]
+    rows: list[np.ndarray] = []
+    # Some at a time: as lists of Python's numbers, ids take ten times the memory.
+    for first in range(0, len(articles), _AT_A_TIME):
+        texts = articles.texts[first : first + _AT_A_TIME]
+        rows += [np.array(found.ids, np.int32) for found in tokenizer.encode_batch_fast(texts)]
     starts = np.cumsum([0] + [len(row) for row in rows])
-    ids = np.fromiter((i for row in rows for i in row), dtype=np.int32, count=int(starts[-1]))
-    return Tokens(ids, starts, np.asarray(articles.labels, dtype=np.int64))
+    return Tokens(np.concatenate(rows), starts, np.asarray(articles.labels, dtype=np.int64))
 
 
 def batches(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from safetensors.numpy import load_file
 
 from models.classifier import TextClassifier
 from models.evaluate import Evaluation, evaluate
+from models.labelled_news import LabelledNews
 from training import calibrate, card, data, graph, prepare, scores, smooth
 
 #: The most that a logit of the float graph may differ from torch's.
@@ -71,6 +72,46 @@ def write(
     (target / "config.json").write_text(json.dumps(config | more, indent=2) + "\n")
 
 
+def write_calibrated(
+    run: Path,
+    looked_at: data.Tokens,
+    held_out: LabelledNews,
+    target: Path,
+    fit: Callable[[np.ndarray, np.ndarray, np.ndarray, str], tuple[float, float]] = calibrate.fit,
+) -> tuple[float, float]:
+    """Write the bundle `target` in int8, smoothed and calibrated with its own logits.
+
+    Args:
+        run: the finished run.
+        looked_at: rows that it was trained on, to see how far inputs reach.
+        held_out: rows that fit what scores mean.
+        target: the folder.
+        fit: fits power and temperature, as `calibrate.fit` does.
+
+    Returns:
+        The power and the temperature.
+    """
+    reaches = smooth.reaches(run, looked_at)
+    write(run, target, True, reaches)
+    classifier = TextClassifier.load(target)
+    raw = classifier.logits(list(held_out.texts))
+    power, temperature = fit(
+        raw.logits,
+        np.array(held_out.targets),
+        np.array(raw.windows),
+        classifier.reading.long_text,
+    )
+    write(run, target, True, reaches, power, temperature=temperature)
+    return power, temperature
+
+
+def evaluate_float(run: Path, power: float, temperature: float, news: LabelledNews) -> Evaluation:
+    """What the same bundle does in float."""
+    with tempfile.TemporaryDirectory() as folder:
+        write(run, Path(folder), False, None, power, temperature=temperature)
+        return evaluate(TextClassifier.load(folder), news)
+
+
 def export(run: Path, tokens_folder: Path, target: Path, calibrate_on: str) -> Evaluation:
     """Write the bundle `target` from the finished run, and its measurements beside it.
 
@@ -79,19 +120,14 @@ def export(run: Path, tokens_folder: Path, target: Path, calibrate_on: str) -> E
     headlines alone; so has the model card.
     """
     difference = parity(run, prepare.load(tokens_folder, calibrate_on))
-    reaches = smooth.reaches(run, prepare.load(tokens_folder, "train"))
     held_out = prepare.news(tokens_folder, calibrate_on)
-    write(run, target, True, reaches)
-    raw = TextClassifier.load(target).logits(list(held_out.texts)).logits
-    power, temperature = calibrate.fit(raw, np.array(held_out.targets))
-    write(run, target, True, reaches, power, temperature=temperature)
+    looked_at = prepare.load(tokens_folder, "train")
+    power, temperature = write_calibrated(run, looked_at, held_out, target)
     test = prepare.news(tokens_folder, "test")
     headlines = prepare.news(tokens_folder, "test_headlines")
     classifier = TextClassifier.load(target)
     found = evaluate(classifier, test)
-    with tempfile.TemporaryDirectory() as folder:
-        write(run, Path(folder), False, None, power, temperature=temperature)
-        found_float = evaluate(TextClassifier.load(folder), test)
+    found_float = evaluate_float(run, power, temperature, test)
     report = {
         "megabytes": round((target / "model_quantized.onnx").stat().st_size / 1e6, 2),
         "float_graph_against_torch": difference,

@@ -7,11 +7,13 @@ import csv
 import json
 import math
 import os
+import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -21,8 +23,8 @@ from torch.nn import functional
 from tqdm import tqdm
 from transformers import RobertaForSequenceClassification
 
-from models.calibrate import negative_log_likelihood
-from training import cut, data, joined, label, prepare, scores
+from models.calibrate import fit_temperature, negative_log_likelihood
+from training import cut, data, joined, label, prepare, scores, windows
 from training.config import RunConfig
 
 _MASK_ID = 4
@@ -39,10 +41,14 @@ def learning_rate(config: RunConfig, step: int, total: int) -> float:
 
 
 def optimizer(model: RobertaForSequenceClassification, config: RunConfig) -> torch.optim.AdamW:
-    """AdamW; embeddings at a higher rate, no decay for biases and norms."""
+    """AdamW; embeddings and the last layer at rates of their own, no decay for biases and norms."""
     groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
-        factor = config.embedding_rate_factor if "word_embeddings" in name else 1.0
+        factor = 1.0
+        if "word_embeddings" in name:
+            factor = config.embedding_rate_factor
+        elif name.startswith("classifier.out_proj"):
+            factor = config.head_rate_factor
         decay = config.weight_decay if parameter.ndim > 1 and "embeddings" not in name else 0.0
         groups.setdefault((factor, decay), []).append(parameter)
     return torch.optim.AdamW(
@@ -61,12 +67,15 @@ def _schedule(tokens: data.Tokens, config: RunConfig, rank: int, world: int) -> 
     rows = np.arange(len(tokens))
     if config.fold >= 0:
         rows = rows[rows % config.folds == config.fold]
+    lengths = tokens.lengths
+    if config.window_lengths:
+        lengths = np.minimum(lengths, max(config.window_lengths))
     found: list[np.ndarray] = []
     total = math.ceil(config.epochs * len(rows) / config.batch_rows / world)
     epoch = 0
     while len(found) < total:
         rng = np.random.default_rng((config.seed, epoch))
-        batches = data.batches(tokens.lengths[rows], config.batch_rows, rng)
+        batches = data.batches(lengths[rows], config.batch_rows, rng)
         found += [rows[batch] for batch in batches[rank::world]]
         epoch += 1
     return found[:total]
@@ -109,8 +118,17 @@ def _update_ema(ema: torch.nn.Module, model: torch.nn.Module, decay: float) -> N
 class _Trainer:
     """One worker's model, moving average and optimizer, and how they are saved and measured."""
 
-    def __init__(self, config: RunConfig, start: Path, folder: Path, rank: int, world: int) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        start: Path,
+        folder: Path,
+        rank: int,
+        world: int,
+        label_weights: torch.Tensor | None = None,
+    ) -> None:
         self.config, self.folder, self.rank, self.world = config, folder, rank, world
+        self._label_weights = label_weights
         self.model = scores.build(start, config.dropout)
         self.model.load_state_dict(load_file(start / "model.safetensors"))
         self.ema = copy.deepcopy(self.model).eval()
@@ -118,6 +136,7 @@ class _Trainer:
         self.generator = torch.Generator().manual_seed(config.seed * 1000 + rank)
         self.step = 0
         self._checkpoint = folder / f"checkpoint{rank}.pt"
+        self._kept, self._best = folder / "best.safetensors", math.inf
         self._began = time.monotonic()
 
     def resume(self) -> None:
@@ -129,11 +148,33 @@ class _Trainer:
             self.adam.load_state_dict(state["adam"])
             self.generator.set_state(state["generator"])
             self.step = state["step"]
+            if "torch" in state:  # of what drops out
+                torch.set_rng_state(state["torch"])
+            self._began -= state.get("seconds", 0.0)
+            self._best = state.get("best", math.inf)
         if self.world > 1:
             # Workers that were stopped while they wrote go on from the older one's step.
             first = torch.tensor([self.step])
             dist.all_reduce(first, op=dist.ReduceOp.MIN)
             self.step = int(first)
+        if self.rank == 0:
+            self._forget_later()
+
+    def _forget_later(self) -> None:
+        """Take measurements off the curve that come after the checkpoint: they come again."""
+        curve = self.folder / "curve.csv"
+        if not self.step:
+            curve.unlink(missing_ok=True)
+        if not curve.exists():
+            return
+        with curve.open(newline="") as file:
+            reader = csv.DictReader(file)
+            rows = [row for row in reader if int(row["step"]) <= self.step]
+            names = list(reader.fieldnames or ())
+        with curve.open("w", newline="") as file:
+            writer = csv.DictWriter(file, names)
+            writer.writeheader()
+            writer.writerows(rows)
 
     def save(self) -> None:
         """Write the checkpoint, whole or not at all."""
@@ -142,7 +183,10 @@ class _Trainer:
             "ema": self.ema.state_dict(),
             "adam": self.adam.state_dict(),
             "generator": self.generator.get_state(),
+            "torch": torch.get_rng_state(),
             "step": self.step,
+            "seconds": time.monotonic() - self._began,
+            "best": self._best,
         }
         torch.save(state, self._checkpoint.with_suffix(".new"))
         os.replace(self._checkpoint.with_suffix(".new"), self._checkpoint)
@@ -156,7 +200,11 @@ class _Trainer:
         seen = _mask(cropped, config.mask_tokens, self.generator)
         states = scores.encode(self.model, seen)
         out = scores.classify(self.model, states)
-        loss = functional.cross_entropy(out, labels, label_smoothing=config.label_smoothing)
+        # Joined rows have each label as often: they need no weights.
+        weights = None if joined else self._label_weights
+        loss = functional.cross_entropy(
+            out, labels, weights, label_smoothing=config.label_smoothing
+        )
         if config.ema_weight:
             # The moving average sees the whole article, and is steadier than its student.
             with torch.inference_mode():
@@ -182,8 +230,8 @@ class _Trainer:
         _update_ema(self.ema, self.model, decay)
         return loss.item()
 
-    def evaluate(self, held_out: dict[str, data.Tokens], train_loss: float) -> None:
-        """Measure the moving average and add a row to `curve.csv`."""
+    def evaluate(self, held_out: Mapping[str, data.Tokens], train_loss: float) -> dict[str, float]:
+        """Measure the moving average; returns the row that it adds to `curve.csv`."""
         row: dict[str, float] = {
             "step": self.step,
             "rows": self.step * self.config.batch_rows * self.world,
@@ -194,6 +242,8 @@ class _Trainer:
             values, _ = scores.outputs(self.ema, part)
             row[f"{name}_loss"] = round(negative_log_likelihood(values, part.labels, 1.0), 4)
             row[f"{name}_accuracy"] = round(scores.accuracy(values, part.labels), 4)
+            if name == self.config.keep_best:
+                self._keep(values, part.labels)
         curve = self.folder / "curve.csv"
         new = not curve.exists()
         with curve.open("a", newline="") as file:
@@ -201,7 +251,16 @@ class _Trainer:
             if new:
                 writer.writeheader()
             writer.writerow(row)
-        tqdm.write(json.dumps(row))
+        return row
+
+    def _keep(self, values: np.ndarray, labels: np.ndarray) -> None:
+        """Keep these weights, if none had a lower loss; how sure they are, calibration mends."""
+        loss = negative_log_likelihood(values, labels, fit_temperature(values, labels))
+        if loss < self._best:
+            self._best = loss
+            new = self._kept.with_suffix(".new")
+            save_file(self.ema.state_dict(), new)
+            os.replace(new, self._kept)
 
     def finish(self, start: Path) -> None:
         """Average the workers a last time and write the checkpoint that others start from."""
@@ -212,8 +271,13 @@ class _Trainer:
             return
         for name in ("config.json", "tokenizer.json"):
             (self.folder / name).write_bytes((start / name).read_bytes())
-        save_file(self.ema.state_dict(), self.folder / "model.safetensors")
-        (self.folder / "run.json").write_text(json.dumps(asdict(self.config), indent=2) + "\n")
+        if self.config.keep_best:
+            shutil.copyfile(self._kept, self.folder / "model.safetensors")
+        else:
+            save_file(self.ema.state_dict(), self.folder / "model.safetensors")
+        took = {"seconds": round(time.monotonic() - self._began, 1)}
+        written = json.dumps(asdict(self.config) | took, indent=2)
+        (self.folder / "run.json").write_text(written + "\n")
 
 
 class _Taught(NamedTuple):
@@ -244,25 +308,51 @@ class _Batch(NamedTuple):
     joined: bool
 
 
-class _Rows:
-    """The rows that a run learns from, in their forms."""
+class Rows:
+    """The rows that a run learns from, in their forms.
 
-    def __init__(self, config: RunConfig, tokens_folder: Path, root: Path) -> None:
-        self.config = config
-        self.tokens = prepare.load_trained(tokens_folder)
-        self._plain = prepare.load_trained(tokens_folder, prepare.PLAIN)
-        self._joiner = joined.Joiner(
-            self._plain,
-            prepare.load_trained(tokens_folder, prepare.FOLLOWING),
-            joined.Lengths(*config.join_tokens),
-        )
-        self._taught = None
+    Args:
+        config: the run.
+        tokens: the rows.
+        plain: the same without the marks of their sources; None where they have none.
+        following: these as they follow another text; None where no rows are joined.
+        taught: what another run makes of the rows.
+        label_weights: what each label's rows count for; None for 1.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        tokens: data.Tokens,
+        plain: data.Tokens | None = None,
+        following: data.Tokens | None = None,
+        taught: _Taught | None = None,
+        label_weights: np.ndarray | None = None,
+    ) -> None:
+        self.config, self.tokens, self._taught = config, tokens, taught
+        self._plain = tokens if plain is None else plain
+        self._joiner = None
+        if following is not None:
+            lengths = joined.Lengths(*config.join_tokens)
+            self._joiner = joined.Joiner(self._plain, following, lengths)
+        self.label_weights = None
+        if label_weights is not None:
+            self.label_weights = torch.from_numpy(label_weights.astype(np.float32))
+
+    @classmethod
+    def load(cls, config: RunConfig, tokens_folder: Path, root: Path) -> Rows:
+        """Read what `prepare` wrote."""
+        tokens = prepare.load_trained(tokens_folder)
+        taught = None
         if config.soft_labels:
-            self._taught = _Taught.load(root / "runs" / config.soft_labels, len(self.tokens))
+            taught = _Taught.load(root / "runs" / config.soft_labels, len(tokens))
+        plain = prepare.load_trained(tokens_folder, prepare.PLAIN)
+        following = prepare.load_trained(tokens_folder, prepare.FOLLOWING)
+        return cls(config, tokens, plain, following, taught)
 
     def batch(self, rows: np.ndarray, rng: np.random.Generator) -> _Batch:
         """The batch of these rows, or a joined one in its place."""
-        if rng.random() < self.config.join_batches:
+        if rng.random() < self.config.join_batches and self._joiner is not None:
             texts, labels = self._joiner.batch(self.config.batch_rows, rng)
             ids = torch.from_numpy(data.pad_rows(texts, scores.PAD))
             return _Batch(ids, torch.from_numpy(labels), None, True)
@@ -271,9 +361,39 @@ class _Rows:
             (self._plain if bare else self.tokens).row(int(row))
             for row, bare in zip(rows, unmarked, strict=True)
         ]
+        if self.config.window_lengths:
+            texts = windows.cut(texts, self.config.window_lengths, rng)
         ids = torch.from_numpy(data.pad_rows(texts, scores.PAD))
         taught = None if self._taught is None else self._taught.take(torch.from_numpy(rows))
         return _Batch(ids, torch.from_numpy(self.tokens.labels[rows]), taught, False)
+
+
+class Watch(Protocol):
+    """Who sees how a run goes."""
+
+    def stepped(self, step: int, steps: int, loss: float) -> None:
+        """After each step, of `steps` in all, and with a loss of 0 where a run goes on.
+
+        A KeyboardInterrupt that it raises stops the run, which the next one resumes just there.
+        """
+
+    def measured(self, row: Mapping[str, float]) -> None:
+        """After each look at the held-out parts; `row` is that of `curve.csv`."""
+
+
+class _Bar:
+    """A bar on the terminal of those who walk the road."""
+
+    def __init__(self, name: str, shown: bool) -> None:
+        self._bar = tqdm(desc=name, mininterval=20, disable=not shown)
+
+    def stepped(self, step: int, steps: int, loss: float) -> None:
+        if self._bar.total is None:
+            self._bar.total, self._bar.initial, self._bar.n = steps, step, step
+        self._bar.update(step - self._bar.n)
+
+    def measured(self, row: Mapping[str, float]) -> None:
+        tqdm.write(json.dumps(row))
 
 
 def _start(config: RunConfig, root: Path, folder: Path, rank: int, world: int) -> Path:
@@ -289,8 +409,14 @@ def _start(config: RunConfig, root: Path, folder: Path, rank: int, world: int) -
     return folder / "start"
 
 
+def seconds(folder: Path) -> float:
+    """How long a finished run took, its parts added up where it was stopped."""
+    found: float = json.loads((folder / "run.json").read_text())["seconds"]
+    return found
+
+
 def finetune(config: RunConfig, tokens_folder: Path, root: Path, rank: int, world: int) -> None:
-    """Train, writing `runs/NAME/`: checkpoint, curve.csv and, at the end, model.safetensors.
+    """Train, writing `runs/NAME/`: see `learn`.
 
     Args:
         config: the run.
@@ -300,40 +426,67 @@ def finetune(config: RunConfig, tokens_folder: Path, root: Path, rank: int, worl
         world: how many workers there are. Every `average_every` steps their weights are
             averaged (local SGD): on CPUs faster than one worker with as many threads.
     """
-    torch.manual_seed(config.seed * 1000 + rank)
     folder = root / "runs" / config.name
     folder.mkdir(parents=True, exist_ok=True)
     if world > 1:
         dist.init_process_group("gloo", timeout=timedelta(days=1))
     start = _start(config, root, folder, rank, world)
     prepare.check_tokenizer(tokens_folder, start)
-    learned = _Rows(config, tokens_folder, root)
+    rows = Rows.load(config, tokens_folder, root)
     held_out = {name: prepare.load(tokens_folder, name) for name in config.watch}
-    trainer = _Trainer(config, start, folder, rank, world)
+    learn(config, start, folder, rows, held_out, _Bar(config.name, rank == 0), rank, world)
+    if world > 1:
+        dist.destroy_process_group()
+
+
+def learn(
+    config: RunConfig,
+    start: Path,
+    folder: Path,
+    learned: Rows,
+    held_out: Mapping[str, data.Tokens],
+    watch: Watch,
+    rank: int = 0,
+    world: int = 1,
+) -> None:
+    """Train, writing into `folder`: checkpoint, curve.csv and, at the end, model.safetensors.
+
+    It goes on from the checkpoint, where there is one, and then ends with the weights that it would
+    have had without a stop.
+
+    Args:
+        config: the run.
+        start: the checkpoint to start from.
+        folder: of the run.
+        learned: what it learns from.
+        held_out: what it is measured with on the way, by name.
+        watch: who sees how it goes.
+        rank: the number of this worker.
+        world: how many workers there are.
+    """
+    torch.manual_seed(config.seed * 1000 + rank)
+    trainer = _Trainer(config, start, folder, rank, world, learned.label_weights)
     trainer.resume()
     schedule = _schedule(learned.tokens, config, rank, world)
     first = rank == 0
     if first and trainer.step == 0 and config.evaluate_start:
-        trainer.evaluate(held_out, 0.0)
+        watch.measured(trainer.evaluate(held_out, 0.0))
     losses: list[float] = []
-    bar = tqdm(
-        total=len(schedule),
-        initial=trainer.step,
-        desc=config.name,
-        mininterval=20,
-        disable=not first,
-    )
+    watch.stepped(trainer.step, len(schedule), 0.0)
     while trainer.step < len(schedule):
         # Its own draws for each step: a run that is resumed goes on as it would have.
         rng = np.random.default_rng((config.seed, rank, trainer.step))
         batch = learned.batch(schedule[trainer.step], rng)
         losses.append(trainer.train(batch, len(schedule)))
-        bar.update()
         done = trainer.step == len(schedule)
         if first and (done or trainer.step % config.evaluate_every == 0):
-            trainer.evaluate(held_out, float(np.mean(losses[-config.evaluate_every :])))
+            loss = float(np.mean(losses[-config.evaluate_every :]))
+            watch.measured(trainer.evaluate(held_out, loss))
         if done or trainer.step % config.checkpoint_every == 0:
             trainer.save()
+        try:
+            watch.stepped(trainer.step, len(schedule), losses[-1])
+        except KeyboardInterrupt:
+            trainer.save()
+            raise
     trainer.finish(start)
-    if world > 1:
-        dist.destroy_process_group()

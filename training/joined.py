@@ -51,7 +51,11 @@ class Joiner:
         low, high = np.log([self._lengths.shortest, self._lengths.longest])
         top = int(np.exp(rng.uniform(low, high)))
         count = int(np.clip(rows * _ROW_TOKENS // top, min(rows, _LEAST_ROWS), rows))
-        places = rng.permutation(np.arange(count) % len(self._of_label))
+        labels = len(self._of_label)
+        if count < labels:
+            places = rng.choice(labels, count, replace=False)
+        else:
+            places = rng.permutation(np.arange(count) % labels)
         texts = [
             self._text(place, int(rng.integers(top * 2 // 3, top + 1)), rng) for place in places
         ]

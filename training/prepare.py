@@ -63,7 +63,7 @@ def prepare(config: DataConfig, tokenizer: Tokenizer, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(target / "tokenizer.json"))
     for name, part in articles(config).items():
-        tokens = _write(part, tokenizer, config, target / f"{name}.npz")
+        tokens = write(part, tokenizer, config.max_length, target / f"{name}.npz")
         if name in TRAINED:
             unmarked = [plain(text) for text in part.texts]
             for form, texts in (
@@ -71,18 +71,22 @@ def prepare(config: DataConfig, tokenizer: Tokenizer, target: Path) -> None:
                 (FOLLOWING, [f" {text}" for text in unmarked]),
             ):
                 form_part = data.Articles(texts, part.labels)
-                _write(form_part, tokenizer, config, target / f"{name}{form}.npz")
-        news = {"texts": part.texts, "targets": part.labels}
-        (target / f"{name}.json").write_text(json.dumps(news), encoding="utf-8")
+                write(form_part, tokenizer, config.max_length, target / f"{name}{form}.npz")
+        write_news(part, target / f"{name}.json")
         print(f"{name}: {len(tokens)} rows, {tokens.lengths.mean():.1f} tokens a row")
 
 
-def _write(
-    part: data.Articles, tokenizer: Tokenizer, config: DataConfig, file: Path
-) -> data.Tokens:
-    tokens = data.tokenize(part, tokenizer, config.max_length)
+def write(part: data.Articles, tokenizer: Tokenizer, max_length: int, file: Path) -> data.Tokens:
+    """Write a part's tokens."""
+    tokens = data.tokenize(part, tokenizer, max_length)
     np.savez(file, ids=tokens.ids, starts=tokens.starts, labels=tokens.labels)
     return tokens
+
+
+def write_news(part: data.Articles, file: Path) -> None:
+    """Write a part's texts, to measure bundles with."""
+    news = {"texts": part.texts, "targets": part.labels}
+    file.write_text(json.dumps(news), encoding="utf-8")
 
 
 def check_tokenizer(folder: Path, start: Path) -> None:

@@ -1,8 +1,10 @@
-"""The packages that only exporting needs: loaded when they are used."""
+"""The packages that only exporting and training need: loaded when they are used."""
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
+from collections.abc import Iterable
 from typing import Any
 
 from models.errors import BundleError
@@ -21,6 +23,25 @@ def package(name: str) -> Any:
             f"model export: cannot load {name.partition('.')[0]} ({' '.join(str(e).split())}); "
             "pip install 'newsbeam[export]'"
         ) from e
+
+
+def require(names: Iterable[str], command: str, extra: str) -> None:
+    """Refuses a command whose packages are not there, without loading them.
+
+    Args:
+        names: The packages.
+        command: What needs them.
+        extra: What of newsbeam brings them.
+
+    Raises:
+        BundleError: One is not installed; the message names the extra.
+    """
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    if missing:
+        raise BundleError(
+            f"{command}: needs {', '.join(missing)}; pip install 'newsbeam[{extra}]', in an "
+            "environment of its own: with torch it is a download of 2.7 GB"
+        )
 
 
 def reason(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""`newsbeam model`: makes model bundles of other models, looks into them, and checks them."""
+"""`newsbeam model`: makes model bundles, looks into them, and checks them."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from models.operators import read_operators
 from models.reading import Reading
 from models.tokenize import TextTokenizer
 from models.verify import verify as verify_bundle
+from pipeline.commands import model_train
 from pipeline.terminal import output
 from transforms.errors import ConfigurationError
 
@@ -34,7 +35,8 @@ _OF_CHECKPOINTS = ("int8", "revision", "texts", "tolerance", "int8_tolerance")
 LISTED = 12
 
 app = typer.Typer(
-    help="Make model bundles of Hugging Face and Spark NLP models; look into bundles.",
+    help="Make model bundles of Hugging Face and Spark NLP models, or train one on news of your own; "
+    "look into bundles.",
     no_args_is_help=True,
 )
 
@@ -163,6 +165,9 @@ def export(
         raise
     _show_parity(parity, bundle, as_json)
     return 0
+
+
+app.command("train")(model_train.train)
 
 
 @app.command("inspect")

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 MAY_IMPORT = {
     "models": {"models"},
     "transforms": {"transforms", "models"},
-    "pipeline": {"pipeline", "transforms", "models"},
+    "pipeline": {"pipeline", "transforms", "models", "training"},
     "newsbeam": {"transforms", "models"},
     "training": {"training", "models"},
 }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from models.labelled_news import AG_NEWS_CLASSES, CsvError, LabelledNews, read_csv
+from models.labelled_news import AG_NEWS_CLASSES, CsvError, LabelledNews, read_csv, read_named
 
 
 def read(tmp_path: Path, text: str, labels: tuple[str, ...] = AG_NEWS_CLASSES) -> LabelledNews:
@@ -124,6 +124,7 @@ def test_labels_beyond_the_limit_need_not_be_known(tmp_path: Path) -> None:
         ("1,a,b\n2,c\n", "line 2: 2 columns; give each row a class and a text"),
         ("just a text\n", "line 1: 1 columns"),
         ("label,url\n1,u\n", "its columns are label, url; name"),
+        ("topic,text\n1,u\n", "its columns are topic, text; name the label's column label"),
         ('1,"a\n', "line 1: unexpected end of data; close every quote"),
     ],
 )
@@ -140,3 +141,38 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     file.write_bytes(b"1,caf\xe9 closed\n")
     with pytest.raises(CsvError, match="not UTF-8"):
         read_csv(file, AG_NEWS_CLASSES)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "label,title,body\nOil,Prices,rise\nGas, ,\\falls \n",
+        "body;title;label\nrise;Prices;Oil\n falls;;Gas\n",
+        "Oil,Prices rise\nGas,falls\n",
+    ],
+    ids=["header", "other_order", "no_header"],
+)
+def test_labels_that_no_model_knows(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "news.csv"
+    file.write_text(text)
+    found = read_named(file)
+    assert found.labels == ("Oil", "Gas")
+    assert sorted(found.texts[0].split()) == ["Prices", "rise"]
+    assert found.texts[1] == "falls"
+    assert found.lines == ((1, 2) if text.startswith("Oil") else (2, 3))
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("label,text\nOil,x\n ,y\n", "line 3: the label is empty; name one, or leave it out"),
+        ("label,title,body\nOil,,\n", "line 2: the text is empty; leave the row out"),
+        ("", "no rows"),
+    ],
+)
+def test_rows_without_a_label_or_a_text(tmp_path: Path, text: str, words: str) -> None:
+    file = tmp_path / "news.csv"
+    file.write_text(text)
+    with pytest.raises(CsvError, match=words):
+        read_named(file)
