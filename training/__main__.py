@@ -75,7 +75,8 @@ def _bundle(settings: config.Config, root: Path, name: str) -> None:
     bundle = settings.bundle(name)
     target = root / "runs" / "bundles" / name
     tokens = root / "runs" / "tokens"
-    found = export.export(root / "runs" / bundle.run, tokens, target, bundle.calibrate_on)
+    others = prepare.out_of_domain(settings.data)
+    found = export.export(root / "runs" / bundle.run, tokens, target, bundle, others)
     plot(found, target / "evaluation.png")
     learned = [root / "runs" / run for run in settings.curves(bundle.run)]
     pictures.curves(learned, target / "curves.png")

@@ -7,6 +7,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from models.groups import LENGTHS
+
 CARDS = Path(__file__).with_name("cards")
 
 #: What the model card of Spark NLP's `roberta_base_sequence_classifier_ag_news` states.
@@ -46,6 +48,8 @@ def figures(report: Mapping[str, Any]) -> dict[str, str]:
         "labels": labels_table(test["per_label"]),
         "confusion": confusion_table(test),
         "worst_pair": _worst_pair(test),
+        "reads": report["reads"],
+        "by_length": _by_length(report["by_length"], test["labels"][0]),
     }
 
 
@@ -109,6 +113,27 @@ def confusion_table(test: Mapping[str, Any]) -> str:
         for label, row in zip(labels, test["confusion"], strict=True)
     ]
     return table(["label (row), category given (column)", *labels], rows)
+
+
+def _by_length(found: Sequence[Mapping[str, Any]], first_label: str) -> str:
+    """Accuracy, recall of the first label and calibration by length, in Markdown."""
+    rows = []
+    for each in found:
+        longest = each["longest"]
+        whole = longest == 0
+        recall = "–" if each["recall"] is None else f"{each['recall']:.3f}"
+        rows.append(
+            [
+                f"**{each['texts']}**" if whole else each["texts"],
+                "all" if whole else f"up to {longest}" if longest else f"over {LENGTHS[-1]}",
+                f"{each['samples']:,}",
+                f"{each['accuracy']:.3f}",
+                recall,
+                f"{each['calibration_error']:.3f}",
+            ]
+        )
+    heading = ["texts", "tokens", "rows", "accuracy", f"{first_label} recall", "ECE"]
+    return table(heading, rows)
 
 
 def _worst_pair(test: Mapping[str, Any]) -> str:

@@ -21,6 +21,7 @@ class DataConfig:
     max_length: int = 128
     train_rows: int = 0  # 0: all of them; the smoke setting takes a few
     test_rows: int = 0
+    out_of_domain: str = ""  # news of other kinds, a CSV with a column `source`: it only reports
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,22 @@ class DistillConfig:
 
 @dataclass(frozen=True)
 class BundleConfig:
-    """One exported bundle: which run, and which part fits its temperature."""
+    """One exported bundle: which run, which part fits its temperature, how it reads texts."""
 
     name: str
     run: str
     calibrate_on: str = "validation"
+    max_length: int = 512
+    long_text: str = "truncate"
+    window_tokens: int = 0  # of longer texts, in windows; 0: as many as max_length
+    max_windows: int = 0  # 0: as many as there may be
+
+    @property
+    def reads(self) -> dict[str, Any]:
+        """What the bundle's config.json says of long texts, see `models.reading`."""
+        found = {"max_length": self.max_length, "long_text": self.long_text}
+        of_windows = {"window_tokens": self.window_tokens, "max_windows": self.max_windows}
+        return found | {name: value for name, value in of_windows.items() if value}
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from safetensors.numpy import load_file
 from models.classifier import TextClassifier
 from models.evaluate import Evaluation, evaluate
 from models.labelled_news import LabelledNews
-from training import calibrate, card, data, graph, prepare, scores, smooth
+from training import calibrate, card, data, graph, lengths, prepare, scores, smooth
+from training.config import BundleConfig
 
 #: The most that a logit of the float graph may differ from torch's.
 _TOLERANCE = 1e-4
@@ -77,6 +78,7 @@ def write_calibrated(
     looked_at: data.Tokens,
     held_out: LabelledNews,
     target: Path,
+    reads: Mapping[str, Any] | None = None,
     fit: Callable[[np.ndarray, np.ndarray, np.ndarray, str], tuple[float, float]] = calibrate.fit,
 ) -> tuple[float, float]:
     """Write the bundle `target` in int8, smoothed and calibrated with its own logits.
@@ -86,13 +88,15 @@ def write_calibrated(
         looked_at: rows that it was trained on, to see how far inputs reach.
         held_out: rows that fit what scores mean.
         target: the folder.
+        reads: what its config.json says of long texts; None leaves that as the run's says it.
         fit: fits power and temperature, as `calibrate.fit` does.
 
     Returns:
         The power and the temperature.
     """
     reaches = smooth.reaches(run, looked_at)
-    write(run, target, True, reaches)
+    reads = reads or {}
+    write(run, target, True, reaches, **reads)
     classifier = TextClassifier.load(target)
     raw = classifier.logits(list(held_out.texts))
     power, temperature = fit(
@@ -101,34 +105,58 @@ def write_calibrated(
         np.array(raw.windows),
         classifier.reading.long_text,
     )
-    write(run, target, True, reaches, power, temperature=temperature)
+    write(run, target, True, reaches, power, temperature=temperature, **reads)
     return power, temperature
 
 
-def evaluate_float(run: Path, power: float, temperature: float, news: LabelledNews) -> Evaluation:
+def evaluate_float(
+    run: Path,
+    power: float,
+    temperature: float,
+    news: LabelledNews,
+    reads: Mapping[str, Any] | None = None,
+) -> Evaluation:
     """What the same bundle does in float."""
     with tempfile.TemporaryDirectory() as folder:
-        write(run, Path(folder), False, None, power, temperature=temperature)
+        write(run, Path(folder), False, None, power, temperature=temperature, **(reads or {}))
         return evaluate(TextClassifier.load(folder), news)
 
 
-def export(run: Path, tokens_folder: Path, target: Path, calibrate_on: str) -> Evaluation:
+def export(
+    run: Path,
+    tokens_folder: Path,
+    target: Path,
+    config: BundleConfig,
+    others: Mapping[str, LabelledNews],
+) -> Evaluation:
     """Write the bundle `target` from the finished run, and its measurements beside it.
 
-    Its scores are calibrated on the part `calibrate_on` with the int8 graph's own logits; the test
-    part only reports. `TARGET.json` has the figures of the int8 graph, of the float one, and of
-    headlines alone; so has the model card.
+    Its scores are calibrated with the int8 graph's own logits; the test part only reports.
+    `TARGET.json` has the figures of the int8 graph, of the float one, of headlines alone and by
+    length of text; so has the model card.
+
+    Args:
+        run: the finished run.
+        tokens_folder: what `prepare` wrote.
+        target: the folder.
+        config: which part calibrates, and how long texts are read.
+        others: news of other kinds, to report on, by their source.
     """
+    calibrate_on = config.calibrate_on
     difference = parity(run, prepare.load(tokens_folder, calibrate_on))
     held_out = prepare.news(tokens_folder, calibrate_on)
     looked_at = prepare.load(tokens_folder, "train")
-    power, temperature = write_calibrated(run, looked_at, held_out, target)
+    power, temperature = write_calibrated(run, looked_at, held_out, target, config.reads)
     test = prepare.news(tokens_folder, "test")
     headlines = prepare.news(tokens_folder, "test_headlines")
     classifier = TextClassifier.load(target)
     found = evaluate(classifier, test)
-    found_float = evaluate_float(run, power, temperature, test)
+    found_float = evaluate_float(run, power, temperature, test, config.reads)
+    joined = lengths.joined(test, classifier.bundle.tokenizer())
+    sources = {"AG News test": test, "joined rows of it": joined, **others}
     report = {
+        "reads": str(classifier.reading),
+        "by_length": lengths.by_length(classifier, sources),
         "megabytes": round((target / "model_quantized.onnx").stat().st_size / 1e6, 2),
         "float_graph_against_torch": difference,
         "power": power,

@@ -108,7 +108,7 @@ def make(
     with reporter.doing("Writing the bundle in int8, and calibrating it"):
         export.parity(folder, looked_at)
         fit = calibrate.fit if len(calibrating) >= _FEW else calibrate.fit_few
-        power, temperature = export.write_calibrated(folder, looked_at, calibrating, made, fit)
+        power, temperature = export.write_calibrated(folder, looked_at, calibrating, made, fit=fit)
         verify(Bundle.load(made), thorough=True)
     with reporter.doing(f"Measuring on {len(reporting):,} rows"):
         found = evaluate(TextClassifier.load(made), reporting)

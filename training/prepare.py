@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from models.labelled_news import LabelledNews
+from models.labelled_news import LabelledNews, read_csv
 from training import data
 from training.config import DataConfig
 from training.plain import plain
@@ -55,6 +55,20 @@ def articles(config: DataConfig) -> dict[str, data.Articles]:
         "headlines": data.Articles(headlines, validation.labels),
         "test": test,
         "test_headlines": titles,
+    }
+
+
+def out_of_domain(config: DataConfig) -> dict[str, LabelledNews]:
+    """News of other kinds, by their source; none where the configuration names no file."""
+    if not config.out_of_domain:
+        return {}
+    news = read_csv(config.out_of_domain, data.LABELS, by="source")
+    rows: dict[str, list[tuple[str, int]]] = {}
+    for text, target, source in zip(news.texts, news.targets, news.values or (), strict=True):
+        rows.setdefault(source, []).append((text, target))
+    return {
+        source: LabelledNews(tuple(t for t, _ in found), tuple(n for _, n in found))
+        for source, found in rows.items()
     }
 
 
