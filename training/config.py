@@ -147,6 +147,13 @@ class Config:
         """The bundle called `name`."""
         return _named(self.bundles, name, "bundle")
 
+    @property
+    def starts(self) -> set[str]:
+        """Where runs start that is no run of these."""
+        names = [run.name for run in self.runs] + [soup.name for soup in self.soups]
+        own = {f"runs/{name}" for name in names}
+        return {run.start for run in self.runs} - own
+
     def curves(self, name: str) -> list[str]:
         """The runs that a run or soup consists of: those that have learned here."""
         for soup in self.soups:

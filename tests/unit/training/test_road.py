@@ -15,6 +15,7 @@ for _needed in ("torch", "transformers", "onnx"):
 
 from models.bundle import Bundle
 from models.onnx import OnnxModel
+from models.reading import Reading
 from models.verify import verify_model
 from training.__main__ import main
 
@@ -47,6 +48,12 @@ def test_the_whole_road(tmp_path: Path) -> None:
         card = (bundles / name / "README.md").read_text()
         assert f"{report['test']['eval_accuracy']:.5f} (95%: " in card
         assert "$" not in card
+        reads = (
+            Reading(32, "average", 16, 2) if name == "ag_news_small" else Reading.of(bundle, 512)
+        )
+        assert Reading.of(bundle) == reads
+        assert f"It reads {reads} (" in card
+        assert "| joined rows of it | up to 512 | 200 | " in card
         for picture in ("evaluation.png", "curves.png"):
             assert (bundles / name / picture).read_bytes().startswith(b"\x89PNG")
     # The sibling has half the layers.
@@ -63,3 +70,14 @@ def test_a_setting_that_does_not_exist_is_named(
     monkeypatch.setattr(sys, "argv", ["training", "--config", str(config), "tokens"])
     with pytest.raises(SystemExit, match=r"wrong\.toml: .*'validation_row'.*'validation_rows'"):
         main()
+
+
+def test_a_road_from_bundles_says_which(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["training", "--config", "training/shipped.toml", "all"]
+    command += ["--from-bundle", "models/ag_news_small"]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit):
+        main()
+    assert "starts from runs/ag_news_mini: give --from-bundle for each" in capsys.readouterr().err
