@@ -3,8 +3,8 @@
     python -m benchmarks.own_categories halves|made_up|eight [--rows 5000] [--from MODEL]
 
 `halves` is the out-of-domain file: half of it trains, the other half reports. `made_up` are words
-at random in 20 categories that share them. `eight` are rows of AG News, each of its four categories
-divided in two by what is mentioned. Everything is made in a temporary folder and thrown away.
+at random in 20 categories, some of each about one thing. `eight` are rows of AG News, each of its four
+categories divided in two by what is mentioned. Everything is made in a temporary folder and thrown away.
 Needs what `pip install 'newsbeam[train]'` brings; run it in .venv-torch.
 """
 
@@ -23,7 +23,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from models.locate import DEFAULT_BUNDLE
+from models.locate import PACKAGED
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data"
@@ -47,12 +47,26 @@ def halves() -> tuple[list[Row], list[Row]]:
 
 
 def made_up(rows: int, labels: int = 20) -> list[Row]:
-    """Texts of words at random: a quarter of each are its category's, which others have, too."""
+    """Texts of words at random; a quarter of each are near its category's word, as others' are, too.
+
+    Near is what ag_news_mini's table of words has beside it: some categories share words.
+    """
+    from training import dequantize
+
     rng = random.Random(2)
-    vocabulary = json.loads((DEFAULT_BUNDLE / "tokenizer.json").read_text())["model"]["vocab"]
-    # Words with a space before them, as the tokenizer writes it.
-    words = rng.sample([w[1:] for w in vocabulary if re.fullmatch("\u0120[a-z]{4,}", w)], 1500)
-    own = [rng.sample(words, 60) for _ in range(labels)]
+    folder = PACKAGED["ag_news_mini"]
+    vocabulary = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
+    # Words with a space before them, as the tokenizer writes it; the frequent ones come first.
+    words = [w[1:] for w in vocabulary if re.fullmatch("\u0120[a-z]{4,}", w)][:6000]
+    table = dequantize.state_dict(folder / "model_quantized.onnx")[
+        "roberta.embeddings.word_embeddings.weight"
+    ][[vocabulary[f"\u0120{w}"] for w in words]]
+    table = table / table.norm(dim=1, keepdim=True)
+    near = [
+        (table @ table[place]).topk(60).indices.tolist()
+        for place in rng.sample(range(len(words)), labels)
+    ]
+    own = [[words[i] for i in places] for places in near]
 
     def text(label: int, length: int) -> str:
         drawn = [rng.choice(own[label] if rng.random() < 0.25 else words) for _ in range(length)]
