@@ -51,7 +51,7 @@ _LOOKS, _LOOKED_AT = 10, 1000
 #: Tokens of a text that train, where the bundle reads long texts in windows.
 _MOST_TOKENS = 1024
 #: Windows of longer texts, in tokens.
-_SHORTEST_WINDOW, _LONGEST_WINDOW = 64, 256
+_SHORTEST_WINDOW, _LONGEST_WINDOW = 32, 256
 #: Joined rows, in tokens; see `joined`.
 _SHORTEST_JOINED, _LONGEST_JOINED = 32, 384
 #: With fewer rows than these to calibrate on, one number is fitted, with care.
