@@ -19,6 +19,7 @@ import numpy as np
 from models.bundle import Bundle
 from models.classifier import Prediction, TextClassifier
 from models.labelled_news import LabelledNews, read_csv
+from models.long_text import MAX_WINDOWS
 from models.reading import Reading
 from models.scores import ScoreSettings
 
@@ -128,20 +129,27 @@ def draw(found: Sequence[Found], own: Reading, source: str, target: Path, title:
             hits = [each.accuracy[source] for each in of_kind]
             axes.scatter(costs, hits, label=kind)
     for each in found:
-        words = str(each.reading).removeprefix("up to 128 tokens, or ")
         axes.annotate(
-            words.removesuffix(", averaged"),
+            _short(each.reading),
             (found[0].rate / each.rate, each.accuracy[source]),
-            fontsize=7,
+            fontsize=8,
             fontweight="bold" if each.reading == own else "normal",
             xytext=(4, 3),
             textcoords="offset points",
         )
-    axes.set(xscale="log", xlabel="cost of a long text, of 512 tokens' (less is better)")
+    axes.set(xscale="log", xlabel="cost of a long text, relative to its first 512 tokens")
     axes.set(ylabel=f"accuracy on {source}", title=title)
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(target, dpi=110)
+
+
+def _short(reading: Reading) -> str:
+    """A way in a few characters: `512`, `2 x 48`."""
+    if reading.max_windows == 1:
+        return str(reading.max_length)
+    number = "all" if reading.max_windows == MAX_WINDOWS else str(reading.max_windows)
+    return f"{number} x {reading.window_tokens}"
 
 
 def main() -> None:
