@@ -52,7 +52,7 @@ def window_starts(length: int, size: int, max_windows: int = MAX_WINDOWS) -> lis
     beginning and the end, which say most of what an article is about.
 
     Args:
-        length: How many tokens the text has: more than `size`, at most `most_tokens(size)`.
+        length: How many tokens the text has: more than `size`.
         size: How many tokens a window has.
         max_windows: The most windows.
 
