@@ -7,8 +7,8 @@ from models.checks import is_whole
 #: What to do with a text longer than the maximum length: cut it off, or classify it in windows and
 #: take the average of their scores, or the maximum for each label.
 LONG_TEXT = ("truncate", "average", "max")
-#: The most windows that a text may have, and the default. What lies beyond so many is cut off: a
-#: text of megabytes must not hold up those that come after it.
+#: The most windows that a text may have, and the default. What lies beyond so many is cut off, where
+#: fewer are asked for, too: a text of megabytes must not hold up those that come after it.
 MAX_WINDOWS = 64
 #: The part of a window that it has in common with the one before, at least, where windows are not
 #: too few for the text.
