@@ -62,6 +62,7 @@ class Bundle:
         window_tokens: The tokens of a window unless somebody asks for another number; None for as
             many as a row has.
         max_windows: The most windows of a text unless somebody asks for another number.
+        special_tokens: The special tokens that its tokenizer puts around a text.
     """
 
     path: Path
@@ -78,6 +79,7 @@ class Bundle:
     long_text: str = "truncate"
     window_tokens: int | None = None
     max_windows: int = MAX_WINDOWS
+    special_tokens: int = 0
 
     @property
     def model_id(self) -> str:
@@ -136,7 +138,7 @@ class Bundle:
         pad_id, max_length = _positions(folder, config)
         row_length, long_text, window_tokens, max_windows = _reading(folder, config, max_length)
         try:
-            tokens = load_tokenizer(folder, config).get_vocab_size()
+            tokenizer = load_tokenizer(folder, config)
             digest, dynamic_int8 = _read_model(folder, model_file)
         except TokenizerFilesError as e:
             raise BundleError(f"model {folder}: {e}") from e
@@ -144,6 +146,13 @@ class Bundle:
             raise BundleError(
                 f"model {folder}: cannot read {e.filename} ({e.strerror}); make it readable"
             ) from e
+        tokens = tokenizer.get_vocab_size()
+        special_tokens = tokenizer.num_special_tokens_to_add(False)
+        if window_tokens is not None and window_tokens <= special_tokens:
+            raise BundleError(
+                f"model {folder}: window_tokens in config.json is {window_tokens}, and special "
+                f"tokens alone are {special_tokens}; make it more, or leave it out"
+            )
         if isinstance(vocabulary, int) and tokens > vocabulary:
             raise BundleError(
                 f"model {folder}: the tokenizer knows {tokens} tokens, the model {vocabulary}; "
@@ -164,6 +173,7 @@ class Bundle:
             long_text=long_text,
             window_tokens=window_tokens,
             max_windows=max_windows,
+            special_tokens=special_tokens,
         )
 
     def tokenizer(self) -> Tokenizer:

@@ -15,8 +15,14 @@ LOWEST, HIGHEST = 0.05, 20.0
 _GOLDEN = (math.sqrt(5) - 1) / 2
 # Relative: scores change by less than 1e-6 with it.
 _PRECISION = 1e-6
+_AT_BOUND = 1e-3
 # Where scores are joined, the search begins between neighbours of the best of so many temperatures.
 _PLACES = 61
+
+
+def at_a_bound(temperature: float) -> bool:
+    """Whether a fitted temperature is as low or high as is looked at: then it says nothing."""
+    return not LOWEST * (1 + _AT_BOUND) < temperature < HIGHEST * (1 - _AT_BOUND)
 
 
 def negative_log_likelihood(

@@ -7,8 +7,8 @@ from models.checks import is_whole
 #: What to do with a text longer than the maximum length: cut it off, or classify it in windows and
 #: take the average of their scores, or the maximum for each label.
 LONG_TEXT = ("truncate", "average", "max")
-#: The most windows that a text may have, and the default. What lies beyond so many is cut off: a
-#: text of megabytes must not hold up those that come after it.
+#: The most windows that a text may have, and the default. What lies beyond so many is cut off, where
+#: fewer are asked for, too: a text of megabytes must not hold up those that come after it.
 MAX_WINDOWS = 64
 #: The part of a window that it has in common with the one before, at least, where windows are not
 #: too few for the text.
@@ -52,7 +52,7 @@ def window_starts(length: int, size: int, max_windows: int = MAX_WINDOWS) -> lis
     beginning and the end, which say most of what an article is about.
 
     Args:
-        length: How many tokens the text has: more than `size`, at most `most_tokens(size)`.
+        length: How many tokens the text has: more than `size`.
         size: How many tokens a window has.
         max_windows: The most windows.
 

@@ -68,26 +68,39 @@ class Reading:
         if window_tokens is not None:
             _check_goes_with(text, "window_tokens", window_tokens, length)
             size = _check_tokens("window_tokens", window_tokens, length)
+            if size <= bundle.special_tokens and size < length:
+                raise ValueError(
+                    f"window_tokens {size}: the model's special tokens alone are "
+                    f"{bundle.special_tokens}; choose {bundle.special_tokens + 1} to {length} tokens"
+                )
             windows = MAX_WINDOWS
         if max_windows is not None:
             windows = check_max_windows(max_windows)
             _check_goes_with(text, "max_windows", windows, 1)
-        if text == "truncate":
-            size, windows = None, 1
+        if text == "truncate" or length <= bundle.special_tokens:
+            # Of a row that only special tokens fit into there are no windows.
+            text, size, windows = "truncate", None, 1
         return cls(length, text, int(length if size is None else size), int(windows))
 
     @property
     def limit(self) -> str:
-        """What is read at most, in words: `512 tokens`, `2 windows of 64 tokens`."""
+        """What texts are longer than that are not read whole, in words.
+
+        `512 tokens`, `2 windows of 64 tokens`, `128 tokens and 2 windows of 48 tokens`.
+        """
         tokens = _tokens(self.window_tokens)
-        return tokens if self.max_windows == 1 else f"{self.max_windows} windows of {tokens}"
+        if self.window_tokens == self.max_length:
+            return tokens if self.max_windows == 1 else f"{self.max_windows} windows of {tokens}"
+        windows = "1 window" if self.max_windows == 1 else f"{self.max_windows} windows"
+        return f"{_tokens(self.max_length)} and {windows} of {tokens}"
 
     def __str__(self) -> str:
+        tokens = _tokens(self.window_tokens)
         more = "" if self.window_tokens == self.max_length else f"{_tokens(self.max_length)}, or "
         if self.max_windows == 1:
-            return f"the first {self.limit}" if not more else f"up to {more}the first {self.limit}"
+            return f"the first {tokens}" if not more else f"up to {more}the first {tokens}"
         joined = "their highest scores" if self.long_text == "max" else "averaged"
-        return f"up to {more}{self.limit}, {joined}"
+        return f"up to {more}{self.max_windows} windows of {tokens}, {joined}"
 
 
 def _tokens(number: int) -> str:

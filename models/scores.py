@@ -85,10 +85,10 @@ class ScoreSettings:
     max_windows: Annotated[
         int | None,
         Option(
-            "The most windows of a text, 1 to 64, spread evenly over it: as many as overlap by a "
-            "quarter, or fewer, and what lies between them is not read; goes with --long_text average "
-            "or max. Default: max_windows in the model's config.json unless --max_length, "
-            "--long_text or --window_tokens is given, else 64.",
+            "The most windows of a text, 1 to 64, spread evenly over as much of it as 64 would cover: "
+            "as many as overlap by a quarter, or fewer, and what lies between them is not read; goes "
+            "with --long_text average or max. Default: max_windows in the model's config.json unless "
+            "--max_length, --long_text or --window_tokens is given, else 64.",
             panel="Model",
         ),
     ] = None

@@ -113,7 +113,9 @@ class TextTokenizer:
         self._limit = self.max_length
         self._room = self.reading.window_tokens - len(self._special)  # of the text in a window
         if self.reading.long_text != "truncate" and self._room > 0:
-            self._limit = max(self._limit, most_tokens(self._room) + len(self._special))
+            # One more than a row, at least: that a text is longer must be seen even where small
+            # windows reach no further.
+            self._limit = max(self._limit + 1, most_tokens(self._room) + len(self._special))
         self._bound: int | None = None
         if _is_local(self._tokenizer):
             self._bound = self._limit * CHARACTERS_PER_TOKEN + MARGIN

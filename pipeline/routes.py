@@ -47,13 +47,19 @@ def check_routes(ends: EndSettings, labels: tuple[str, ...]) -> None:
         if category not in labels:
             raise ConfigurationError(
                 f"--route names category {category!r}, which the model does not know: it has "
-                f"{', '.join(labels)}"
+                f"{', '.join(labels)}{_not_routable(labels)}"
             )
     left = [label for label in labels if label not in routed]
     if ends.sink is None and left:
         raise ConfigurationError(
             f"no route takes {', '.join(left)}: give one, or --sink for what no route takes"
         )
+
+
+def _not_routable(labels: tuple[str, ...]) -> str:
+    """What is to be said where labels hold what divides a route."""
+    odd = [label for label in labels if "," in label or "=" in label]
+    return f"; one with a comma or = in it, as {odd[0]!r}, goes to --sink only" if odd else ""
 
 
 def _route(text: str) -> tuple[list[str], str]:

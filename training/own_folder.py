@@ -99,16 +99,16 @@ def work_in(target: Path, asked: Asked) -> Iterator[Work]:
     Raises:
         BundleError: The folder cannot be made, holds something else or another run.
     """
-    target = target.expanduser().resolve()
-    if target.exists() and not target.is_dir():
-        raise BundleError(f"--to {target}: is a file; name a new folder")
-    folder = target / HIDDEN
-    there = {entry.name for entry in target.iterdir()} if target.is_dir() else set()
-    others = there - {HIDDEN, *(FILES if HIDDEN in there else ())}
-    if others:
-        raise BundleError(f"--to {target}: is not empty; name a new folder")
-    new = not target.exists()
     try:
+        target = target.expanduser().resolve()
+        if target.exists() and not target.is_dir():
+            raise BundleError(f"--to {target}: is a file; name a new folder")
+        folder = target / HIDDEN
+        there = {entry.name for entry in target.iterdir()} if target.is_dir() else set()
+        others = there - {HIDDEN, *(FILES if HIDDEN in there else ())}
+        if others:
+            raise BundleError(f"--to {target}: is not empty; name a new folder")
+        new = not target.exists()
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "lock").open("w") as lock:
             _lock(lock.fileno(), target)

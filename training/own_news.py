@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import random
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ LEAST_ROWS = 8
 #: Rows of a category that must be left to train on.
 LEAST_TRAINED = 4
 MOST_LABELS = 1000
+#: Characters that a label may have: more are a text, in the wrong column.
+MOST_CHARACTERS = 200
 #: The most rows that are held out: more say little more.
 MOST_HELD_OUT = 4000
 #: Shingles that more held-out rows than these share are a form, or what a site puts everywhere.
@@ -85,8 +88,9 @@ def divide(news: NamedNews, known: Sequence[str], held_out: float, seed: int) ->
         seed: What draws them.
 
     Raises:
-        BundleError: There are too few rows, or too few or many categories.
+        BundleError: There are too few rows, too few or many categories, or one that is no name.
     """
+    _check_names(news)
     labels = _order(set(news.labels), known)
     if len(labels) < 2:
         raise BundleError(f"every row has the label {labels[0]!r}; give rows of two labels or more")
@@ -146,6 +150,22 @@ def _order(labels: set[str], known: Sequence[str]) -> tuple[str, ...]:
 
 def _alike(label: str) -> str:
     return "".join(filter(str.isalnum, label.casefold()))
+
+
+def _check_names(news: NamedNews) -> None:
+    """Refuses labels that are texts, or hold what would break the lines in which they are shown."""
+    for label, line in zip(news.labels, news.lines, strict=True):
+        if len(label) > MOST_CHARACTERS:
+            raise BundleError(
+                f"line {line}: the label {label[:40] + '…'!r} has {len(label):,} characters, and may "
+                f"have {MOST_CHARACTERS}; is the first column, or the one called label, really the "
+                "label?"
+            )
+        if any(unicodedata.category(letter) in ("Cc", "Zl", "Zp") for letter in label):
+            raise BundleError(
+                f"line {line}: the label {label!r} has a line break or another control character; "
+                "close every quote, and write labels without"
+            )
 
 
 def _check_counts(labels: tuple[str, ...], counts: Counter[int]) -> None:

@@ -239,9 +239,19 @@ def _show(evaluation: Evaluation, csv: Path, by: str | None) -> None:
     if evaluation.truncated:
         console.print(f"\n{evaluation.truncated:,} texts were longer than {reading.limit}")
     if evaluation.fitted_temperature is not None:
-        console.print(
-            f'\nFor the model\'s config.json: "temperature": {evaluation.fitted_temperature:.4f}'
+        console.print(f"\n{_temperature(evaluation.fitted_temperature)}")
+
+
+def _temperature(fitted: float) -> str:
+    from models.calibrate import at_a_bound
+
+    if at_a_bound(fitted):
+        # All right, or all wrong: such a number would make every score 1, or all the same.
+        return (
+            f"No temperature fits these texts (the search ended at {fitted:.4g}): they are too few, or "
+            "all right or wrong; calibrate on more of them"
         )
+    return f'For the model\'s config.json: "temperature": {fitted:.4f}'
 
 
 def _summary(e: Evaluation) -> Table:

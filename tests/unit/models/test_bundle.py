@@ -354,6 +354,10 @@ def test_a_broken_file(
             {"long_text": "average", "max_length": 8, "window_tokens": 9},
             "window_tokens in config.json is 9; make it 1 to 8 tokens, which is what a row has, or",
         ),
+        (
+            {"long_text": "average", "window_tokens": 2},
+            "window_tokens in config.json is 2, and special tokens alone are 2; make it more, or",
+        ),
         ({"long_text": "truncate", "window_tokens": 4}, "window_tokens in config.json is 4, and"),
         ({"long_text": "max", "max_windows": "2"}, "max_windows in config.json is '2';"),
         (

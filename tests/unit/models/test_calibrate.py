@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from models.calibrate import HIGHEST, LOWEST, fit_temperature, negative_log_likelihood
+from models.calibrate import HIGHEST, LOWEST, at_a_bound, fit_temperature, negative_log_likelihood
 from models.metrics import calibration, expected_calibration_error, log_softmax
 
 
@@ -52,6 +52,10 @@ def test_where_no_finite_temperature_is_best() -> None:
     logits = np.array([[5.0, 0.0], [0.0, 3.0]])
     assert fit_temperature(logits, np.array([0, 1])) == pytest.approx(LOWEST, rel=1e-3)
     assert fit_temperature(logits, np.array([1, 0])) == pytest.approx(HIGHEST, rel=1e-3)
+    # Whoever shows it can tell.
+    for targets in ([0, 1], [1, 0]):
+        assert at_a_bound(fit_temperature(logits, np.array(targets)))
+    assert not any(map(at_a_bound, (0.06, 1.0, 19.0)))
 
 
 def joined(

@@ -119,6 +119,19 @@ def test_two_windows_are_the_beginning_and_the_end(default_bundle: Bundle) -> No
     assert (middling.tokens, middling.truncated, middling.length) == (38, True, 42)
 
 
+@pytest.mark.parametrize("max_length", [128, 512])
+def test_small_windows_of_long_rows(default_bundle: Bundle, max_length: int) -> None:
+    # 64 windows of 3 tokens reach less far than a row does: a longer text is windows all the same.
+    tokenizer = TextTokenizer(default_bundle, max_length, "average", 3)
+    row, more, far = tokenizer(["a" + " b" * (max_length - 3 + n) for n in (0, 1, 5000)])
+    assert (len(row.windows), row.tokens, row.truncated) == (1, max_length, False)
+    for found in (more, far):
+        assert {len(window) for window in found.windows} == {3}
+        assert (len(found.windows), found.tokens, found.truncated) == (64, 66, True)
+    words = tokenizer.words("a" + " b" * (max_length - 2))
+    assert sum(tokens for *_, tokens in words) == 64
+
+
 def test_windows_that_cover_all_count_tokens_once(default_bundle: Bundle) -> None:
     [found] = TextTokenizer(default_bundle, 20, "max", 12, 3)(["a" + " b" * 19])
     # Places 0 to 10, 5 to 15 and 10 to 20 of 20.

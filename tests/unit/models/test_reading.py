@@ -40,6 +40,8 @@ WINDOWS = {"max_length": 8, "long_text": "average", "max_windows": 2}
         ({"window_tokens": 5}, (8, "average", 5, 64)),
         ({"window_tokens": 5, "max_windows": 3}, (8, "average", 5, 3)),
         ({"long_text": "max", "window_tokens": 5}, (8, "max", 5, 64)),
+        # Only special tokens fit into such a row.
+        ({"max_length": 2, "long_text": "max"}, (2, "truncate", 2, 1)),
     ],
 )
 def test_what_is_given_hides_what_the_bundle_says_of_the_rest(
@@ -120,6 +122,10 @@ def test_512_tokens_by_default(make_bundle: MakeBundle) -> None:
         ),
         ({"window_tokens": 0}, "^window_tokens 0: choose 1 to"),
         ({"max_length": 12, "window_tokens": 4}, "^window_tokens 4: goes with long_text"),
+        (
+            {"window_tokens": 2},
+            "^window_tokens 2: the model's special tokens alone are 2; choose 3 to 8 tokens$",
+        ),
     ],
 )
 def test_what_can_not_be(make_bundle: MakeBundle, given: dict[str, Any], words: str) -> None:
@@ -162,12 +168,12 @@ def test_settings_that_were_filled_in_can_be_used_again(make_bundle: MakeBundle)
         ),
         (
             Reading(128, "average", 48, 2),
-            "2 windows of 48 tokens",
+            "128 tokens and 2 windows of 48 tokens",
             "up to 128 tokens, or 2 windows of 48 tokens, averaged",
         ),
         (
             Reading(128, "average", 48, 1),
-            "48 tokens",
+            "128 tokens and 1 window of 48 tokens",
             "up to 128 tokens, or the first 48 tokens",
         ),
     ],

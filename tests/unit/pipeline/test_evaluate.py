@@ -95,6 +95,13 @@ def test_calibrate(news: Path) -> None:
     assert warm["fitted_temperature"] is None
 
 
+def test_no_temperature_of_texts_that_are_all_right(news: Path) -> None:
+    news.write_text("2,Cup,Striker scores twice as United win the cup final\n")
+    shown = run("--csv", news, "--calibrate").stdout
+    assert "No temperature fits these texts (the search ended at 0.05): they are too few" in shown
+    assert '"temperature"' not in shown
+
+
 def test_long_texts(news: Path) -> None:
     args = ("--csv", news, "--max_length", "8", "--long_text", "max")
     values = json.loads(run(*args, "--json").stdout)

@@ -94,3 +94,10 @@ def test_routes_that_mix_with_what_is_there(route: str) -> None:
 def test_two_routes_to_one_place_are_one() -> None:
     with pytest.raises(ConfigurationError):
         connect(run("Sports=kafka://h:1/a", "World=kafka://h:1/a"))
+
+
+@pytest.mark.parametrize("label", ["Arts, Culture", "a=b"])
+def test_labels_that_no_route_can_name_go_to_the_sink(label: str):
+    with pytest.raises(ConfigurationError, match=f"as {label!r}, goes to --sink only$"):
+        check_routes(ends(f"{label}=a"), (label, "Sports"))
+    check_routes(ends("Sports=a"), (label, "Sports"))

@@ -100,6 +100,16 @@ def test_what_is_no_folder_to_make(tmp_path: Path):
         pass
 
 
+def test_a_name_that_no_folder_can_have(tmp_path: Path):
+    with (
+        pytest.raises(
+            BundleError, match=r"cannot be written to \(File name too long\); name another"
+        ),
+        work_in(tmp_path / ("x" * 300), ASKED),
+    ):
+        pass
+
+
 def test_a_file_that_is_not_there(tmp_path: Path):
     with pytest.raises(BundleError, match="No such file or directory; name a CSV file"):
         digest(tmp_path / "none.csv")

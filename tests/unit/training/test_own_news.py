@@ -78,6 +78,25 @@ def test_the_order_of_labels(labels: str, known: str, order: str):
     assert found.facts.labels == tuple(order.split())
 
 
+@pytest.mark.parametrize(
+    ("label", "words"),
+    [
+        ("Sport\nFood", r"^line 10: the label 'Sport\\nFood' has a line break or another control"),
+        ("\x1b[31mSport", "line 10: .* has a line break or another control character; close every"),
+        ("Sport\u2028", "close every quote, and write labels without$"),
+        ("x" * 201, "^line 10: the label 'x{40}…' has 201 characters, and may have 200; is the"),
+    ],
+)
+def test_labels_that_are_no_names(label: str, words: str):
+    with pytest.raises(BundleError, match=words):
+        divide(news(**{"a": 8, label: 8}))
+
+
+@pytest.mark.parametrize("label", ['Pol/itics, "x"', "⚽️ Sport|=Δ", "👨‍👩‍👧", "<b>", "x" * 200])
+def test_labels_of_any_script(label: str):
+    assert set(divide(news(**{"a": 8, label: 8})).facts.labels) == {"a", label}
+
+
 def test_rows_that_are_there_twice():
     found = news(a=20, b=20)
     twice = NamedNews(
