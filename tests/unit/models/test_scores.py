@@ -79,8 +79,10 @@ def test_a_window_that_failed_fails_the_text() -> None:
 
 
 def test_what_is_left_to_the_bundle(default_bundle: Bundle) -> None:
-    row = ("average", 3)
-    reads = dataclasses.replace(default_bundle, long_text=row[0], max_windows=row[1])
+    row = ("average", 32, 3)
+    reads = dataclasses.replace(
+        default_bundle, long_text=row[0], window_tokens=row[1], max_windows=row[2]
+    )
     plain = dataclasses.replace(reads, temperature=1.5, multi_label=False)
     several = dataclasses.replace(reads, temperature=1.0, multi_label=True)
     assert ScoreSettings().of(plain) == ScoreSettings("softmax", 0.5, False, 1.5, *row)
@@ -89,10 +91,11 @@ def test_what_is_left_to_the_bundle(default_bundle: Bundle) -> None:
     assert ScoreSettings("sigmoid").of(plain) == ScoreSettings("sigmoid", 0.5, False, 1.5, *row)
     assert ScoreSettings("softmax").of(several) == ScoreSettings("softmax", 0.5, False, 1.0, *row)
     # A length that is given goes before what the bundle says about longer texts.
-    assert ScoreSettings().of(several, 8) == ScoreSettings("sigmoid", 0.5, True, 1.0, "truncate", 1)
+    cut = ("truncate", None, 1)
+    assert ScoreSettings().of(several, 8) == ScoreSettings("sigmoid", 0.5, True, 1.0, *cut)
     for asked in (
-        ScoreSettings("softmax", 0.2, True, 3.0, "max", 7),
-        ScoreSettings("sigmoid", 0.2, False, 1.0, "average", 64),
+        ScoreSettings("softmax", 0.2, True, 3.0, "max", 16, 7),
+        ScoreSettings("sigmoid", 0.2, False, 1.0, "average", 16, 64),
     ):
         assert asked.of(plain) == asked.of(several) == asked
 
