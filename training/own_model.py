@@ -187,7 +187,7 @@ def _some(tokens: data.Tokens, seed: int) -> data.Tokens:
 
 def _reads(start: Bundle) -> int:
     """The most tokens that the bundle reads at once, special ones included."""
-    return start.window_tokens or start.row_length
+    return start.row_length
 
 
 def _start(
