@@ -194,14 +194,14 @@ class _Trainer:
     def train(self, batch: _Batch, steps: int) -> float:
         """One step, of `steps` in all; returns its loss."""
         config = self.config
-        ids, labels, taught, joined = batch
+        ids, labels, taught, is_joined = batch
         self.model.train()
-        cropped = ids if joined else _crop(ids, config, self.generator)
+        cropped = ids if is_joined else _crop(ids, config, self.generator)
         seen = _mask(cropped, config.mask_tokens, self.generator)
         states = scores.encode(self.model, seen)
         out = scores.classify(self.model, states)
         # Joined rows have each label as often: they need no weights.
-        weights = None if joined else self._label_weights
+        weights = None if is_joined else self._label_weights
         loss = functional.cross_entropy(
             out, labels, weights, label_smoothing=config.label_smoothing
         )

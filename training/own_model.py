@@ -88,7 +88,7 @@ def make(
     facts = _facts(work.folder / FACTS)
     trained = prepare.load(tokens, "train")
     same = facts.labels == start.labels
-    run = settings(trained.lengths, facts, _reads(start), asked, same_labels=same)
+    run = settings(trained.lengths, facts, start.row_length, asked, same_labels=same)
     learned = finetune.Rows(
         run,
         trained,
@@ -104,7 +104,7 @@ def make(
     began = time.monotonic()
     made = work.folder / "bundle" / work.target.name
     calibrating, reporting = (prepare.news(tokens, name) for name in ("calibrating", "reporting"))
-    looked_at = trained.cut(_reads(start))
+    looked_at = trained.cut(start.row_length)
     with reporter.doing("Writing the bundle in int8, and calibrating it"):
         export.parity(folder, looked_at)
         fit = calibrate.fit if len(calibrating) >= _FEW else calibrate.fit_few
@@ -185,11 +185,6 @@ def _some(tokens: data.Tokens, seed: int) -> data.Tokens:
     return tokens.take(np.sort(chosen))
 
 
-def _reads(start: Bundle) -> int:
-    """The most tokens that the bundle reads at once, special ones included."""
-    return start.row_length
-
-
 def _start(
     start: Bundle, config: dict[str, Any], labels: tuple[str, ...], seed: int, target: Path
 ) -> None:
@@ -221,7 +216,7 @@ def _start(
 def _write_tokens(parts: Parts, start: Bundle, target: Path) -> None:
     target.mkdir(exist_ok=True)
     tokenizer: Tokenizer = start.tokenizer()
-    most = _reads(start) if start.long_text == "truncate" else _MOST_TOKENS
+    most = start.row_length if start.long_text == "truncate" else _MOST_TOKENS
     following = data.Articles([f" {text}" for text in parts.train.texts], parts.train.labels)
     for name, part in (
         ("train", parts.train),

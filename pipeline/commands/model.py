@@ -57,15 +57,6 @@ _Named = Annotated[
         show_default=False,
     ),
 ]
-_Json = Annotated[
-    bool,
-    typer.Option(
-        "--json",
-        help="Print one JSON object. Default: off; a table.",
-        envvar="NEWSBEAM_JSON",
-        rich_help_panel="Output",
-    ),
-]
 
 
 @app.command("export")
@@ -138,7 +129,7 @@ def export(
             rich_help_panel="Report",
         ),
     ] = INT8_TOLERANCE,
-    as_json: _Json = False,
+    as_json: model_train.AsJson = False,
 ) -> int:
     """Turn a Hugging Face checkpoint into a model bundle, and compare the two.
 
@@ -171,14 +162,14 @@ app.command("train")(model_train.train)
 
 
 @app.command("inspect")
-def inspect(model: _Named, as_json: _Json = False) -> int:
+def inspect(model: _Named, as_json: model_train.AsJson = False) -> int:
     """Show what a model bundle is made of: labels, inputs, operators, sizes."""
     _show_facts(facts(Bundle.load(model)), as_json)
     return 0
 
 
 @app.command("verify")
-def verify(model: _Named, as_json: _Json = False) -> int:
+def verify(model: _Named, as_json: model_train.AsJson = False) -> int:
     """Check a model bundle: its files fit together, and each of its models classifies texts.
 
     They are a sentence and the longest text that it may take, and for a float model both in one

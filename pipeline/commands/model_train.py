@@ -36,6 +36,16 @@ from transforms.files.archives import open_text
 if TYPE_CHECKING:
     from training.own_report import Trained
 
+#: An option of all that `newsbeam model` does.
+AsJson = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        help="Print one JSON object. Default: off; a table.",
+        envvar="NEWSBEAM_JSON",
+        rich_help_panel="Output",
+    ),
+]
 #: What only training needs.
 PACKAGES = ("torch", "transformers", "safetensors", "onnx", "matplotlib", "tqdm")
 #: The labels that a table names.
@@ -112,15 +122,7 @@ def train(
             rich_help_panel="Training",
         ),
     ] = 0,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="Print one JSON object. Default: off; a table.",
-            envvar="NEWSBEAM_JSON",
-            rich_help_panel="Output",
-        ),
-    ] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Train a model on news with labels of your own, and make a bundle of it.
 
