@@ -60,14 +60,14 @@ class Reading:
         length, text = bundle.row_length, bundle.long_text
         size, windows = bundle.window_tokens, bundle.max_windows
         if max_length is not None:
-            length, text = _check_tokens("max_length", max_length), "truncate"
+            length, text = check_tokens("max_length", max_length), "truncate"
             size, windows = None, MAX_WINDOWS
         if long_text is not None:
             text, size, windows = check_long_text(long_text), None, MAX_WINDOWS
         length = min(int(length), bundle.max_length)
         if window_tokens is not None:
             _check_goes_with(text, "window_tokens", window_tokens, length)
-            size = _check_tokens("window_tokens", window_tokens, length)
+            size = check_tokens("window_tokens", window_tokens, length)
             if size <= bundle.special_tokens and size < length:
                 raise ValueError(
                     f"window_tokens {size}: the model's special tokens alone are "
@@ -107,7 +107,12 @@ def _tokens(number: int) -> str:
     return "1 token" if number == 1 else f"{number} tokens"
 
 
-def _check_tokens(name: str, tokens: int, most: int = MAX_LENGTH) -> int:
+def check_tokens(name: str, tokens: int, most: int = MAX_LENGTH) -> int:
+    """Refuses what is no number of tokens.
+
+    Raises:
+        ValueError: The message names the range.
+    """
     if not is_whole(tokens) or not 1 <= tokens <= most:
         why = "" if most == MAX_LENGTH else ", as many as a row may have at most"
         raise ValueError(

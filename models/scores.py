@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from models.checks import is_number, is_whole
+from models.checks import is_number
 from models.long_text import LONG_TEXT, check_long_text, check_max_windows
-from models.model_settings import MAX_LENGTH
-from models.reading import Reading
+from models.reading import Reading, check_tokens
 from models.settings import Option, settings
 
 if TYPE_CHECKING:
@@ -109,9 +108,8 @@ class ScoreSettings:
             raise ValueError(f"temperature {t!r}: choose a number above 0")
         if self.long_text is not None:
             check_long_text(self.long_text)
-        size = self.window_tokens
-        if size is not None and not (is_whole(size) and 1 <= size <= MAX_LENGTH):
-            raise ValueError(f"window_tokens {size!r}: choose 1 to {MAX_LENGTH} tokens")
+        if self.window_tokens is not None:
+            check_tokens("window_tokens", self.window_tokens)
         if self.max_windows is not None:
             check_max_windows(self.max_windows)
 
