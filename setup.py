@@ -68,7 +68,7 @@ setup(
     packages=find_packages(include=["pipeline*", "transforms*", "models*", "training*"]),
     py_modules=["newsbeam"],
     package_data={
-        "models": ["py.typed", "ag_news_small/*", "ag_news_mini/*"],
+        "models": ["py.typed", "ag_news/*", "ag_news_small/*", "ag_news_mini/*"],
         "pipeline": ["py.typed", "demo/*.jsonl", "demo/pubsub_fake/*"],
         "training": ["py.typed", "cards/*.md", "*.toml"],
         "transforms": ["py.typed"],

@@ -1,7 +1,14 @@
-"""The model bundle: a Hugging Face folder with a classifier in ONNX, checked on loading."""
+"""The model bundle: a Hugging Face folder with a classifier in ONNX, checked on loading.
+
+A folder may hold a cascade instead: a config.json which names bundles that are asked in turn, the
+cheapest first, and the score from which the answer of each stands.
+
+    {"cascade": [{"model": "ag_news_mini", "min_score": 0.95}, {"model": "ag_news_small"}]}
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import json
@@ -16,9 +23,9 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from models.checks import is_whole
+from models.checks import is_number, is_whole
 from models.errors import BundleError, TokenizerFilesError
-from models.locate import DEFAULT_BUNDLE, resolve
+from models.locate import DEFAULT_BUNDLE, beside, resolve
 from models.long_text import LONG_TEXT, MAX_WINDOWS
 from models.model_files import MODEL_FOLDERS, WEIGHTS, model_places, no_model
 from models.model_settings import MAX_LENGTH
@@ -40,8 +47,23 @@ _DYNAMIC = re.compile(
 
 
 @dataclass(frozen=True)
+class Stage:
+    """A bundle that is asked, and from which score on its answer stands.
+
+    Attributes:
+        bundle: The bundle.
+        min_score: The least score of an answer that stands, 0 to 1: see `models.cascade`.
+    """
+
+    bundle: Bundle
+    min_score: float
+
+
+@dataclass(frozen=True)
 class Bundle:
     """A classifier as files: what `optimum-cli export onnx` writes is a bundle.
+
+    A cascade is all that its last bundle is, but for its name and hash.
 
     Attributes:
         path: The folder.
@@ -63,6 +85,7 @@ class Bundle:
             many as a row has.
         max_windows: The most windows of a text unless somebody asks for another number.
         special_tokens: The special tokens that its tokenizer puts around a text.
+        cascade: The bundles that are asked in turn, the cheapest first; none where it is one.
     """
 
     path: Path
@@ -80,6 +103,12 @@ class Bundle:
     window_tokens: int | None = None
     max_windows: int = MAX_WINDOWS
     special_tokens: int = 0
+    cascade: tuple[Stage, ...] = ()
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The bundles that are asked in turn: itself, or those of the cascade."""
+        return self.cascade or (Stage(self, 0.0),)
 
     @property
     def model_id(self) -> str:
@@ -98,6 +127,8 @@ class Bundle:
         """
         place = resolve(path) if path is not None else DEFAULT_BUNDLE
         folder, named = _folder_of(place)
+        if named is None and (stages := _cascade(folder, path)):
+            return _in_turn(folder, stages)
         try:
             state = tuple(
                 sorted(
@@ -186,6 +217,88 @@ class Bundle:
             return load_tokenizer(self.path, _read_config(self.path))
         except TokenizerFilesError as e:
             raise BundleError(f"model {self.path}: {e}") from e
+
+
+def _cascade(folder: Path, path: str | os.PathLike[str] | None) -> list[tuple[Bundle, float]]:
+    """The bundles of a folder that holds a cascade, and the least scores of their answers."""
+    found = _read_config(folder).get("cascade") if (folder / "config.json").is_file() else None
+    if found is None:
+        return []
+    example = '[{"model": "CHEAP", "min_score": 0.95}, {"model": "FULL"}]'
+    if not (isinstance(found, list) and len(found) > 1 and all(map(_is_stage, found[:-1]))):
+        raise BundleError(
+            f"model {folder}: cascade in config.json is {json.dumps(found)[:100]}; name two models or "
+            f"more, and the score, 0 to 1, from which the answer of each but the last stands: {example}"
+        )
+    if not _is_stage({"min_score": 0.0, **found[-1]} if isinstance(found[-1], dict) else None):
+        raise BundleError(
+            f"model {folder}: the last model of cascade in config.json is "
+            f"{json.dumps(found[-1])[:100]}; name it: {example}"
+        )
+    stages = []
+    for entry in found:
+        bundle = Bundle.load(beside(folder, path, entry["model"]))
+        if bundle.cascade:
+            raise BundleError(
+                f"model {folder}: {entry['model']} of its cascade is a cascade itself; name the "
+                "models of that"
+            )
+        stages.append((bundle, float(entry.get("min_score", 0.0))))
+    return stages
+
+
+def _is_stage(entry: Any) -> bool:
+    return (
+        isinstance(entry, dict)
+        and isinstance(entry.get("model"), str)
+        and bool(entry["model"])
+        and is_number(entry.get("min_score"))
+        and 0 <= entry["min_score"] <= 1
+    )
+
+
+def _in_turn(folder: Path, stages: list[tuple[Bundle, float]]) -> Bundle:
+    """The bundle that is a cascade of others.
+
+    Raises:
+        BundleError: They do not go together.
+    """
+    full, _ = stages[-1]
+    for bundle, _ in stages[:-1]:
+        for what, one, other in (
+            ("labels", bundle.labels, full.labels),
+            ("problem types", bundle.multi_label, full.multi_label),
+        ):
+            if one != other:
+                raise BundleError(
+                    f"model {folder}: the {what} of {bundle.name} and {full.name} differ, so one "
+                    "can't stand in for the other; name models that were trained for the same"
+                )
+        if bundle.special_tokens != full.special_tokens or not _same_tokenizer(bundle, full):
+            raise BundleError(
+                f"model {folder}: {bundle.name} and {full.name} have different tokenizers, and a text "
+                "is tokenized once for both; name models that share one"
+            )
+    most = min(bundle.max_length for bundle, _ in stages)
+    row_length = min(full.row_length, most)
+    digest = hashlib.sha256(repr([(b.hash, score) for b, score in stages]).encode())
+    return dataclasses.replace(
+        full,
+        name=folder.name,
+        hash=digest.hexdigest()[:8],
+        max_length=most,
+        row_length=row_length,
+        window_tokens=full.window_tokens and min(full.window_tokens, row_length),
+        cascade=tuple(Stage(bundle, score) for bundle, score in stages),
+    )
+
+
+def _same_tokenizer(one: Bundle, other: Bundle) -> bool:
+    """Whether two bundles give a text the same ids."""
+    files = [(bundle.path / "tokenizer.json") for bundle in (one, other)]
+    if all(file.is_file() for file in files) and files[0].read_bytes() == files[1].read_bytes():
+        return one.pad_id == other.pad_id
+    return one.tokenizer().to_str() == other.tokenizer().to_str()
 
 
 def _folder_of(place: Path) -> tuple[Path, str | None]:

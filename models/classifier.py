@@ -10,10 +10,9 @@ from typing import Any, NamedTuple, TypeGuard, overload
 import numpy as np
 
 from models.bundle import Bundle
+from models.cascade import ModelCascade
 from models.checks import check_text
 from models.clean_up import clean_up_named
-from models.errors import ModelError
-from models.onnx import OnnxModel
 from models.scores import ScoreSettings, labels_above, score_windows
 from models.tokenize import TextTokenizer
 from models.verify import verify_model
@@ -37,7 +36,8 @@ class Prediction:
         labels: The labels at or above the threshold, highest first.
         tokens: How many tokens were classified, special tokens included.
         truncated: Whether the text had more tokens: what came after them was not looked at.
-        model: Name and short hash of the model, as `name@hash`.
+        model: Name and short hash of the model that answered, as `name@hash`: of a cascade one of
+            those that it asks.
     """
 
     text: str
@@ -85,6 +85,7 @@ class RawOutput(NamedTuple):
         tokens: For each text how many of its tokens were looked at, special ones included.
         lengths: For each text how many tokens it has; where it has more than `limit`, one more.
         limit: How many tokens of a text are looked for.
+        answered: For each text which model answered: its place in `bundle.stages`.
     """
 
     logits: np.ndarray
@@ -93,6 +94,7 @@ class RawOutput(NamedTuple):
     tokens: list[int]
     lengths: list[int]
     limit: int
+    answered: list[int]
 
 
 class TextClassifier:
@@ -128,8 +130,10 @@ class TextClassifier:
         )
         self.reading = self._tokenizer.reading
         self.max_length = self.reading.max_length
-        self._model = OnnxModel(bundle, threads)
-        verify_model(self._model)
+        self._of_stages = given.of_stages(bundle, max_length)
+        self._model = ModelCascade(bundle, threads)
+        for model in self._model.models:
+            verify_model(model)
 
     @classmethod
     def load(
@@ -185,6 +189,11 @@ class TextClassifier:
         """Whether upper and lower case make a difference: the model's tokenizer says so."""
         return self._tokenizer.case_sensitive
 
+    @property
+    def temperatures(self) -> list[float]:
+        """What the logits of each of the bundle's models are divided by."""
+        return [settings.temperature or 1.0 for settings in self._of_stages]
+
     @overload
     def predict(self, text: str) -> Prediction: ...
     @overload
@@ -223,10 +232,12 @@ class TextClassifier:
         """
         tokenized = self._tokenizer([self._sound(text) for text in texts])
         found: list[np.ndarray] = []
-        for result in self._model.logits([w for t in tokenized for w in t.windows]):
-            if isinstance(result, Exception):
-                raise result
-            found.append(result)
+        answered: list[int] = []
+        for answer in self._model.answers([t.windows for t in tokenized]):
+            if isinstance(answer, Exception):
+                raise answer
+            found += answer.logits
+            answered.append(answer.stage)
         logits = np.stack(found) if found else np.empty((0, len(self.bundle.labels)), np.float32)
         return RawOutput(
             logits,
@@ -235,6 +246,7 @@ class TextClassifier:
             [t.tokens for t in tokenized],
             [t.length for t in tokenized],
             self._tokenizer.limit,
+            answered,
         )
 
     @overload
@@ -324,26 +336,23 @@ class TextClassifier:
         self, texts: Sequence[str], cleaned_up: Sequence[str]
     ) -> Iterator[Prediction | Exception]:
         tokenized = self._tokenizer(cleaned_up)
-        logits = self._model.logits([w for t in tokenized for w in t.windows])
-        labels, model_id = self.bundle.labels, self.bundle.model_id
-        first = 0
-        for text, (windows, tokens, truncated, _) in zip(texts, tokenized, strict=True):
-            found = logits[first : first + len(windows)]
-            first += len(windows)
-            try:
-                top, scores = score_windows(found, self.settings)
-            except ModelError as e:
-                yield e
+        answers = self._model.answers([t.windows for t in tokenized])
+        labels = self.bundle.labels
+        for text, (_, tokens, truncated, _), answer in zip(texts, tokenized, answers, strict=True):
+            if isinstance(answer, Exception):
+                yield answer
                 continue
+            settings = self._of_stages[answer.stage]
+            top, scores = score_windows(answer.logits, settings)
             yield Prediction(
                 text=text,
                 category=labels[top],
                 score=scores[top],
                 scores=dict(zip(labels, scores, strict=True)),
-                labels=labels_above(top, scores, labels, self.settings),
+                labels=labels_above(top, scores, labels, settings),
                 tokens=tokens,
                 truncated=truncated,
-                model=model_id,
+                model=self.bundle.stages[answer.stage].bundle.model_id,
             )
 
 

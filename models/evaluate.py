@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from models.bundle import Bundle
 from models.calibrate import fit_temperature
 from models.classifier import RawOutput, TextClassifier
 from models.errors import BundleError
@@ -47,7 +48,7 @@ class Evaluation:
         long_text: What became of longer texts: `truncate`, `average` or `max`.
         window_tokens: The tokens of a longer text's rows.
         max_windows: The most rows of a text; 1 where it is truncated.
-        temperature: What the logits were divided by.
+        temperature: What the logits were divided by; of a cascade those of its last model were.
         batch_size: The texts of a step.
         labels: The labels, in the order of `confusion`.
         eval_loss: Mean cross entropy of the scores (divided by their sum, where the maximum of
@@ -68,6 +69,7 @@ class Evaluation:
         labels_from: The number of the first class in the data, 0 or 1; None where labels had names.
         by_length: Accuracy by how many tokens texts have.
         by_value: Accuracy by the value of a column, where that was asked for.
+        by_model: Of a cascade accuracy by the model that answered.
         other_accuracy: The accuracy if the first class had the other number, where the labels fit
             both: the better reading was taken.
     """
@@ -97,6 +99,7 @@ class Evaluation:
     calibration: tuple[CalibrationBin, ...]
     by_length: LengthFigures
     by_value: tuple[GroupFigures, ...] | None = None
+    by_model: tuple[GroupFigures, ...] | None = None
     fitted_temperature: float | None = None
     labels_from: int | None = None
     other_accuracy: float | None = None
@@ -129,7 +132,7 @@ def evaluate(
             read. The other figures are without it.
 
     Raises:
-        ValueError: There are no texts, or `batch_size` is below 1.
+        ValueError: There are no texts, `batch_size` is below 1, or a cascade is to be calibrated.
         BundleError: The model has one label.
         ModelError: The model could not classify one of the texts.
     """
@@ -137,6 +140,12 @@ def evaluate(
         raise ValueError(f"batch_size {batch_size}: choose a number from 1 on")
     if not len(news):
         raise ValueError("no texts to evaluate")
+    if calibrate and classifier.bundle.cascade:
+        names = " and ".join(stage.bundle.name for stage in classifier.bundle.stages)
+        raise ValueError(
+            f"{classifier.bundle.name} is a cascade, and each of its models has a temperature of its "
+            f"own: calibrate {names}"
+        )
     if len(classifier.labels()) == 1:
         raise BundleError(
             f"model {classifier.bundle.path}: has one label: every text would be right; evaluate a "
@@ -158,6 +167,7 @@ def evaluate(
         [count for part in parts for count in part.tokens],
         [count for part in parts for count in part.lengths],
         parts[0].limit,
+        [stage for part in parts for stage in part.answered],
     )
     targets = np.array(news.targets)
     evaluation = figures(classifier, output, targets, batch_size, runtime, news.values)
@@ -198,9 +208,10 @@ def figures(
     """
     labels = classifier.labels()
     samples = len(targets)
-    temperature, reading = classifier.settings.temperature or 1.0, classifier.reading
+    reading, windows = classifier.reading, np.array(output.windows)
+    temperatures = np.repeat(np.array(classifier.temperatures)[output.answered], windows)
     log_scores = join_windows(
-        log_softmax(output.logits, temperature), np.array(output.windows), reading.long_text
+        log_softmax(output.logits, temperatures[:, None]), windows, reading.long_text
     )
     # The maxima of windows do not add up to 1; any other scores do already.
     losses = -log_softmax(log_scores)[np.arange(samples), targets]
@@ -218,7 +229,7 @@ def figures(
         long_text=reading.long_text,
         window_tokens=reading.window_tokens,
         max_windows=reading.max_windows,
-        temperature=temperature,
+        temperature=classifier.temperatures[-1],
         batch_size=batch_size,
         labels=labels,
         eval_loss=float(losses.mean()),
@@ -236,4 +247,13 @@ def figures(
         calibration=bins,
         by_length=by_length(output.lengths, output.limit, right),
         by_value=None if values is None else by_value(values, right),
+        by_model=_by_model(classifier.bundle, output.answered, right),
     )
+
+
+def _by_model(
+    bundle: Bundle, answered: Sequence[int], right: np.ndarray
+) -> tuple[GroupFigures, ...] | None:
+    if not bundle.cascade:
+        return None
+    return by_value([bundle.stages[stage].bundle.model_id for stage in answered], right)

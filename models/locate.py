@@ -10,8 +10,10 @@ from models.errors import BundleError
 from models.fetch import fetch
 
 #: The bundles that are part of the package, by name; the first is used where none is named.
-PACKAGED = {name: Path(__file__).parent / name for name in ("ag_news_small", "ag_news_mini")}
-DEFAULT_BUNDLE = PACKAGED["ag_news_small"]
+PACKAGED = {
+    name: Path(__file__).parent / name for name in ("ag_news", "ag_news_small", "ag_news_mini")
+}
+DEFAULT_BUNDLE = PACKAGED["ag_news"]
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+)://")
 
@@ -54,3 +56,19 @@ def resolve(path: str | os.PathLike[str]) -> Path:
         f"model {text!r}: {what}; name a Hugging Face folder with config.json, tokenizer.json "
         f"and model.onnx, an ONNX file in one, or one of {', '.join(PACKAGED)}"
     )
+
+
+def beside(folder: Path, path: str | os.PathLike[str] | None, name: str) -> str:
+    """Where the model is that a bundle names.
+
+    Args:
+        folder: The folder of the bundle.
+        path: What the user had named for it.
+        name: A folder in it or beside it, the name of a bundle in the package, or an address.
+    """
+    if _SCHEME.match(name) or name in PACKAGED:
+        return name
+    if is_elsewhere(path):
+        # Only the bundle's own files were fetched.
+        return f"{os.fspath(path or '').rstrip('/')}/{name}"
+    return str(folder / name)

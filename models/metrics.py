@@ -51,8 +51,13 @@ class CalibrationBin:
     accuracy: float
 
 
-def log_softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
-    """Logarithms of the softmax scores, texts x labels, in float64."""
+def log_softmax(logits: np.ndarray, temperature: float | np.ndarray = 1.0) -> np.ndarray:
+    """Logarithms of the softmax scores, texts x labels, in float64.
+
+    Args:
+        logits: Texts x labels.
+        temperature: What they are divided by; of each text, texts x 1, where that differs.
+    """
     shifted = (logits.astype(np.float64) - logits.max(axis=1, keepdims=True)) / temperature
     scores: np.ndarray = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return scores

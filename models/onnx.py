@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from models.bundle import Bundle
 from models.checks import is_whole
 from models.errors import BundleError, ModelError, one_line
 from models.micro_batch import micro_batches
-from models.pool import cores, pool
+from models.pool import Job, Jobs, cores
 
 #: A micro-batch of a float model: enough rows to fill a matrix product, few enough for the cache.
 MAX_TOKENS = 2048
@@ -67,23 +66,48 @@ class OnnxModel:
             says why there are none.
         """
         results: list[Logits | Exception] = [_UNKNOWN] * len(rows)
-        if not rows:
-            return results
-        lengths = [len(row) for row in rows]
-        if self.bundle.dynamic_int8:
-            order = sorted(range(len(rows)), key=lengths.__getitem__, reverse=True)
-            batches = [[i] for i in order]
-        else:
-            share = -(-len(rows) // self.threads)  # each thread has something to do
-            batches = micro_batches(lengths, max_tokens=MAX_TOKENS, max_rows=min(MAX_ROWS, share))
-        todo = deque(batches)
-        helpers = [
-            pool().submit(self._drain, todo, rows, results)
-            for _ in range(min(self.threads, len(batches)))
-        ]
-        for helper in helpers:
-            helper.result()
+
+        def job(batch: list[int]) -> Job:
+            def run() -> Iterator[Job]:
+                found = self.run([rows[i] for i in batch])
+                for i, result in zip(batch, found, strict=True):
+                    results[i] = result
+                return iter(())
+
+            return run
+
+        Jobs(map(job, self.batches([len(row) for row in rows])), self.threads).wait()
         return results
+
+    def batches(self, lengths: Sequence[int]) -> list[list[int]]:
+        """Which rows to run together, so that all threads have something to do.
+
+        Args:
+            lengths: The tokens of each row.
+
+        Returns:
+            The batches: each the indices of its rows, longest first.
+        """
+        if self.bundle.dynamic_int8:
+            return [[i] for i in sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)]
+        share = -(-len(lengths) // self.threads)
+        return micro_batches(lengths, max_tokens=MAX_TOKENS, max_rows=max(1, min(MAX_ROWS, share)))
+
+    def run(self, rows: Sequence[Sequence[int]]) -> list[Logits | Exception]:
+        """Classifies the rows of one of `batches`, in this thread; each row by itself if that fails.
+
+        Args:
+            rows: Token ids, as `logits` takes them, the longest row first.
+
+        Returns:
+            For each row what `logits` gives for it.
+        """
+        try:
+            return self._run(rows)
+        except Exception as e:
+            if len(rows) > 1:
+                return [result for row in rows for result in self.run([row])]
+            return [_model_error(e)]
 
     def run_together(self, rows: Sequence[Sequence[int]]) -> list[Logits]:
         """Classifies rows in one batch, whatever the model.
@@ -98,74 +122,46 @@ class OnnxModel:
             ModelError: A row has no logits that are finite, or the output is of another shape.
             Exception: What ONNX Runtime raises.
         """
-        results: list[Logits | Exception] = [_UNKNOWN] * len(rows)
-        self._run(list(range(len(rows))), rows, results)
         found = []
-        for result in results:
+        for result in self._run(rows):
             if isinstance(result, Exception):
                 raise result
             found.append(result)
         return found
 
-    def _drain(
-        self,
-        todo: deque[list[int]],
-        rows: Sequence[Sequence[int]],
-        results: list[Logits | Exception],
-    ) -> None:
-        """Runs batches until none is left; several threads do so at once."""
-        while True:
-            try:
-                batch = todo.popleft()
-            except IndexError:
-                return
-            try:
-                self._run(batch, rows, results)
-            except Exception as e:
-                if len(batch) > 1:
-                    todo.extend([i] for i in batch)
-                else:
-                    results[batch[0]] = _model_error(e)
-
-    def _run(
-        self,
-        batch: list[int],
-        rows: Sequence[Sequence[int]],
-        results: list[Logits | Exception],
-    ) -> None:
+    def _run(self, rows: Sequence[Sequence[int]]) -> list[Logits | Exception]:
         """Runs one batch; any error is the batch's."""
-        length, shortest = len(rows[batch[0]]), len(rows[batch[-1]])  # longest first
+        length, shortest = len(rows[0]), len(rows[-1])  # longest first
         if length > self.bundle.max_length or not shortest:
             raise ModelError(
                 f"{length if shortest else 0} tokens: the model takes 1 to {self.bundle.max_length}"
             )
-        out: Any = self._session.run(["logits"], self._feed(batch, rows, length))[0]
+        out: Any = self._session.run(["logits"], self._feed(rows, length))[0]
         labels = len(self.bundle.labels)
-        if not isinstance(out, np.ndarray) or out.shape != (len(batch), labels):
+        if not isinstance(out, np.ndarray) or out.shape != (len(rows), labels):
             raise ModelError(
                 f"the model gave logits of shape {list(getattr(out, 'shape', []))} for "
-                f"{len(batch)} rows, but there are {labels} labels"
+                f"{len(rows)} rows, but there are {labels} labels"
             )
         if out.dtype != np.float32:
             out = out.astype(np.float32)
         finite = np.isfinite(out).all(axis=1).tolist()
-        for place, i in enumerate(batch):
-            results[i] = out[place] if finite[place] else ModelError("the logits are not finite")
+        return [
+            found if good else ModelError("the logits are not finite")
+            for found, good in zip(out, finite, strict=True)
+        ]
 
-    def _feed(
-        self, batch: list[int], rows: Sequence[Sequence[int]], length: int
-    ) -> dict[str, np.ndarray]:
-        if len(batch) == 1:
+    def _feed(self, rows: Sequence[Sequence[int]], length: int) -> dict[str, np.ndarray]:
+        if len(rows) == 1:
             feed = {
-                "input_ids": np.array([rows[batch[0]]], np.int64),
+                "input_ids": np.array([rows[0]], np.int64),
                 "attention_mask": self._ones[:, :length],
                 "token_type_ids": self._zeros[:, :length],
             }
         else:
-            ids = np.full((len(batch), length), self.bundle.pad_id, np.int64)
+            ids = np.full((len(rows), length), self.bundle.pad_id, np.int64)
             mask = np.zeros_like(ids)
-            for place, i in enumerate(batch):
-                row = rows[i]
+            for place, row in enumerate(rows):
                 ids[place, : len(row)] = row
                 mask[place, : len(row)] = 1
             feed = {

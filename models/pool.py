@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
+
+#: What a thread of the pool does; it may bring more to do.
+Job = Callable[[], "Iterable[Job]"]
 
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
@@ -56,6 +62,34 @@ def pool() -> ThreadPoolExecutor:
             most = min(_most or cores(), cores())
             _pool = ThreadPoolExecutor(most, thread_name_prefix="newsbeam-model")
         return _pool
+
+
+class Jobs:
+    """Jobs on the pool, which any number of its threads take one after the other.
+
+    Args:
+        jobs: The jobs. What one of them brings is done by the thread that did it, or by another one
+            that has nothing to do.
+        threads: The most threads of the pool that work on them.
+    """
+
+    def __init__(self, jobs: Iterable[Job], threads: int) -> None:
+        self._todo = deque(jobs)
+        helpers = min(threads, len(self._todo))
+        self._helpers: list[Future[Any]] = [pool().submit(self._drain) for _ in range(helpers)]
+
+    def wait(self) -> None:
+        """Waits until all is done; raises what a job has raised."""
+        for helper in self._helpers:
+            helper.result()
+
+    def _drain(self) -> None:
+        while True:
+            try:
+                job = self._todo.popleft()
+            except IndexError:
+                return
+            self._todo.extend(job())
 
 
 def _forget() -> None:

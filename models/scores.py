@@ -148,6 +148,25 @@ class ScoreSettings:
             max_windows=reading.max_windows,
         )
 
+    def of_stages(self, bundle: Bundle, max_length: int | None = None) -> list[ScoreSettings]:
+        """These settings for each model that a bundle asks: the temperature is that of its bundle.
+
+        Args:
+            bundle: The bundle.
+            max_length: As for `of`.
+
+        Raises:
+            ValueError: As of `of`.
+        """
+        whole = self.of(bundle, max_length)
+        if self.temperature is not None:
+            return [whole for _ in bundle.stages]
+        return [
+            dataclasses.replace(whole, temperature=stage.bundle.temperature)
+            for stage in bundle.stages
+        ]
+
+
 
 #: Those of a bundle that says nothing about its scores.
 DEFAULT_SETTINGS = ScoreSettings("softmax", multi_label=False, temperature=1.0)
@@ -184,25 +203,18 @@ def score(
 
 
 def score_windows(
-    windows: Sequence[np.ndarray | Exception], settings: ScoreSettings = DEFAULT_SETTINGS
+    windows: Sequence[np.ndarray], settings: ScoreSettings = DEFAULT_SETTINGS
 ) -> tuple[int, list[float]]:
     """Turns the logits of a text's windows into the scores of the text.
 
     Args:
-        windows: What the model gave for each window, logits or an error; at least one.
+        windows: The logits of each window; at least one.
         settings: How; with `long_text` `max` the maximum for each label, else the average.
 
     Returns:
         The index of the category (the highest score; the first of equals), and the scores.
-
-    Raises:
-        Exception: The first error among the windows.
     """
-    scored = []
-    for logits in windows:
-        if isinstance(logits, Exception):
-            raise logits
-        scored.append(score(logits, settings))
+    scored = [score(logits, settings) for logits in windows]
     if len(scored) == 1:
         return scored[0]
     columns = zip(*(scores for _, scores in scored), strict=True)

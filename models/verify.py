@@ -17,7 +17,7 @@ MAX_PADDING_DIFFERENCE = 0.1
 
 
 def verify(bundle: Bundle, thorough: bool = False) -> None:
-    """Opens the model of a bundle and classifies a sentence with it: see `verify_model`.
+    """Opens the models of a bundle and classifies a sentence with each: see `verify_model`.
 
     Args:
         bundle: The bundle.
@@ -26,7 +26,8 @@ def verify(bundle: Bundle, thorough: bool = False) -> None:
     Raises:
         BundleError: The model cannot be used.
     """
-    verify_model(OnnxModel(bundle, threads=1), thorough)
+    for stage in bundle.stages:
+        verify_model(OnnxModel(stage.bundle, threads=1), thorough)
 
 
 def verify_model(model: OnnxModel, thorough: bool = False) -> None:

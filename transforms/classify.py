@@ -15,9 +15,8 @@ from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
 
 from models.bundle import Bundle
-from models.errors import ModelError
+from models.cascade import ModelCascade
 from models.locate import is_elsewhere
-from models.onnx import OnnxModel
 from models.pool import limit, share_of_host
 from models.scores import ScoreSettings, labels_above, score_windows
 from models.verify import verify_model
@@ -57,7 +56,7 @@ class _NotOurs(logging.Filter):
 logging.getLogger().addFilter(_NotOurs())
 
 
-class OnnxTextClassifier(ModelHandler[TokenizedNews, PredictionResult, OnnxModel]):
+class OnnxTextClassifier(ModelHandler[TokenizedNews, PredictionResult, ModelCascade]):
     """A model handler that runs a bundle on ONNX Runtime.
 
     Beam's own ONNX handler feeds one input, fails on ragged batches and keeps old weights when the
@@ -89,13 +88,14 @@ class OnnxTextClassifier(ModelHandler[TokenizedNews, PredictionResult, OnnxModel
         self._model = None if model is None else os.fspath(model)
         self._settings = settings or ScoreSettings()
 
-    def load_model(self) -> OnnxModel:
+    def load_model(self) -> ModelCascade:
         threads = share_of_host(self._threads, self._processes)
         limit(threads)
-        model = OnnxModel(Bundle.load(self._model), threads)
+        model = ModelCascade(Bundle.load(self._model), threads)
         if is_elsewhere(self._model):
             # What was tried before the start may have been replaced there since.
-            verify_model(model)
+            for each in model.models:
+                verify_model(each)
         HEALTH.loaded(model.bundle.model_id)
         watch_this_process()
         return model
@@ -103,36 +103,37 @@ class OnnxTextClassifier(ModelHandler[TokenizedNews, PredictionResult, OnnxModel
     def run_inference(
         self,
         batch: Sequence[TokenizedNews],
-        model: OnnxModel,
+        model: ModelCascade,
         inference_args: Mapping[str, Any] | None = None,
     ) -> Iterable[PredictionResult | DeadLetter]:
-        # All windows of all items at once, and each item's taken off the results again.
-        rows = [w for r in batch if not isinstance(r, DeadLetter) for w in r.windows]
+        texts = [r.windows for r in batch if not isinstance(r, DeadLetter)]
         began = time.perf_counter()
         with PACE.work(len(batch)):
-            logits = model.logits(rows)
-        if rows:
+            answers = iter(model.answers(texts))
+        if texts:
             FIGURES.observe(metrics.INFERENCE_SECONDS, time.perf_counter() - began)
-        first = 0
-        labels, model_id = model.bundle.labels, model.bundle.model_id
+        bundle = model.bundle
         # How texts were cut is not asked here: a text in one row has nothing to be joined.
-        settings = self._settings.of(model.bundle)
+        settings = self._settings.of_stages(bundle)
         for record in batch:
             if isinstance(record, DeadLetter):
                 yield record
                 continue
-            found = logits[first : first + len(record.windows)]
-            first += len(found)
-            try:
-                _, scores = score_windows(found, settings)
-            except ModelError as e:
+            answer = next(answers)
+            if isinstance(answer, Exception):
                 TALLY.dead_letter(type(self).__name__)
-                yield dead_letter(record.news.message, type(self).__name__, e, model_id)
+                yield dead_letter(
+                    record.news.message, type(self).__name__, answer, bundle.model_id
+                )
                 continue
-            yield PredictionResult(record, dict(zip(labels, scores, strict=True)), model_id)
-        if rows:
-            given = sum(not isinstance(r, DeadLetter) for r in batch)
-            FIGURES.observe(metrics.BATCH_SIZE, given)
+            _, scores = score_windows(answer.logits, settings[answer.stage])
+            yield PredictionResult(
+                record,
+                dict(zip(bundle.labels, scores, strict=True)),
+                bundle.stages[answer.stage].bundle.model_id,
+            )
+        if texts:
+            FIGURES.observe(metrics.BATCH_SIZE, len(texts))
             FIGURES.observe(metrics.BATCH_SECONDS, time.perf_counter() - began)
 
     def get_num_bytes(self, batch: Sequence[TokenizedNews]) -> int:

@@ -13,11 +13,14 @@ from pathlib import Path
 import pytest
 import typer
 
-from models.locate import DEFAULT_BUNDLE
+from models.locate import PACKAGED
 from pipeline.cli import app
 from pipeline.demo.broker import EmbeddedBroker
 from tests.integration.harness import Topics, finished, refused
 from tests.servers.processes import free_port
+
+#: A bundle that is no cascade.
+SMALL = PACKAGED["ag_news_small"]
 
 _COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 #: Every command and its flags.
@@ -125,7 +128,7 @@ def test_a_broken_model_is_one_line(
     damage: Callable[[Path], None], words: str, tmp_path: Path
 ) -> None:
     folder = tmp_path / "model"
-    shutil.copytree(DEFAULT_BUNDLE, folder)
+    shutil.copytree(SMALL, folder)
     damage(folder)
     (tmp_path / "news.jsonl").write_text('{"title": "Stocks fell"}')
     source, sink = str(tmp_path / "news.jsonl"), tmp_path / "out.jsonl"

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from models.bundle import Bundle
+from models.cascade import Answer, Rows
 from models.errors import ModelError
 from transforms.reading import Batch, Reader, Source
 from transforms.records import KafkaPosition, Message
@@ -17,20 +18,20 @@ from transforms.tally import Backlog
 
 
 class FakeModel:
-    """Stands for an `OnnxModel`: `answer` makes the logits of a row, or raises `ModelError`."""
+    """Stands for a `ModelCascade`: `answer` makes the logits of a row, or raises `ModelError`."""
 
     def __init__(self, answer: Callable[[Sequence[int]], Sequence[float]]) -> None:
         self.bundle = Bundle.load()
         self.rows: list[Sequence[int]] = []
         self._answer = answer
 
-    def logits(self, rows: Sequence[Sequence[int]]) -> list[np.ndarray | Exception]:
-        self.rows += rows
-        return [self._row(row) for row in rows]
+    def answers(self, texts: Sequence[Rows]) -> list[Answer | Exception]:
+        return [self._of_text(rows) for rows in texts]
 
-    def _row(self, row: Sequence[int]) -> np.ndarray | Exception:
+    def _of_text(self, rows: Rows) -> Answer | Exception:
+        self.rows += rows
         try:
-            return np.array(self._answer(row), np.float32)
+            return Answer(0, [np.array(self._answer(row), np.float32) for row in rows])
         except ModelError as e:
             return e
 

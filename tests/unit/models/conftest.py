@@ -23,9 +23,12 @@ from models import fetch
 from models.bundle import Bundle
 from models.classifier import TextClassifier
 from models.errors import BundleError
-from models.locate import DEFAULT_BUNDLE
+from models.locate import PACKAGED
 
 from .stand_ins import Hub
+
+#: A bundle that is no cascade.
+SMALL = PACKAGED["ag_news_small"]
 
 #: Tokens of the tiny tokenizer: padding, begin, end, unknown, then words.
 WORDS = ("<pad>", "<s>", "</s>", "<unk>", "ball", "goal", "stock", "bank", "poison", "infinite")
@@ -253,13 +256,13 @@ def embedding() -> np.ndarray:
 @pytest.fixture
 def default_copy(tmp_path: Path) -> Path:
     """A copy of the default bundle, to be broken."""
-    return Path(shutil.copytree(DEFAULT_BUNDLE, tmp_path / "copy"))
+    return Path(shutil.copytree(SMALL, tmp_path / "copy"))
 
 
 @pytest.fixture(scope="session")
 def default_bundle() -> Bundle:
     """The default bundle."""
-    return Bundle.load()
+    return Bundle.load("ag_news_small")
 
 
 @pytest.fixture(scope="session")

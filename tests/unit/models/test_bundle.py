@@ -15,7 +15,7 @@ import pytest
 from models.bundle import Bundle
 from models.classifier import TextClassifier
 from models.errors import BundleError
-from models.locate import DEFAULT_BUNDLE, PACKAGED, resolve
+from models.locate import PACKAGED, resolve
 from models.verify import verify
 from transforms.classify_news import ClassifyNews
 from transforms.errors import ConfigurationError
@@ -35,7 +35,7 @@ def message_of(check: Callable[[], Any], folder: Path | None = None) -> str:
 
 
 def test_the_default_bundle(default_bundle: Bundle) -> None:
-    assert default_bundle.path == DEFAULT_BUNDLE
+    assert default_bundle.path == PACKAGED["ag_news_small"]
     assert default_bundle.labels == ("World", "Sports", "Business", "Sci/Tech")
     assert default_bundle.max_length == 512
     assert default_bundle.pad_id == 1

@@ -17,10 +17,13 @@ from models.bundle import Bundle
 from models.errors import BundleError
 from models.export.export import ParityError
 from models.export.parity import Difference, Parity
-from models.locate import DEFAULT_BUNDLE
+from models.locate import PACKAGED
 from pipeline import cli
 from pipeline.commands import model
 from tests.unit.models.conftest import write_bundle
+
+#: A bundle that is no cascade.
+SMALL = PACKAGED["ag_news_small"]
 
 PARITY = Parity(
     texts=3,
@@ -42,8 +45,8 @@ def spark(tmp_path: Path) -> Path:
     """The default model as Spark NLP has it."""
     assets = tmp_path / "spark" / "assets"
     assets.mkdir(parents=True)
-    shutil.copyfile(DEFAULT_BUNDLE / "model_quantized.onnx", assets.parent / "model.onnx")
-    parts = json.loads((DEFAULT_BUNDLE / "tokenizer.json").read_text())["model"]
+    shutil.copyfile(SMALL / "model_quantized.onnx", assets.parent / "model.onnx")
+    parts = json.loads((SMALL / "tokenizer.json").read_text())["model"]
     vocabulary = sorted(parts["vocab"], key=parts["vocab"].__getitem__)
     merges = [m if isinstance(m, str) else " ".join(m) for m in parts["merges"]]
     (assets / "vocab.txt").write_text("\n".join(vocabulary))
@@ -53,7 +56,7 @@ def spark(tmp_path: Path) -> Path:
 
 
 def test_inspect_as_json() -> None:
-    values = json.loads(run("inspect", DEFAULT_BUNDLE, "--json").stdout)
+    values = json.loads(run("inspect", SMALL, "--json").stdout)
     bundle = Bundle.load()
     assert values["model"] == bundle.model_id
     assert values["labels"] == list(bundle.labels)
@@ -67,13 +70,13 @@ def test_inspect_as_json() -> None:
     assert values["dynamic_int8"] == bundle.dynamic_int8
     assert values["tokenizer"]["type"] == "BPE"
     assert values["tokenizer"]["vocabulary"] == bundle.tokenizer().get_vocab_size()
-    size = (DEFAULT_BUNDLE / "model_quantized.onnx").stat().st_size
+    size = (SMALL / "model_quantized.onnx").stat().st_size
     assert values["files"]["model_quantized.onnx"] == size
     assert sum(values["operators"].values()) > 50
 
 
 def test_inspect() -> None:
-    text = run("inspect", f"file://{DEFAULT_BUNDLE}").stdout
+    text = run("inspect", f"file://{SMALL}").stdout
     for words in ("World, Sports, Business, Sci/Tech", "512 tokens", "int8", "logits", "MB"):
         assert words in text
     assert re.search(r"^problem type +single_label_classification *$", text, re.MULTILINE)
@@ -111,15 +114,15 @@ def test_inspect_says_how_long_texts_are_read(tmp_path: Path) -> None:
 
 def test_inspect_one_of_two_files(tmp_path: Path) -> None:
     folder = write_bundle(tmp_path / "tiny")
-    shutil.copyfile(DEFAULT_BUNDLE / "model_quantized.onnx", folder / "model_quantized.onnx")
+    shutil.copyfile(SMALL / "model_quantized.onnx", folder / "model_quantized.onnx")
     assert json.loads(run("inspect", folder / "model.onnx", "--json").stdout)["quantized"] is False
 
 
 def test_verify() -> None:
-    result = run("verify", DEFAULT_BUNDLE)
+    result = run("verify", SMALL)
     assert result.return_value == 0
     assert result.stdout == f"{Bundle.load().model_id}: good, 4 labels\n"
-    assert json.loads(run("verify", DEFAULT_BUNDLE, "--json").stdout)["ok"] is True
+    assert json.loads(run("verify", SMALL, "--json").stdout)["ok"] is True
 
 
 @pytest.mark.parametrize("junk", ["model.onnx", "model_quantized.onnx"])
@@ -144,7 +147,7 @@ def test_verify_tries_long_texts(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 @pytest.mark.parametrize("command", ["verify", "inspect"])
 def test_a_broken_bundle(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = Path(shutil.copytree(DEFAULT_BUNDLE, tmp_path / "copy"))
+    folder = Path(shutil.copytree(SMALL, tmp_path / "copy"))
     file = folder / "model_quantized.onnx"
     file.write_bytes(file.read_bytes()[:100_000])
     assert cli.main(["model", command, str(folder)]) == 2
@@ -161,7 +164,7 @@ def test_neither_torch_nor_onnx_is_needed() -> None:
         "import sys\n"
         "for name in ('torch', 'transformers', 'onnx', 'onnxscript'): sys.modules[name] = None\n"
         "from pipeline.cli import main\n"
-        f"folder = {str(DEFAULT_BUNDLE)!r}\n"
+        f"folder = {str(SMALL)!r}\n"
         "assert main(['model', 'verify', folder]) == main(['model', 'inspect', folder]) == 0\n"
         "assert main(['model', 'export', 'org/name', folder + '-new']) == 2\n"
     )
@@ -174,13 +177,13 @@ def test_neither_torch_nor_onnx_is_needed() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "pip install 'newsbeam[export]'" in done.stderr
-    assert not DEFAULT_BUNDLE.with_name(DEFAULT_BUNDLE.name + "-new").exists()
+    assert not SMALL.with_name(SMALL.name + "-new").exists()
 
 
 @pytest.mark.parametrize("beside", [(), ("config.json", "tokenizer.json")])
 def test_a_spark_nlp_folder(spark: Path, tmp_path: Path, beside: tuple[str, ...]) -> None:
     for name in beside:
-        shutil.copyfile(DEFAULT_BUNDLE / name, spark / name)
+        shutil.copyfile(SMALL / name, spark / name)
     result = run("export", spark, tmp_path / "bundle", "--json")
     assert result.return_value == 0
     assert json.loads(result.stdout)["labels"] == list(Bundle.load().labels)

@@ -18,11 +18,14 @@ for _needed in ("torch", "transformers", "onnx"):
 
 from models.bundle import Bundle
 from models.classifier import TextClassifier
-from models.locate import DEFAULT_BUNDLE
+from models.locate import PACKAGED
 from pipeline import cli
 from training import data, export, finetune, own_model, own_news
 from training.config import RunConfig
 from training.own_folder import FILES, Asked
+
+#: A bundle that is no cascade.
+SMALL = PACKAGED["ag_news_small"]
 
 TOPICS = {
     "cooking": [
@@ -189,7 +192,7 @@ def test_one_s_own_bundle_is_trained_on(trained: Path, news: Path, tmp_path: Pat
 
 def test_a_bundle_that_others_made_is_refused(news: Path, tmp_path: Path, capsys):
     other = tmp_path / "other"
-    shutil.copytree(DEFAULT_BUNDLE, other)
+    shutil.copytree(SMALL, other)
     import onnx
 
     onnx.save(

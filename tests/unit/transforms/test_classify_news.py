@@ -19,7 +19,7 @@ from apache_beam.transforms.window import FixedWindows, Sessions, TimestampedVal
 from models.bundle import Bundle
 from models.classifier import TextClassifier
 from models.errors import BundleError
-from models.locate import DEFAULT_BUNDLE
+from models.locate import PACKAGED
 from models.scores import ScoreSettings
 from pipeline.demo.poison import POISON
 from tests.unit.models.conftest import write_bundle
@@ -28,6 +28,9 @@ from transforms.classify_news import ClassifyNews
 from transforms.errors import ConfigurationError
 from transforms.records import CategorizedItem, DeadLetter, KafkaPosition, Message, Outcome
 from transforms.tally import TALLY
+
+#: A bundle that is no cascade.
+SMALL = PACKAGED["ag_news_small"]
 
 SAMPLES = (resources.files("pipeline.demo") / "sample_news.jsonl").read_bytes().splitlines()
 
@@ -158,7 +161,7 @@ def test_long_texts_go_by_the_bundle(
 
 
 def test_temperature_and_labels_go_by_the_bundle(tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(DEFAULT_BUNDLE, tmp_path / "several"))
+    folder = Path(shutil.copytree(SMALL, tmp_path / "several"))
     config = json.loads((folder / "config.json").read_text())
     config |= {"temperature": 1e6, "problem_type": "multi_label_classification"}
     (folder / "config.json").write_text(json.dumps(config))
