@@ -132,8 +132,8 @@ def evaluate(
             read. The other figures are without it.
 
     Raises:
-        ValueError: There are no texts, `batch_size` is below 1, or a cascade is to be calibrated.
-        BundleError: The model has one label.
+        ValueError: There are no texts, or `batch_size` is below 1.
+        BundleError: The model has one label, or is a cascade that is to be calibrated.
         ModelError: The model could not classify one of the texts.
     """
     if batch_size < 1:
@@ -142,9 +142,9 @@ def evaluate(
         raise ValueError("no texts to evaluate")
     if calibrate and classifier.bundle.cascade:
         names = " and ".join(stage.bundle.name for stage in classifier.bundle.stages)
-        raise ValueError(
-            f"{classifier.bundle.name} is a cascade, and each of its models has a temperature of its "
-            f"own: calibrate {names}"
+        raise BundleError(
+            f"model {classifier.bundle.name}: is a cascade, and each of its models has a temperature "
+            f"of its own; calibrate {names}"
         )
     if len(classifier.labels()) == 1:
         raise BundleError(

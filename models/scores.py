@@ -167,7 +167,6 @@ class ScoreSettings:
         ]
 
 
-
 #: Those of a bundle that says nothing about its scores.
 DEFAULT_SETTINGS = ScoreSettings("softmax", multi_label=False, temperature=1.0)
 

@@ -122,9 +122,7 @@ class OnnxTextClassifier(ModelHandler[TokenizedNews, PredictionResult, ModelCasc
             answer = next(answers)
             if isinstance(answer, Exception):
                 TALLY.dead_letter(type(self).__name__)
-                yield dead_letter(
-                    record.news.message, type(self).__name__, answer, bundle.model_id
-                )
+                yield dead_letter(record.news.message, type(self).__name__, answer, bundle.model_id)
                 continue
             _, scores = score_windows(answer.logits, settings[answer.stage])
             yield PredictionResult(

@@ -226,6 +226,8 @@ def _show(evaluation: Evaluation, csv: Path, by: str | None) -> None:
         _confusion(evaluation),
         _groups("Tokens", evaluation.by_length.groups),
     ]
+    if evaluation.by_model is not None:
+        tables.append(_groups("Model", evaluation.by_model))
     if evaluation.by_value is not None:
         tables.append(_groups(by or "", evaluation.by_value))
     for table in tables:

@@ -164,7 +164,20 @@ app.command("train")(model_train.train)
 @app.command("inspect")
 def inspect(model: _Named, as_json: model_train.AsJson = False) -> int:
     """Show what a model bundle is made of: labels, inputs, operators, sizes."""
-    _show_facts(facts(Bundle.load(model)), as_json)
+    bundle = Bundle.load(model)
+    if not bundle.cascade:
+        _show_facts(facts(bundle), as_json)
+        return 0
+    values = _facts_of_cascade(bundle)
+    if as_json:
+        print(json.dumps(values))
+        return 0
+    output().print(
+        Text(f"{bundle.model_id}, a cascade: each is asked what those before are not sure of")
+    )
+    for stage in values["cascade"]:
+        output().print()
+        _show_facts(stage, as_json)
     return 0
 
 
@@ -176,8 +189,9 @@ def verify(model: _Named, as_json: model_train.AsJson = False) -> int:
     batch. Exit code 2 if one is broken; one line says how.
     """
     bundle = Bundle.load(model)
-    for file in dict.fromkeys([bundle.model_file, *bundle.model_files()]):
-        verify_bundle(Bundle.load(file), thorough=True)
+    for stage in bundle.stages:
+        for file in dict.fromkeys([stage.bundle.model_file, *stage.bundle.model_files()]):
+            verify_bundle(Bundle.load(file), thorough=True)
     if as_json:
         print(json.dumps({"model": bundle.model_id, "path": str(bundle.path), "ok": True}))
     else:
@@ -229,7 +243,7 @@ def facts(bundle: Bundle) -> dict[str, Any]:
         "model_type": config.get("model_type"),
         "labels": list(bundle.labels),
         "max_length": bundle.max_length,
-        "reads": {**asdict(reading := Reading.of(bundle)), "words": str(reading)},
+        "reads": _reads(bundle),
         "temperature": bundle.temperature,
         "problem_type": problem_type,
         "case_sensitive": TextTokenizer(bundle).case_sensitive,
@@ -257,6 +271,24 @@ def facts(bundle: Bundle) -> dict[str, Any]:
     }
 
 
+def _facts_of_cascade(bundle: Bundle) -> dict[str, Any]:
+    """What there is to know about a cascade: what holds for all, and the facts of each model."""
+    return {
+        "model": bundle.model_id,
+        "labels": list(bundle.labels),
+        "max_length": bundle.max_length,
+        "reads": _reads(bundle),
+        "cascade": [
+            {**facts(stage.bundle), "min_score": stage.min_score} for stage in bundle.stages
+        ],
+    }
+
+
+def _reads(bundle: Bundle) -> dict[str, Any]:
+    reading = Reading.of(bundle)
+    return {**asdict(reading), "words": str(reading)}
+
+
 def _show_facts(values: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print(json.dumps(values))
@@ -270,6 +302,8 @@ def _show_facts(values: dict[str, Any], as_json: bool) -> None:
 
     tokenizer, operators = values["tokenizer"], values["operators"]
     row("model", values["model"])
+    if values.get("min_score"):
+        row("answers", f"where its score is at least {values['min_score']:g}")
     row("folder", values["path"])
     row("type", values["model_type"] or "not said")
     row("labels", ", ".join(values["labels"]))

@@ -21,7 +21,7 @@ class FakeModel:
     """Stands for a `ModelCascade`: `answer` makes the logits of a row, or raises `ModelError`."""
 
     def __init__(self, answer: Callable[[Sequence[int]], Sequence[float]]) -> None:
-        self.bundle = Bundle.load()
+        self.bundle = Bundle.load("ag_news_small")
         self.rows: list[Sequence[int]] = []
         self._answer = answer
 

@@ -37,7 +37,7 @@ def test_a_text(classifier: TextClassifier) -> None:
         assert prediction.labels == (category,)
         assert prediction.tokens > len(text.split())
         assert not prediction.truncated
-        assert prediction.model == classifier.bundle.model_id
+        assert prediction.model in {s.bundle.model_id for s in classifier.bundle.stages}
 
 
 def test_texts_in_order(classifier: TextClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,7 +249,8 @@ def test_texts_in_whatever_they_come(classifier: TextClassifier) -> None:
 
 
 def test_logits(classifier: TextClassifier) -> None:
-    logits, truncated, windows, tokens, lengths, limit = classifier.logits(list(NEWS.values()))
+    output = classifier.logits(list(NEWS.values()))
+    logits, truncated, windows, tokens, lengths, limit, answered = output
     assert logits.shape == (4, 4)
     assert logits.argmax(axis=1).tolist() == [0, 1, 2, 3]
     assert truncated == [False] * 4
@@ -257,6 +258,7 @@ def test_logits(classifier: TextClassifier) -> None:
     assert all(2 < count < 512 for count in tokens)
     assert lengths == tokens
     assert limit >= 128
+    assert set(answered) <= {0, 1}
     assert classifier.logits([])[0].shape == (0, 4)
 
 

@@ -128,13 +128,14 @@ def test_a_float_model_in_micro_batches(
     classifier = TextClassifier(bundle, settings=ScoreSettings(long_text=asked, temperature=8))
     assert classifier.settings.long_text == long_text
     shapes: list[tuple[int, ...]] = []
-    feed = classifier._model._feed
+    [model] = classifier._model.models
+    feed = model._feed
 
-    def spy(batch: list[int], rows: list[tuple[int, ...]], length: int) -> object:
-        shapes.append((len(batch), length, min(len(rows[i]) for i in batch)))
-        return feed(batch, rows, length)
+    def spy(rows: list[tuple[int, ...]], length: int) -> object:
+        shapes.append((len(rows), length, min(map(len, rows))))
+        return feed(rows, length)
 
-    monkeypatch.setattr(classifier._model, "_feed", spy)
+    monkeypatch.setattr(model, "_feed", spy)
     rng = random.Random(5)
     texts = [" ".join(rng.choices(WORDS[4:8], k=rng.randrange(1, 40))) for _ in range(80)]
     check(classifier, list(dict.fromkeys(texts)), rounds=10)

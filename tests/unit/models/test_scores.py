@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.bundle import Bundle
-from models.scores import DEFAULT_SETTINGS, ScoreSettings, labels_above, score, score_windows
+from models.scores import ScoreSettings, labels_above, score, score_windows
 
 LABELS = ("a", "b", "c")
 finite = st.floats(-1e6, 1e6, width=32)
@@ -71,11 +71,6 @@ def test_windows_are_joined() -> None:
     assert score_windows(windows, warm)[1] == pytest.approx(
         [score(windows[1], warm)[1][0], score(windows[0], warm)[1][1]]
     )
-
-
-def test_a_window_that_failed_fails_the_text() -> None:
-    with pytest.raises(OSError, match="no"):
-        score_windows([np.zeros(2), OSError("no"), np.zeros(2)], DEFAULT_SETTINGS)
 
 
 def test_what_is_left_to_the_bundle(default_bundle: Bundle) -> None:

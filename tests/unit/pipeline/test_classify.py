@@ -209,7 +209,7 @@ def test_colour_that_is_forced_cuts_no_line(monkeypatch: pytest.MonkeyPatch, nam
 
 
 def test_a_text_that_cannot_be_classified(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = OnnxModel.logits
+    real = OnnxModel.run
 
     def poisoned(self: OnnxModel, rows: Sequence[Sequence[int]]) -> list[Any]:
         return [
@@ -217,7 +217,7 @@ def test_a_text_that_cannot_be_classified(monkeypatch: pytest.MonkeyPatch) -> No
             for r, x in zip(rows, real(self, rows), strict=True)
         ]
 
-    monkeypatch.setattr(OnnxModel, "logits", poisoned)
+    monkeypatch.setattr(OnnxModel, "run", poisoned)
     result = run(stdin=f"a\n{SPORTS}\n".encode())
     assert result.return_value == 1
     assert result.stdout.startswith("Sports\t")

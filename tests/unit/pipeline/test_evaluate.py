@@ -85,19 +85,40 @@ def test_limit_and_batch_size(news: Path) -> None:
 
 
 def test_calibrate(news: Path) -> None:
-    values = json.loads(run("--csv", news, "--json", "--calibrate").stdout)
+    small = ("--csv", news, "--model", "ag_news_small")
+    values = json.loads(run(*small, "--json", "--calibrate").stdout)
     fitted = values["fitted_temperature"]
     assert fitted > 1  # 4 of 5 are right, and the scores are surer than that
-    assert f'"temperature": {fitted:.4f}' in run("--csv", news, "--calibrate").stdout
-    warm = json.loads(run("--csv", news, "--json", "--temperature", str(fitted)).stdout)
+    assert f'"temperature": {fitted:.4f}' in run(*small, "--calibrate").stdout
+    warm = json.loads(run(*small, "--json", "--temperature", str(fitted)).stdout)
     assert warm["temperature"] == fitted
     assert warm["eval_loss"] < values["eval_loss"]
     assert warm["fitted_temperature"] is None
 
 
+def test_a_cascade_is_not_calibrated_as_one(news: Path) -> None:
+    result = run("--csv", news, "--calibrate")
+    assert isinstance(result.exception, BundleError)
+    assert str(result.exception) == (
+        "model ag_news: is a cascade, and each of its models has a temperature of its own; "
+        "calibrate ag_news_mini and ag_news_small"
+    )
+
+
+def test_a_cascade_says_who_answered(news: Path) -> None:
+    values = json.loads(run("--csv", news, "--json").stdout)
+    assert sum(group["samples"] for group in values["by_model"]) == values["samples"]
+    assert {group["name"].partition("@")[0] for group in values["by_model"]} <= {
+        "ag_news_mini",
+        "ag_news_small",
+    }
+    assert "By model" in run("--csv", news).stdout
+    assert "By model" not in run("--csv", news, "--model", "ag_news_mini").stdout
+
+
 def test_no_temperature_of_texts_that_are_all_right(news: Path) -> None:
     news.write_text("2,Cup,Striker scores twice as United win the cup final\n")
-    shown = run("--csv", news, "--calibrate").stdout
+    shown = run("--csv", news, "--calibrate", "--model", "ag_news_mini").stdout
     assert "No temperature fits these texts (the search ended at 0.05): they are too few" in shown
     assert '"temperature"' not in shown
 
@@ -197,7 +218,7 @@ def test_a_row_that_cannot_be_classified(news: Path, monkeypatch: pytest.MonkeyP
     def poisoned(self: OnnxModel, rows: list[list[int]]) -> list[object]:
         return [ModelError("poison")] * len(rows)
 
-    monkeypatch.setattr(OnnxModel, "logits", poisoned)
+    monkeypatch.setattr(OnnxModel, "run", poisoned)
     result = run("--csv", news)
     assert result.return_value == 1
     assert result.stderr == f"newsbeam: {news}: a row could not be classified: poison\n"

@@ -57,7 +57,7 @@ def spark(tmp_path: Path) -> Path:
 
 def test_inspect_as_json() -> None:
     values = json.loads(run("inspect", SMALL, "--json").stdout)
-    bundle = Bundle.load()
+    bundle = Bundle.load(SMALL)
     assert values["model"] == bundle.model_id
     assert values["labels"] == list(bundle.labels)
     assert values["max_length"] == 512
@@ -121,7 +121,7 @@ def test_inspect_one_of_two_files(tmp_path: Path) -> None:
 def test_verify() -> None:
     result = run("verify", SMALL)
     assert result.return_value == 0
-    assert result.stdout == f"{Bundle.load().model_id}: good, 4 labels\n"
+    assert result.stdout == f"{Bundle.load(SMALL).model_id}: good, 4 labels\n"
     assert json.loads(run("verify", SMALL, "--json").stdout)["ok"] is True
 
 

@@ -68,7 +68,7 @@ def test_each_row_gets_the_scores_of_all_labels() -> None:
     assert max(second.inference, key=second.inference.get) == "World"
     assert sum(first.inference.values()) == pytest.approx(1)
     assert first.example == tokenized([2])
-    assert first.model_id == Bundle.load().model_id
+    assert first.model_id == Bundle.load("ag_news_small").model_id
 
 
 def test_a_poison_row_costs_one_dead_letter() -> None:
@@ -78,7 +78,7 @@ def test_a_poison_row_costs_one_dead_letter() -> None:
     assert isinstance(letter, DeadLetter)
     assert letter.message == tokenized([9], 1).news.message
     assert (letter.stage, letter.error) == ("OnnxTextClassifier", "poison row")
-    assert letter.model == Bundle.load().model_id
+    assert letter.model == Bundle.load("ag_news_small").model_id
     assert TALLY.snapshot().dead_letters == {"OnnxTextClassifier": 1}
 
 
