@@ -29,17 +29,23 @@ from transforms.classify import BATCH_SIZE
 PARTITIONS = 4
 
 
-def bare_loop(rows: list[news.Row]) -> float:
-    """Rows per second of tokenizing and running each row, one call a row."""
-    bundle = Bundle.load()
-    tokenizer, model = bundle.tokenizer(), OnnxModel(bundle)
+def bare_loop(rows: list[news.Row], name: str | None) -> float:
+    """Rows per second of tokenizing and running each row, one call a row of each model asked."""
+    bundle = Bundle.load(name)
+    tokenizer = bundle.tokenizer()
     tokenizer.enable_truncation(bundle.max_length)
+    # The sessions themselves: what newsbeam adds is what is measured against this.
+    asked = [(OnnxModel(stage.bundle)._session, stage) for stage in bundle.stages]
 
     def classify(row: news.Row) -> int:
         ids = np.array([tokenizer.encode(row.text).ids], dtype=np.int64)
-        # The session itself: what newsbeam adds is what is measured against this.
         feed = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
-        return int(model._session.run(None, feed)[0].argmax())
+        for session, stage in asked:
+            logits = session.run(None, feed)[0][0]
+            powers = np.exp((logits - logits.max()) / stage.bundle.temperature)
+            if powers.max() / powers.sum() >= stage.min_score:
+                break
+        return int(logits.argmax())
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(classify, rows[:50]))
@@ -105,19 +111,22 @@ def main() -> None:
         "--partitions", type=int, default=PARTITIONS, help="of the source (default: 4)"
     )
     parser.add_argument("--runner", default="FnApiRunner", help="Beam runner")
+    parser.add_argument("--model", help="of both (default: newsbeam's own)")
     parser.add_argument("--broker", choices=["kafka", "embedded"], default="kafka")
     parser.add_argument("--bare-only", action="store_true", help=argparse.SUPPRESS)
     options, args = parser.parse_known_args()
     rows = news.rows(options.csv, options.rows)
     if options.bare_only:
-        print(bare_loop(rows))
+        print(bare_loop(rows, options.model))
         return
     ratios = []
+    if options.model:
+        args += ["--model", options.model]
     bare = [sys.executable, "-m", "benchmarks.throughput", "--bare-only", "--csv", str(options.csv)]
     for n in range(options.rounds):
         # In a process of its own, as newsbeam is.
         found = subprocess.run(
-            [*bare, "--rows", str(len(rows))], stdout=subprocess.PIPE, text=True, check=True
+            [*bare, "--rows", str(len(rows)), *args], stdout=subprocess.PIPE, text=True, check=True
         )
         loop = float(found.stdout)
         runner = f"--runner={options.runner}"

@@ -9,17 +9,20 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import apache_beam as beam
 import numpy as np
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult
-from apache_beam.transforms.window import TimestampedValue
+from apache_beam.transforms.window import GlobalWindows, WindowFn
 from apache_beam.utils.timestamp import Timestamp
+from apache_beam.utils.windowed_value import WindowedValue
 
 from models.bundle import Bundle
-from models.cascade import ModelCascade
+from models.cascade import Answer, ModelCascade
 from models.locate import is_elsewhere
 from models.pool import limit, share_of_host
 from models.scores import ScoreSettings, labels_above, score_windows
 from models.verify import verify_model
+from transforms.ahead import loaded
 from transforms.dead_letters import Step
 from transforms.errors import ConfigurationError
 from transforms.event_time import event_timestamp
@@ -96,6 +99,7 @@ class OnnxTextClassifier(ModelHandler[TokenizedNews, PredictionResult, ModelCasc
             # What was tried before the start may have been replaced there since.
             for each in model.models:
                 verify_model(each)
+        loaded(model)
         HEALTH.loaded(model.bundle.model_id)
         watch_this_process()
         return model
@@ -106,12 +110,12 @@ class OnnxTextClassifier(ModelHandler[TokenizedNews, PredictionResult, ModelCasc
         model: ModelCascade,
         inference_args: Mapping[str, Any] | None = None,
     ) -> Iterable[PredictionResult | DeadLetter]:
-        texts = [r.windows for r in batch if not isinstance(r, DeadLetter)]
-        began = time.perf_counter()
-        with PACE.work(len(batch)):
-            answers = iter(model.answers(texts))
+        began = time.monotonic()
+        texts = [r for r in batch if not isinstance(r, DeadLetter)]
+        answers = iter(self._answers(texts, model))
         if texts:
-            FIGURES.observe(metrics.INFERENCE_SECONDS, time.perf_counter() - began)
+            FIGURES.observe(metrics.INFERENCE_SECONDS, time.monotonic() - began)
+            PACE.worked(len(batch), min(r.begun.at if r.begun else began for r in texts))
         bundle = model.bundle
         # How texts were cut is not asked here: a text in one row has nothing to be joined.
         settings = self._settings.of_stages(bundle)
@@ -132,7 +136,19 @@ class OnnxTextClassifier(ModelHandler[TokenizedNews, PredictionResult, ModelCasc
             )
         if texts:
             FIGURES.observe(metrics.BATCH_SIZE, len(texts))
-            FIGURES.observe(metrics.BATCH_SECONDS, time.perf_counter() - began)
+            FIGURES.observe(metrics.BATCH_SECONDS, time.monotonic() - began)
+
+    def _answers(
+        self, texts: Sequence[TokenizedNews], model: ModelCascade
+    ) -> list[Answer | Exception]:
+        """What the model says; of texts that it has begun to work on that."""
+        model_id = model.bundle.model_id
+        fresh = [t.windows for t in texts if not t.begun or t.begun.model_id != model_id]
+        anew = iter(model.answers(fresh) if fresh else ())
+        return [
+            t.begun.answer() if t.begun and t.begun.model_id == model_id else next(anew)
+            for t in texts
+        ]
 
     def get_num_bytes(self, batch: Sequence[TokenizedNews]) -> int:
         # Cheap on purpose: Beam's default pickles the batch.
@@ -157,12 +173,18 @@ class Categorize(Step):
     Args:
         settings: The threshold, and whether several labels may hold.
         timestamp: What the timestamp of an item is from here on: one of `TIMESTAMPS`.
+        windows: The windows of its input: what is stamped anew gets its windows anew.
 
     Raises:
         ConfigurationError: `timestamp` is none of its choices.
     """
 
-    def __init__(self, settings: ScoreSettings | None = None, timestamp: str = "record") -> None:
+    def __init__(
+        self,
+        settings: ScoreSettings | None = None,
+        timestamp: str = "record",
+        windows: WindowFn | None = None,
+    ) -> None:
         super().__init__()
         if timestamp not in TIMESTAMPS:
             raise ConfigurationError(
@@ -170,6 +192,7 @@ class Categorize(Step):
             )
         self._settings = settings or ScoreSettings()
         self._published = timestamp == "published"
+        self._windows = windows or GlobalWindows()
         self._begin_counting()
 
     def message_of(self, record: Any) -> Message:
@@ -223,11 +246,19 @@ class Categorize(Step):
             TALLY.classified(self._categories, self._tokens, self._truncated)
             self._begin_counting()
 
-    def process(self, element: Any) -> Iterator[Any]:
+    def process(self, element: Any, window: Any = beam.DoFn.WindowParam) -> Iterator[Any]:
         outcome: Any
+        # RunInference gives all outputs of a batch the timestamp of one: stamp each again.
+        letter = isinstance(element, DeadLetter)
+        at = event_timestamp(element.message if letter else self.message_of(element))
+        windows = self._windows_at(at)
+        if window != windows[0] and window in windows:
+            return  # it comes once for each window that it is in
         for outcome in super().process(element):
-            # RunInference gives all outputs of a batch the timestamp of one: stamp each again.
             if self._published and isinstance(outcome, CategorizedItem):
-                yield TimestampedValue(outcome, Timestamp.of(outcome.event_time))
-            else:
-                yield TimestampedValue(outcome, event_timestamp(outcome.message))
+                at = Timestamp.of(outcome.event_time)
+                windows = self._windows_at(at)
+            yield WindowedValue(outcome, at, windows)
+
+    def _windows_at(self, at: Timestamp) -> tuple[Any, ...]:
+        return tuple(self._windows.assign(WindowFn.AssignContext(at)))

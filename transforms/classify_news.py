@@ -90,19 +90,21 @@ class ClassifyNews(beam.PTransform):
             model, max_length, settings.long_text, settings.window_tokens, settings.max_windows
         )
         self._classifier = OnnxTextClassifier(model, settings, threads, processes)
-        self._categorize = Categorize(of_bundle, timestamp)
+        self._of_bundle, self._timestamp = of_bundle, timestamp
+        Categorize(of_bundle, timestamp)  # a wrong one is an error here
 
     def labels(self) -> tuple[str, ...]:
         """The categories that the model knows (`getClasses` in Spark NLP)."""
         return self._bundle.labels
 
     def expand(self, news: beam.PCollection[Any]) -> ClassifiedNews:
+        categorize = Categorize(self._of_bundle, self._timestamp, news.windowing.windowfn)
         outcomes = (
             news
             | "Parse news" >> beam.ParDo(self._parse).with_output_types(Record)
             | "Tokenize news" >> beam.ParDo(self._tokenize).with_output_types(Record)
             | "Run inference" >> RunInference(self._classifier)
-            | "Categorize" >> beam.ParDo(self._categorize).with_output_types(Record)
+            | "Categorize" >> beam.ParDo(categorize).with_output_types(Record)
         )
         categorized, dead_letters = outcomes | "Split outcomes" >> SplitOutcomes()
         return ClassifiedNews(categorized, dead_letters, outcomes)

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from apache_beam import coders
 
+from transforms.ahead import Begun
 from transforms.records import (
     CategorizedItem,
     DeadLetter,
@@ -34,7 +35,7 @@ class StructCoder(coders.Coder):
     def __init__(self, struct: Any, protocol: ModuleType = msgspec.msgpack) -> None:
         self._struct = struct
         self._protocol = protocol
-        self._encoder = protocol.Encoder(order="deterministic")
+        self._encoder = protocol.Encoder(order="deterministic", enc_hook=_stays_here)
         self._decoder = protocol.Decoder(struct)
 
     def encode(self, value: Any) -> bytes:
@@ -54,6 +55,12 @@ class StructCoder(coders.Coder):
 
     def __hash__(self) -> int:
         return hash((StructCoder, self._struct))
+
+
+def _stays_here(value: Any) -> None:
+    """What a model has begun in this process is nothing elsewhere."""
+    if not isinstance(value, Begun):
+        raise NotImplementedError(f"{type(value).__name__} cannot be encoded")
 
 
 class RecordCoder(StructCoder):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 #: How long the messages of a turn may keep the steps after the reading one busy, in seconds. Longer
@@ -40,26 +39,21 @@ class Pace:
         self._clock = clock
         self._lock = threading.Lock()
         self._turns: dict[str, _Turn] = {}
-        self._working = 0
-        self._since = 0.0
+        self._until = 0.0
         self._busy = self._messages = 0.0
 
-    @contextlib.contextmanager
-    def work(self, messages: int) -> Iterator[None]:
-        """Measures a step's work on messages; what several threads do at once counts once."""
+    def worked(self, messages: int, since: float) -> None:
+        """Takes note of work on messages that is done now; what was done at once counts once.
+
+        Args:
+            messages: How many.
+            since: When it began, in seconds of the clock.
+        """
         with self._lock:
-            if not self._working:
-                self._since = self._clock()
-            self._working += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                now = self._clock()
-                self._busy = _KEPT * self._busy + now - self._since
-                self._messages = _KEPT * self._messages + messages
-                self._since = now
-                self._working -= 1
+            now = self._clock()
+            self._busy = _KEPT * self._busy + now - max(since, self._until)
+            self._messages = _KEPT * self._messages + messages
+            self._until = now
 
     def turn(self, shard: str, taken: int, limit: int, live: bool) -> None:
         """Takes note of a shard's turn.

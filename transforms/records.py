@@ -109,12 +109,15 @@ class TokenizedNews(Record, frozen=True):
         tokens: How many tokens of the text the windows hold, special tokens included; those that
             windows have in common count once.
         truncated: Whether the text had more tokens than that.
+        begun: The model's work on it, a `transforms.ahead.Begun`, where that has begun in this process;
+            it stays there, and is nothing to the JSON form.
     """
 
     news: NewsItem
     windows: tuple[tuple[int, ...], ...]
     tokens: int
     truncated: bool
+    begun: Any = None
 
 
 class CategorizedItem(Record, frozen=True):

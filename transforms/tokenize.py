@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any
+
+import apache_beam as beam
+from apache_beam.utils.windowed_value import WindowedValue
 
 from models.bundle import Bundle
 from models.reading import Reading
 from models.tokenize import TextTokenizer
+from transforms.ahead import Ahead
 from transforms.dead_letters import Step
 from transforms.errors import ConfigurationError
-from transforms.records import TokenizedNews
+from transforms.records import Record, TokenizedNews
 
 
 class TokenizeNews(Step):
     """Tokenizes news items with the tokenizer of a model bundle.
+
+    Where RunInference has the model in this process, it begins to work on each item here, and items are
+    held back for a while: see `transforms.ahead`.
 
     Args:
         model: The bundle's folder; None is the default bundle.
@@ -47,13 +55,38 @@ class TokenizeNews(Step):
             raise ConfigurationError(str(e)) from None
         self._model = None if model is None else os.fspath(model)
         self._given = max_length, long_text, window_tokens, max_windows
+        self._ahead: Ahead | None = None
 
     def setup(self) -> None:
-        self._tokenizer = TextTokenizer(Bundle.load(self._model), *self._given)
+        bundle = Bundle.load(self._model)
+        self._model_id = bundle.model_id
+        self._tokenizer = TextTokenizer(bundle, *self._given)
+
+    def start_bundle(self) -> None:
+        self._ahead = Ahead.of(self._model_id)
 
     def message_of(self, record: Any) -> Any:
         return record.message
 
     def apply(self, record: Any) -> TokenizedNews:
         [(windows, tokens, truncated, _)] = self._tokenizer([record.text])
-        return TokenizedNews(record, windows, tokens, truncated)
+        begun = self._ahead.begin(windows) if self._ahead else None
+        return TokenizedNews(record, windows, tokens, truncated, begun)
+
+    def process(
+        self,
+        element: Record,
+        timestamp: Any = beam.DoFn.TimestampParam,
+        window: Any = beam.DoFn.WindowParam,
+    ) -> Iterator[Any]:
+        outcomes = super().process(element)
+        if self._ahead is None:
+            yield from outcomes
+            return
+        for outcome in outcomes:
+            yield from self._ahead.hold(WindowedValue(outcome, timestamp, (window,)))
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        if self._ahead is not None:
+            yield from self._ahead.release()
+            self._ahead = None

@@ -1,0 +1,130 @@
+"""Has the model work on texts that still wait for their turn.
+
+RunInference hands a batch over and waits; its outputs then go all the way to the sink, one by one, while
+the model would have nothing to do. So the step before it begins the model's work on each text, and holds
+texts back until others have come after them: while the outputs of one batch are on their way, the model
+works on the next. What was begun is known in this process only. A text that comes to RunInference in
+another one, or after a change of the model, is classified there as ever.
+"""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # at run time it would load ONNX Runtime at the start of the command line
+    from models.cascade import Answer, Asked, ModelCascade, Rows
+
+#: Texts that are held back: as many as a batch, so that the model is busy until the next one is read.
+HELD_BACK = 64
+#: Texts that are begun together: a model that runs rows one by one needs no more.
+GROUP, GROUP_OF_FLOAT = 8, 64
+
+# What is loaded in this process, by name and hash.
+_loaded: weakref.WeakValueDictionary[str, ModelCascade] = weakref.WeakValueDictionary()
+
+
+def loaded(model: ModelCascade) -> None:
+    """Takes note of a model that RunInference will use in this process."""
+    _loaded[model.bundle.model_id] = model
+
+
+class Begun:
+    """The model's work on one text, which another step waits for.
+
+    Attributes:
+        model_id: Name and hash of the bundle that works on it.
+        at: When it was begun, in seconds of the monotonic clock.
+    """
+
+    __slots__ = ("_group", "_place", "at", "model_id")
+
+    def __init__(self, group: _Group, place: int) -> None:
+        self.model_id = group.model.bundle.model_id
+        self.at = group.at
+        self._group = group
+        self._place = place
+
+    def answer(self) -> Answer | Exception:
+        """What came of it; waits until it is done."""
+        return self._group.answers()[self._place]
+
+    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
+        # Runners pickle elements, if only to see how large they are. Elsewhere there is nothing of it.
+        return _nothing, ()
+
+
+def _nothing() -> None:
+    """What a text has begun in another process."""
+
+
+class _Group:
+    """Texts that are begun together."""
+
+    def __init__(self, model: ModelCascade) -> None:
+        self.model = model
+        self.at = time.monotonic()
+        self.texts: list[Rows] = []
+        self._asked: Asked | None = None
+        self._answers: list[Answer | Exception] | None = None
+
+    def begin(self) -> None:
+        self._asked = self.model.start(self.texts)
+
+    def answers(self) -> list[Answer | Exception]:
+        if self._answers is None:
+            if self._asked is None:
+                self.begin()
+            assert self._asked is not None
+            self._answers = self._asked.result()
+        return self._answers
+
+
+class Ahead:
+    """What waits in one bundle, in order.
+
+    Args:
+        model: The model that works on it.
+    """
+
+    def __init__(self, model: ModelCascade) -> None:
+        self._model = model
+        one_by_one = all(stage.bundle.dynamic_int8 for stage in model.bundle.stages)
+        self._together = GROUP if one_by_one else GROUP_OF_FLOAT
+        self._group = _Group(model)
+        self._waiting: deque[Any] = deque()
+
+    @classmethod
+    def of(cls, model_id: str) -> Ahead | None:
+        """For a model that this process has loaded; None where it hasn't."""
+        model = _loaded.get(model_id)
+        return None if model is None else cls(model)
+
+    def begin(self, text: Rows) -> Begun:
+        """Has the model work on a text, at once or together with the next ones."""
+        if len(self._group.texts) >= self._together:
+            self._next_group()
+        self._group.texts.append(text)
+        return Begun(self._group, len(self._group.texts) - 1)
+
+    def hold(self, value: Any) -> Iterator[Any]:
+        """Takes a value; gives those that were held back long enough."""
+        if len(self._group.texts) >= self._together:
+            self._next_group()
+        self._waiting.append(value)
+        if len(self._waiting) > max(HELD_BACK, self._together):
+            yield self._waiting.popleft()
+
+    def release(self) -> Iterator[Any]:
+        """Gives all that is held back."""
+        if self._group.texts:
+            self._next_group()
+        while self._waiting:
+            yield self._waiting.popleft()
+
+    def _next_group(self) -> None:
+        self._group.begin()
+        self._group = _Group(self._model)
