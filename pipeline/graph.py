@@ -9,6 +9,7 @@ from pipeline.ends.end import Ends
 from pipeline.options import RunOptions
 from pipeline.watching.settings import WatchSettings
 from transforms.classify_news import ClassifyNews
+from transforms.result_cache import CacheSettings
 from transforms.watching.tracing import BeginSpans, EndSpans
 
 
@@ -31,6 +32,7 @@ def build(pipeline: beam.Pipeline, options: RunOptions, ends: Ends) -> None:
         max_length=options.model.max_length,
         threads=options.model.threads,
         processes=ends.source.run.processes,
+        result_cache=options.of(CacheSettings).result_cache,
     )
     outcomes = classified.outcomes
     if tracing:

@@ -14,6 +14,7 @@ from pipeline.runners.settings import RUNNER_OPTIONS
 from pipeline.watching.settings import WatchSettings
 from transforms.errors import ConfigurationError
 from transforms.news_settings import NewsSettings
+from transforms.result_cache import CacheSettings
 
 if TYPE_CHECKING:
     from models.bundle import Bundle
@@ -25,6 +26,7 @@ RUN_SETTINGS: tuple[type, ...] = (
     NewsSettings,
     ModelSettings,
     ScoreSettings,
+    CacheSettings,
     WatchSettings,
     *RUNNER_OPTIONS,
 )

@@ -97,6 +97,11 @@ def format_bytes_read(read: BytesRead, elapsed: float) -> str:
     return f"{int(read.share * 100)}% read{more}"
 
 
+def format_cache(counts: Counts) -> str:
+    """How many texts had been classified before: `31% known texts`."""
+    return f"{int(100 * counts.hits / counts.looked_up)}% known texts"
+
+
 def format_counts(counts: Mapping[str, int]) -> str:
     """Names and counts, the largest first: `Sports 12, World 3`."""
     ordered = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
@@ -123,6 +128,8 @@ def format_line(view: View) -> str:
         parts.append(format_backlog(view.counts.backlog))
     if view.counts.bytes_read is not None:
         parts.append(format_bytes_read(view.counts.bytes_read, view.elapsed))
+    if view.counts.looked_up:
+        parts.append(format_cache(view.counts))
     if view.counts.categories:
         parts.append(format_counts(view.counts.categories))
     parts += [_dead_letters(view.counts), format_elapsed(view.elapsed)]
@@ -147,6 +154,8 @@ def format_summary(view: View, failed: bool = False) -> str:
     if view.counts.categories:
         line += f" ({format_counts(view.counts.categories)})"
     line += f", {_dead_letters(view.counts)}"
+    if view.counts.looked_up:
+        line += f", {format_cache(view.counts)}"
     backlog = view.counts.backlog
     if backlog and backlog.messages:
         line += f"; {format_backlog(backlog)}"
@@ -162,6 +171,7 @@ def fields(view: View) -> dict[str, object]:
         "elapsed": round(view.elapsed, 1),
         "categories": counts.categories,
         "dead_letters": counts.dead_letters,
+        **({"known_texts": counts.hits} if counts.looked_up else {}),
         **({"lag": waits.messages, "behind": round(waits.behind, 1)} if waits else {}),
     }
 
@@ -178,6 +188,8 @@ def render(view: View) -> Text:
         line.append(gap + format_backlog(backlog), style=f"not bold {style}")
     if (read := view.counts.bytes_read) is not None:
         line.append(gap + format_bytes_read(read, view.elapsed), style="not bold default")
+    if view.counts.looked_up:
+        line.append(gap + format_cache(view.counts), style="not bold default")
     style = "red" if view.counts.dead else "default"
     line.append(gap + _dead_letters(view.counts), style=f"not bold {style}")
     if view.counts.categories:

@@ -9,6 +9,7 @@ another one, or after a change of the model, is classified there as ever.
 
 from __future__ import annotations
 
+import threading
 import time
 import weakref
 from collections import deque
@@ -43,7 +44,7 @@ class Begun:
     __slots__ = ("_group", "_place", "at", "model_id")
 
     def __init__(self, group: _Group, place: int) -> None:
-        self.model_id = group.model.bundle.model_id
+        self.model_id = group.model_id
         self.at = group.at
         self._group = group
         self._place = place
@@ -51,6 +52,11 @@ class Begun:
     def answer(self) -> Answer | Exception:
         """What came of it; waits until it is done."""
         return self._group.answers()[self._place]
+
+    def failed(self) -> bool:
+        """Whether it is known to have come to nothing."""
+        answers = self._group.known
+        return answers is not None and isinstance(answers[self._place], Exception)
 
     def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
         # Runners pickle elements, if only to see how large they are. Elsewhere there is nothing of it.
@@ -62,25 +68,57 @@ def _nothing() -> None:
 
 
 class _Group:
-    """Texts that are begun together."""
+    """Texts that are begun together. Bundles that have a text in common may share it.
 
-    def __init__(self, model: ModelCascade) -> None:
-        self.model = model
+    Args:
+        model: The model that works on them.
+        size: The most texts.
+
+    Attributes:
+        known: What came of them, once somebody has waited for it.
+    """
+
+    def __init__(self, model: ModelCascade, size: int) -> None:
+        self.model_id = model.bundle.model_id
         self.at = time.monotonic()
-        self.texts: list[Rows] = []
+        self.known: list[Answer | Exception] | None = None
+        self._lock = threading.Lock()
+        self._model = model
+        self._size = size
+        self._texts: list[Rows] = []
         self._asked: Asked | None = None
-        self._answers: list[Answer | Exception] | None = None
 
-    def begin(self) -> None:
-        self._asked = self.model.start(self.texts)
+    def add(self, text: Rows) -> Begun | None:
+        """Takes a text, if there is room and work has not begun."""
+        with self._lock:
+            if self._has_begun() or len(self._texts) == self._size:
+                return None
+            self._texts.append(text)
+            return Begun(self, len(self._texts) - 1)
+
+    def full(self) -> bool:
+        return len(self._texts) == self._size
+
+    def begin(self) -> Asked | None:
+        """Has the model begin, unless it has; what was asked, until that is known."""
+        with self._lock:
+            if not self._has_begun():
+                self._asked = self._model.start(self._texts)
+            return self._asked
 
     def answers(self) -> list[Answer | Exception]:
-        if self._answers is None:
-            if self._asked is None:
-                self.begin()
-            assert self._asked is not None
-            self._answers = self._asked.result()
-        return self._answers
+        """What came of them; waits until all is done."""
+        asked = self.begin()
+        if asked is not None:
+            known = asked.result()
+            with self._lock:
+                # A result may be kept for long; what it was made of need not be.
+                self.known, self._asked, self._texts = known, None, []
+        assert self.known is not None
+        return self.known
+
+    def _has_begun(self) -> bool:
+        return self._asked is not None or self.known is not None
 
 
 class Ahead:
@@ -94,7 +132,7 @@ class Ahead:
         self._model = model
         one_by_one = all(stage.bundle.dynamic_int8 for stage in model.bundle.stages)
         self._together = GROUP if one_by_one else GROUP_OF_FLOAT
-        self._group = _Group(model)
+        self._group = _Group(model, self._together)
         self._waiting: deque[Any] = deque()
 
     @classmethod
@@ -105,14 +143,16 @@ class Ahead:
 
     def begin(self, text: Rows) -> Begun:
         """Has the model work on a text, at once or together with the next ones."""
-        if len(self._group.texts) >= self._together:
+        begun = self._group.add(text)
+        if begun is None:
             self._next_group()
-        self._group.texts.append(text)
-        return Begun(self._group, len(self._group.texts) - 1)
+            begun = self._group.add(text)
+            assert begun is not None
+        return begun
 
     def hold(self, value: Any) -> Iterator[Any]:
         """Takes a value; gives those that were held back long enough."""
-        if len(self._group.texts) >= self._together:
+        if self._group.full():
             self._next_group()
         self._waiting.append(value)
         if len(self._waiting) > max(HELD_BACK, self._together):
@@ -120,11 +160,10 @@ class Ahead:
 
     def release(self) -> Iterator[Any]:
         """Gives all that is held back."""
-        if self._group.texts:
-            self._next_group()
+        self._group.begin()
         while self._waiting:
             yield self._waiting.popleft()
 
     def _next_group(self) -> None:
         self._group.begin()
-        self._group = _Group(self._model)
+        self._group = _Group(self._model, self._together)

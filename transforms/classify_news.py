@@ -20,6 +20,7 @@ from transforms.errors import ConfigurationError
 from transforms.news_settings import NewsSettings
 from transforms.parse import ParseNews
 from transforms.records import CategorizedItem, DeadLetter, Outcome, Record
+from transforms.result_cache import CacheSettings
 from transforms.tokenize import TokenizeNews
 
 
@@ -56,6 +57,7 @@ class ClassifyNews(beam.PTransform):
             `record` (or, where it has none, of the element), or when an item was `published`. In
             windows by the latter, an item is late if it came to its topic longer than `max_delay`
             of the source after that. Dead letters always have that of the record.
+        result_cache: How many results are kept in each process, for texts that come again; 0 is none.
         **given: Options of `NewsSettings` and `ScoreSettings` by name, such as `text_fields` and
             `threshold`, in place of those in `news` and `scores`.
 
@@ -74,6 +76,7 @@ class ClassifyNews(beam.PTransform):
         threads: int | None = None,
         processes: int = 1,
         timestamp: str = "record",
+        result_cache: int = 0,
         **given: Any,
     ) -> None:
         super().__init__()
@@ -84,10 +87,16 @@ class ClassifyNews(beam.PTransform):
         try:
             settings = merged(ScoreSettings, scores, of_scores)
             of_bundle = settings.of(self._bundle, max_length)
+            cache = CacheSettings(result_cache)
         except ValueError as e:
             raise ConfigurationError(str(e)) from None
         self._tokenize = TokenizeNews(
-            model, max_length, settings.long_text, settings.window_tokens, settings.max_windows
+            model,
+            max_length,
+            settings.long_text,
+            settings.window_tokens,
+            settings.max_windows,
+            cache.result_cache,
         )
         self._classifier = OnnxTextClassifier(model, settings, threads, processes)
         self._of_bundle, self._timestamp = of_bundle, timestamp

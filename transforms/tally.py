@@ -81,6 +81,8 @@ class Counts:
         uncommitted: Why the progress of a source can't be committed, if it can't.
         bytes_read: How much of the files was read, where the source is files.
         unreadable_times: Items whose time of publication can't be read.
+        looked_up: Texts that were looked up among the results of earlier ones.
+        hits: Those of them that were there.
     """
 
     read: int = 0
@@ -90,6 +92,8 @@ class Counts:
     uncommitted: str | None = None
     bytes_read: BytesRead | None = None
     unreadable_times: int = 0
+    looked_up: int = 0
+    hits: int = 0
 
     @property
     def categorized(self) -> int:
@@ -154,6 +158,11 @@ class Tally:
         """Counts an item whose time of publication can't be read."""
         self.figures.add(metrics.UNREADABLE_TIMES)
 
+    def looked_up(self, texts: int, hits: int) -> None:
+        """Counts texts that were looked up among results, and how many were there."""
+        self.figures.add(metrics.RESULT_CACHE, hits, "hit")
+        self.figures.add(metrics.RESULT_CACHE, texts - hits, "miss")
+
     def backlog(self, shard: str, backlog: Backlog) -> None:
         """Reports what waits in a shard: to the metrics only, see `follow`."""
         self.figures.put(metrics.SOURCE_LAG, backlog.messages, shard)
@@ -201,6 +210,7 @@ class Tally:
             for category, n in figures.by_label(metrics.CATEGORIZED).items()
             if (left := n - refused.get(category, 0)) > 0
         }
+        cached = figures.by_label(metrics.RESULT_CACHE)
         return Counts(
             figures.total(metrics.READ),
             categories,
@@ -209,6 +219,8 @@ class Tally:
             uncommitted,
             ask_bytes() if ask_bytes else None,
             figures.total(metrics.UNREADABLE_TIMES),
+            sum(cached.values()),
+            cached.get("hit", 0),
         )
 
 

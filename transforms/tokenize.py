@@ -16,6 +16,8 @@ from transforms.ahead import Ahead
 from transforms.dead_letters import Step
 from transforms.errors import ConfigurationError
 from transforms.records import Record, TokenizedNews
+from transforms.result_cache import Known, ResultCache
+from transforms.tally import TALLY
 
 
 class TokenizeNews(Step):
@@ -32,8 +34,9 @@ class TokenizeNews(Step):
             so; `average` and `max` cut it into windows, each of them a row.
         window_tokens: The tokens of a window.
         max_windows: The most windows of a text, 1 to 64; the record says whether it had more.
+        result_cache: How many results of texts are kept in each process; 0 is none.
 
-    None of these four leaves it to the bundle, the one that a worker finds: see `Reading.of`.
+    None of the four before leaves it to the bundle, the one that a worker finds: see `Reading.of`.
 
     Raises:
         ConfigurationError: One of them is none of its choices, or they do not go together.
@@ -47,6 +50,7 @@ class TokenizeNews(Step):
         long_text: str | None = None,
         window_tokens: int | None = None,
         max_windows: int | None = None,
+        result_cache: int = 0,
     ) -> None:
         super().__init__()
         try:
@@ -55,12 +59,19 @@ class TokenizeNews(Step):
             raise ConfigurationError(str(e)) from None
         self._model = None if model is None else os.fspath(model)
         self._given = max_length, long_text, window_tokens, max_windows
+        self._cache_size = result_cache
+        self._cache: ResultCache | None = None
         self._ahead: Ahead | None = None
+        self._looked_up = self._hits = 0
 
     def setup(self) -> None:
         bundle = Bundle.load(self._model)
         self._model_id = bundle.model_id
         self._tokenizer = TextTokenizer(bundle, *self._given)
+        if self._cache_size:
+            self._cache = ResultCache.of_process(
+                self._cache_size, bundle.model_id, self._tokenizer.reading
+            )
 
     def start_bundle(self) -> None:
         self._ahead = Ahead.of(self._model_id)
@@ -69,9 +80,26 @@ class TokenizeNews(Step):
         return record.message
 
     def apply(self, record: Any) -> TokenizedNews:
-        [(windows, tokens, truncated, _)] = self._tokenizer([record.text])
-        begun = self._ahead.begin(windows) if self._ahead else None
-        return TokenizedNews(record, windows, tokens, truncated, begun)
+        if self._ahead is None:
+            [text] = self._tokenizer([record.text])
+            return TokenizedNews(record, text.windows, text.tokens, text.truncated)
+        known = self._known(record.text, self._ahead)
+        text = known.text
+        return TokenizedNews(record, text.windows, text.tokens, text.truncated, known.begun)
+
+    def _known(self, text: str, ahead: Ahead) -> Known:
+        """What is known of a text that was classified before, or is being classified from now on."""
+        known = None
+        if self._cache is not None:
+            known = self._cache.get(text)
+            self._looked_up += 1
+            self._hits += known is not None
+        if known is None:
+            [tokenized] = self._tokenizer([text])
+            known = Known(tokenized, ahead.begin(tokenized.windows))
+            if self._cache is not None:
+                self._cache.put(text, known)
+        return known
 
     def process(
         self,
@@ -90,3 +118,6 @@ class TokenizeNews(Step):
         if self._ahead is not None:
             yield from self._ahead.release()
             self._ahead = None
+        if self._looked_up:
+            TALLY.looked_up(self._looked_up, self._hits)
+            self._looked_up = self._hits = 0

@@ -97,7 +97,7 @@ def test_what_is_scraped_is_what_was_sent(
         assert scrape.total("process_resident_memory_bytes") > 100e6
         assert scrape.total("newsbeam_ready") == 1
         [model] = scrape.labels("newsbeam_model_info", "model")
-        assert model.startswith("ag_news_small@")
+        assert model.startswith("ag_news@")
         assert len(scrape.labels("newsbeam_source_lag_messages", "shard")) == 1
         process.wait_for(
             lambda: Scrape(port).total("newsbeam_source_lag_messages") == 0, "the lag to be seen"

@@ -116,6 +116,16 @@ TRUNCATED = Metric(
     "Categorized news whose text was longer than the model looked at.",
     beam="truncated",
 )
+RESULT_CACHE = Metric(
+    "newsbeam_result_cache_total",
+    COUNTER,
+    "records",
+    "Texts that were looked up in --result_cache, by result: `hit` where an identical one had been "
+    "classified, or `miss`.",
+    ("result",),
+    "result_cache_{result}",
+    known=("hit", "miss"),
+)
 BATCH_SIZE = Metric(
     "newsbeam_batch_size",
     HISTOGRAM,
@@ -304,6 +314,7 @@ METRICS: tuple[Metric, ...] = (
     UNREADABLE_TIMES,
     TOKENS,
     TRUNCATED,
+    RESULT_CACHE,
     BATCH_SIZE,
     BATCH_SECONDS,
     INFERENCE_SECONDS,

@@ -18,8 +18,9 @@ EVERY = 2.0
 #: Flink's name of a metric of ours, between that of the step and our own.
 OURS = ".newsbeam_"
 CATEGORY, STAGE, READ, TIMES = "categorized_", "dead_letters_", "read", "unreadable_times"
+LOOKED_UP = "result_cache_"
 LAG, BEHIND = "lag_", "seconds_behind_"
-_COUNTS = (CATEGORY, STAGE, TIMES)
+_COUNTS = (CATEGORY, STAGE, TIMES, LOOKED_UP)
 
 
 def is_ours(name: str) -> bool:
@@ -103,12 +104,15 @@ class FlinkCounts:
                 self._look()
                 self._looked = self._clock()
             total = self._counters.total()
+            cached = named(total, LOOKED_UP)
             return Counts(
                 total.get(READ, 0),
                 named(total, CATEGORY),
                 named(total, STAGE),
                 self._backlog(),
                 unreadable_times=total.get(TIMES, 0),
+                looked_up=sum(cached.values()),
+                hits=cached.get("hit", 0),
             )
 
     def _look(self) -> None:

@@ -146,7 +146,7 @@ def test_a_dry_run_submits_nothing_and_shows_what_would_run(
     args = arguments(tmp_path, endpoint=fake.endpoint)
     assert main(["run", *ends, "--skip_checks=pubsub", "--dry_run", *args]) == 0
     shown = capfd.readouterr().out
-    for part in ("DataflowRunner, a stream", "at least once", "ag_news_small@", "Tokenize news"):
+    for part in ("DataflowRunner, a stream", "at least once", "ag_news@", "Tokenize news"):
         assert part in shown
     assert fake.jobs == []
     assert list((tmp_path / "staged").iterdir()) == []
