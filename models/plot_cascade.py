@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from models.choose_cascade import Curve, Figures, Point
@@ -31,21 +32,30 @@ def plot_cascade(curve: Curve, chosen: Point | None, path: str | os.PathLike[str
 
     figure = Figure(figsize=(12, 5), layout="constrained")
     left, right = figure.subplots(1, 2)
-    _against_cost(left, curve, chosen, "accuracy")
-    _against_cost(right, curve, chosen, "expected_calibration_error")
+    _against_cost(left, curve, chosen, "accuracy", [p.most_loss - p.loss for p in curve.points])
+    spread = [p.most_calibration_loss - p.calibration_loss for p in curve.points]
+    _against_cost(right, curve, chosen, "expected_calibration_error", spread)
     cheap, full = curve.names
     figure.suptitle(f"{cheap}, and {full} where it is not sure, on {curve.samples:,} texts")
     save(figure, path)
 
 
-def _against_cost(axes: Axes, curve: Curve, chosen: Point | None, name: str) -> None:
+def _against_cost(
+    axes: Axes, curve: Curve, chosen: Point | None, name: str, spread: Sequence[float]
+) -> None:
     def value(of: Figures) -> float:
         return float(getattr(of, name))
 
     cheap, full = curve.names
     points = curve.points
-    axes.plot(
-        [p.cost for p in points], [value(p) for p in points], ".-", label="cascades, by score"
+    costs, values = [p.cost for p in points], [value(p) for p in points]
+    axes.plot(costs, values, ".-", label="cascades, by score")
+    axes.fill_between(
+        costs,
+        [v - s for v, s in zip(values, spread, strict=True)],
+        [v + s for v, s in zip(values, spread, strict=True)],
+        alpha=0.2,
+        label="standard error of the difference",
     )
     axes.plot(
         [curve.cheap_cost], [value(curve.cheap)], "s", color="tab:gray", label=f"{cheap} alone"

@@ -272,8 +272,11 @@ def _show(curve: Curve, chosen: Point | None, on: Path) -> None:
         )
 
     row("", 0, curve.cheap_cost, curve.cheap, f"{cheap} alone")
+    shown = 0.0
     for point in curve.points:
-        if point.min_score in SHOWN or point == chosen:
+        # Scores that send as many texts on are one row.
+        if point == chosen or (point.min_score in SHOWN and point.share > shown):
+            shown = point.share
             note = _CHOSEN if point == chosen else ""
             row(f"{point.min_score:g}", point.share, point.cost, point, note)
     row("", 1, 1, curve.full, f"{full} alone")
@@ -283,7 +286,7 @@ def _show(curve: Curve, chosen: Point | None, on: Path) -> None:
         console.print(
             Text(
                 f"From {chosen.min_score:g} on {cheap} answers: {chosen.share:.1%} of the texts reach "
-                f"{full}, which costs {chosen.cost:.2f} of what {full} alone does, and loses "
+                f"{full}. That costs {chosen.cost:.2f} of what {full} alone does, and loses "
                 f"{_points(chosen.loss, chosen.most_loss)} of accuracy and "
                 f"{_points(chosen.calibration_loss, chosen.most_calibration_loss)} of calibration"
             )
