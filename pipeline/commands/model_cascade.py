@@ -22,13 +22,14 @@ from models.choose_cascade import (
     draw_curve,
     targets_of,
 )
-from models.errors import BundleError, ModelError
+from models.errors import ModelError
 from models.export.cascade import write_cascade
 from models.export.target import check_new
 from models.labelled_news import CsvError, read_csv
 from models.plot import PlotError, check_plot
 from models.plot_cascade import plot_cascade
 from pipeline.commands.evaluate import one_file, progress_bar
+from pipeline.commands.model_options import load_plain
 from pipeline.commands.model_train import AsJson
 from pipeline.logs import tell
 from pipeline.terminal import output
@@ -141,7 +142,7 @@ def cascade(
     Both classify labelled news, which shows for every score what a cascade would cost and lose.
     """
     _check_options(target, on, score, plot)
-    models = [(named, _plain(named)) for named in (cheap, full)]
+    models = [(named, load_plain(named)) for named in (cheap, full)]
     (_, first), (_, second) = models
     if first.hash == second.hash:
         raise ConfigurationError(f"{cheap} and {full} are the same model; name two")
@@ -202,15 +203,6 @@ def _check_options(
         raise ConfigurationError(
             f"--score {score:g}: there is nothing to do; name a folder to make, or give --on FILE"
         )
-
-
-def _plain(named: str) -> Bundle:
-    """A bundle that is no cascade."""
-    bundle = Bundle.load(named)
-    if bundle.cascade:
-        names = " and ".join(stage.bundle.name for stage in bundle.stages)
-        raise BundleError(f"model {named}: is a cascade itself; name one of its models: {names}")
-    return bundle
 
 
 def _measured(
