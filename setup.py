@@ -19,7 +19,7 @@ EXPORT = [
     "torch>=2.9,<3",
     "transformers>=5,<6",
 ]
-#: `newsbeam model train`, and the road to the default model.
+#: `newsbeam model train`, and the road to the models that come with newsbeam.
 TRAIN = [*EXPORT, *PLOT, "safetensors>=0.4,<1", "tqdm>=4.66,<5"]
 #: Pub/Sub alone; `gcp` is all of Google Cloud that Beam knows: BigQuery, gs:// paths.
 PUBSUB = ["google-cloud-pubsub>=2.29,<3"]

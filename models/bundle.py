@@ -128,7 +128,7 @@ class Bundle:
         place = resolve(path) if path is not None else DEFAULT_BUNDLE
         folder, named = _folder_of(place)
         if named is None and (stages := _cascade(folder, path)):
-            return _in_turn(folder, stages)
+            return in_turn(folder, stages)
         try:
             state = tuple(
                 sorted(
@@ -221,7 +221,7 @@ class Bundle:
 
 def _cascade(folder: Path, path: str | os.PathLike[str] | None) -> list[tuple[Bundle, float]]:
     """The bundles of a folder that holds a cascade, and the least scores of their answers."""
-    found = _read_config(folder).get("cascade") if (folder / "config.json").is_file() else None
+    found = _named_in_turn(folder)
     if found is None:
         return []
     example = '[{"model": "CHEAP", "min_score": 0.95}, {"model": "FULL"}]'
@@ -237,14 +237,21 @@ def _cascade(folder: Path, path: str | os.PathLike[str] | None) -> list[tuple[Bu
         )
     stages = []
     for entry in found:
-        bundle = Bundle.load(beside(folder, path, entry["model"]))
-        if bundle.cascade:
+        named = beside(folder, path, entry["model"])
+        # Looked at before it is loaded: it might name this one.
+        inner, file = _folder_of(resolve(named))
+        if file is None and _named_in_turn(inner) is not None:
             raise BundleError(
                 f"model {folder}: {entry['model']} of its cascade is a cascade itself; name the "
                 "models of that"
             )
-        stages.append((bundle, float(entry.get("min_score", 0.0))))
+        stages.append((Bundle.load(named), float(entry.get("min_score", 0.0))))
     return stages
+
+
+def _named_in_turn(folder: Path) -> Any:
+    """What config.json says of a cascade; None where it is none."""
+    return _read_config(folder).get("cascade") if (folder / "config.json").is_file() else None
 
 
 def _is_stage(entry: Any) -> bool:
@@ -257,8 +264,12 @@ def _is_stage(entry: Any) -> bool:
     )
 
 
-def _in_turn(folder: Path, stages: list[tuple[Bundle, float]]) -> Bundle:
+def in_turn(folder: Path, stages: list[tuple[Bundle, float]]) -> Bundle:
     """The bundle that is a cascade of others.
+
+    Args:
+        folder: The folder that names them: the cascade is called as it is.
+        stages: The bundles, the cheapest first, and from which score on the answer of each stands.
 
     Raises:
         BundleError: They do not go together.

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import hashlib
 import importlib
+import json
 import logging
 import os
 import re
@@ -43,6 +44,8 @@ _lock = threading.Lock()
 
 def fetch(uri: str) -> Path:
     """Turns the address of a model into a local folder, which holds only what a bundle needs.
+
+    Of a cascade that is its config.json; the models that it names are fetched when they are loaded.
 
     What was fetched stays in a cache (`cache_folder`), under the version of its files, so that it
     is fetched once a machine; any number of processes may do so at once. Of several ONNX files, only
@@ -101,15 +104,16 @@ def _from_hub(uri: str) -> Path:
     for model in MODEL_FILES:
         found = snapshot(uri, name, revision, [*_SETTINGS, *_places(model)])
         there = [p.relative_to(found).as_posix() for p in found.rglob("*") if p.is_file()]
-        if any(place in there for place in _places(model)):
+        if any(place in there for place in _places(model)) or _is_cascade(found / "config.json"):
             break
         # The folder of a snapshot is called by its commit: all parts are of one version.
         revision = found.name
-    chosen = _choose(uri, there, f"`newsbeam model export {name} DIR`")
+    chosen = _choose(uri, there)
 
     def fill(folder: Path) -> None:
         for target, source in chosen.items():
             _link(found / source, folder / target)
+        _check(uri, folder, there, f"`newsbeam model export {name} DIR`")
 
     version = "\n".join([name, found.name, *chosen.values()])
     return _cached(version, name.rpartition("/")[2], fill)
@@ -217,7 +221,7 @@ def _from_beam(uri: str) -> Path:
     }
     if not there:
         raise BundleError(f"model {uri!r}: no files there; check the address")
-    chosen = _choose(uri, there, "`newsbeam model export`, and copy its folder there")
+    chosen = _choose(uri, there)
     files = {target: there[source] for target, source in chosen.items()}
 
     def fill(folder: Path) -> None:
@@ -238,6 +242,7 @@ def _from_beam(uri: str) -> Path:
                     f"model {uri!r}: cannot read {found.path} ({_reason(e)}); check your "
                     "credentials and try again"
                 ) from e
+        _check(uri, folder, there, "`newsbeam model export`, and copy its folder there")
 
     version = [f"{f.path} {f.size_in_bytes} {f.last_updated_in_seconds}" for f in files.values()]
     return _cached("\n".join([base, *version]), base.rpartition("/")[2], fill)
@@ -309,20 +314,44 @@ def _places(model: str) -> list[str]:
     return [folder + model + suffix for folder in MODEL_FOLDERS for suffix in ("", *WEIGHTS)]
 
 
-def _choose(uri: str, there: Collection[str], how: str) -> dict[str, str]:
-    """Which files make the bundle: the name of each in the bundle, and its path there."""
+def _choose(uri: str, there: Collection[str]) -> dict[str, str]:
+    """Which files make the bundle: the name of each in the bundle, and its path there.
+
+    Where there is no model, it is config.json: that of a cascade, or `_check` says what is missing.
+    """
     if "config.json" not in there:
         raise BundleError(f"model {uri!r}: has no config.json; name a Hugging Face folder")
-    chosen = {name: name for name in _SETTINGS if name in there}
     places = model_places(there)
     if not places:
-        raise BundleError(f"model {uri!r}: {no_model(there)}; make one with {how}")
+        return {"config.json": "config.json"}
     model = places[0]
-    return chosen | {
+    return {name: name for name in _SETTINGS if name in there} | {
         model.rpartition("/")[2] + suffix: model + suffix
         for suffix in ("", *WEIGHTS)
         if model + suffix in there
     }
+
+
+def _check(uri: str, folder: Path, there: Collection[str], how: str) -> None:
+    """Refuses what was fetched if it is neither a model nor a cascade of others.
+
+    Args:
+        uri: The model, as the user named it.
+        folder: What was fetched.
+        there: The paths of the place that it was fetched from.
+        how: How a model is made.
+    """
+    if not model_places(there) and not _is_cascade(folder / "config.json"):
+        raise BundleError(f"model {uri!r}: {no_model(there)}; make one with {how}")
+
+
+def _is_cascade(config: Path) -> bool:
+    """Whether a config.json names models that are asked in turn, instead of describing one."""
+    try:
+        found = json.loads(config.read_bytes())
+    except (OSError, ValueError):
+        return False  # who loads the bundle says what is wrong with it
+    return isinstance(found, dict) and found.get("cascade") is not None
 
 
 def _cached(version: str, name: str, fill: Callable[[Path], None]) -> Path:

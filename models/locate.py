@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 from pathlib import Path
 
@@ -65,10 +66,22 @@ def beside(folder: Path, path: str | os.PathLike[str] | None, name: str) -> str:
         folder: The folder of the bundle.
         path: What the user had named for it.
         name: A folder in it or beside it, the name of a bundle in the package, or an address.
+
+    Raises:
+        BundleError: There can be no such folder: models on the hub have none in them.
     """
-    if _SCHEME.match(name) or name in PACKAGED:
+    if _SCHEME.match(name):
         return name
-    if is_elsewhere(path):
-        # Only the bundle's own files were fetched.
-        return f"{os.fspath(path or '').rstrip('/')}/{name}"
-    return str(folder / name)
+    if name in PACKAGED:
+        # Not a folder of that name, which may lie where the process was started.
+        return str(PACKAGED[name])
+    if not is_elsewhere(path):
+        return str(folder / name)
+    # Only the bundle's own files were fetched.
+    scheme, _, base = os.fspath(path or "").partition("://")
+    if scheme.lower() == "hf":
+        raise BundleError(
+            f"model {path}: its cascade names {name}, and models on the hub hold no others; name each "
+            f"by its own address in config.json, hf://org/name, or one of {', '.join(PACKAGED)}"
+        )
+    return f"{scheme}://{posixpath.normpath(f'{base}/{name}')}"

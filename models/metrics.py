@@ -128,6 +128,12 @@ def wilson_interval(right: int, total: int, z: float = Z_95) -> tuple[float, flo
     return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
 
 
+def calibration_bin(confidence: np.ndarray, bins: int = CALIBRATION_BINS) -> np.ndarray:
+    """For each score the number of its bin: see `calibration`."""
+    place: np.ndarray = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    return place
+
+
 def calibration(
     confidence: np.ndarray, right: np.ndarray, bins: int = CALIBRATION_BINS
 ) -> tuple[CalibrationBin, ...]:
@@ -138,7 +144,7 @@ def calibration(
         right: For each text whether the category was right.
         bins: How many bins.
     """
-    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    place = calibration_bin(confidence, bins)
     counts = np.bincount(place, minlength=bins)
     some = np.maximum(counts, 1)
     mean = np.bincount(place, weights=confidence, minlength=bins) / some

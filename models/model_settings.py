@@ -20,8 +20,10 @@ class ModelSettings:
             "The model: a Hugging Face folder with config.json, tokenizer and model.onnx or "
             "model_quantized.onnx (int8, which is taken where both are there); one of these two "
             "files; or the address of a folder: hf://org/name\\[@revision], gs://bucket/folder, "
-            "s3://bucket/folder. Addresses are fetched once a machine. Or one of those that come with "
-            "newsbeam: ag_news_small (default), ag_news_mini (faster, a little less accurate).",
+            "s3://bucket/folder. Addresses are fetched once a machine. The folder may be a cascade, as "
+            "`newsbeam model cascade` makes it. Or one of those that come with newsbeam: ag_news "
+            "(default; ag_news_mini, and ag_news_small where that is not sure), ag_news_small, "
+            "ag_news_mini (fastest, a little less accurate).",
             metavar="MODEL",
         ),
     ] = None

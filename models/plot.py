@@ -12,6 +12,7 @@ from models.evaluate import Evaluation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SUFFIXES = (".png", ".pdf", ".svg")
 #: With more labels, numbers in the cells would cover each other; with still more, names would.
@@ -61,6 +62,15 @@ def plot(evaluation: Evaluation, path: str | os.PathLike[str]) -> None:
     _reliability(middle, evaluation)
     _lengths(right, evaluation)
     figure.suptitle(f"{evaluation.model} on {evaluation.samples:,} texts")
+    save(figure, path)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes a figure into a file.
+
+    Raises:
+        PlotError: The file cannot be written.
+    """
     try:
         figure.savefig(path, dpi=144)
     except OSError as e:

@@ -1,1 +1,1 @@
-"""How the default model came to be: from AG News and MiniLM to a bundle."""
+"""How the models that come with newsbeam came to be: from AG News and MiniLM to bundles."""

@@ -22,14 +22,9 @@ def new_folder(target: Path) -> Iterator[Path]:
     Raises:
         BundleError: It cannot be made or written to, or holds something.
     """
-    target = target.expanduser()
+    target = check_new(target)
     try:
-        target = target.resolve()
         there = target.is_dir()
-        if target.exists() and not there:
-            raise BundleError(f"folder {target}: is a file; name a new folder")
-        if there and any(target.iterdir()):
-            raise BundleError(f"folder {target}: is not empty; name a new folder")
         target.parent.mkdir(parents=True, exist_ok=True)
         # A folder that exists is filled from inside: it may be where somebody stands, or a mount,
         # in a place that cannot be written to. Any other is one rename away.
@@ -52,6 +47,28 @@ def new_folder(target: Path) -> Iterator[Path]:
         raise BundleError(
             f"folder {target}: cannot be made ({e}); name one that can be written to"
         ) from e
+
+
+def check_new(target: Path) -> Path:
+    """Refuses a folder that `new_folder` would, before the work that is to fill it.
+
+    Returns:
+        The folder, as an absolute path.
+
+    Raises:
+        BundleError: It is a file, or holds something.
+    """
+    try:
+        target = target.expanduser().resolve()
+        if target.exists() and not target.is_dir():
+            raise BundleError(f"folder {target}: is a file; name a new folder")
+        if target.is_dir() and any(target.iterdir()):
+            raise BundleError(f"folder {target}: is not empty; name a new folder")
+    except OSError as e:
+        raise BundleError(
+            f"folder {target}: cannot be made ({e}); name one that can be written to"
+        ) from e
+    return target
 
 
 def load_new(folder: Path, source: str) -> Bundle:

@@ -152,9 +152,9 @@ def evaluate(
         if plot is not None:
             check_plot(plot)
         news = read_csv(
-            _one_file(csv), classifier.labels(), limit, labels_from, by=by, open_file=open_text
+            one_file(csv), classifier.labels(), limit, labels_from, by=by, open_file=open_text
         )
-        with _progress() as progress:
+        with progress_bar() as progress:
             task = progress.add_task("Classifying", total=len(news))
             evaluation = evaluate_news(
                 classifier,
@@ -187,7 +187,7 @@ def evaluate(
     return 0
 
 
-def _one_file(name: Path) -> Path:
+def one_file(name: Path) -> Path:
     """The file that a path or a pattern stands for."""
     files = find_and_tell(str(name))
     if len(files) > 1:
@@ -195,7 +195,7 @@ def _one_file(name: Path) -> Path:
     return Path(files[0]) if files else name
 
 
-def _progress() -> Progress:
+def progress_bar() -> Progress:
     """A progress bar on stderr; nothing where that is no terminal."""
     console = Console(stderr=True)
     return Progress(

@@ -24,7 +24,7 @@ from models.operators import read_operators
 from models.reading import Reading
 from models.tokenize import TextTokenizer
 from models.verify import verify as verify_bundle
-from pipeline.commands import model_train
+from pipeline.commands import model_cascade, model_train
 from pipeline.terminal import output
 from transforms.errors import ConfigurationError
 
@@ -35,8 +35,8 @@ _OF_CHECKPOINTS = ("int8", "revision", "texts", "tolerance", "int8_tolerance")
 LISTED = 12
 
 app = typer.Typer(
-    help="Make model bundles of Hugging Face and Spark NLP models, or train one on news of your own; "
-    "look into bundles.",
+    help="Make model bundles of Hugging Face and Spark NLP models, train one on news of your own, or "
+    "put two into a cascade; look into bundles.",
     no_args_is_help=True,
 )
 
@@ -159,6 +159,7 @@ def export(
 
 
 app.command("train")(model_train.train)
+app.command("cascade")(model_cascade.cascade)
 
 
 @app.command("inspect")

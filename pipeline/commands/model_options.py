@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from models.bundle import Bundle
 from models.classifier import TextClassifier
 from models.errors import BundleError
 from models.model_settings import ModelSettings
@@ -46,3 +47,19 @@ def load_classifier(given: Mapping[str, Any]) -> TextClassifier:
         raise
     except ValueError as e:
         raise ConfigurationError(f"--{e}") from None
+
+
+def load_plain(model: str) -> Bundle:
+    """Loads a bundle that is one model.
+
+    Args:
+        model: What the user named.
+
+    Raises:
+        BundleError: It cannot be used, or is a cascade of several.
+    """
+    bundle = Bundle.load(model)
+    if bundle.cascade:
+        names = " and ".join(stage.bundle.name for stage in bundle.stages)
+        raise BundleError(f"model {model}: is a cascade; name one of its models: {names}")
+    return bundle

@@ -25,9 +25,9 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from models.bundle import Bundle
 from models.export.packages import require
 from models.labelled_news import CsvError
+from pipeline.commands.model_options import load_plain
 from pipeline.logs import tell
 from pipeline.terminal import is_terminal, output
 from transforms.errors import ConfigurationError
@@ -131,6 +131,7 @@ def train(
     """
     if epochs is not None and not 0 < epochs <= 1000:
         raise ConfigurationError(f"--epochs {epochs:g}: give a number above 0, up to 1000")
+    begin_with = load_plain(start)
     require(PACKAGES, "model train", "train")
     from training import own
 
@@ -138,7 +139,7 @@ def train(
     try:
         trained = own.train(
             news.expanduser(),
-            Bundle.load(start),
+            begin_with,
             to,
             reporter,
             epochs=epochs,

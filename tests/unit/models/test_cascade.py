@@ -244,6 +244,23 @@ def test_what_is_no_cascade(tmp_path: Path, stages: list[dict[str, object]], wor
     assert "\n" not in str(e.value)
 
 
+def test_a_cascade_of_itself(tmp_path: Path) -> None:
+    stages = {"model": ".", "min_score": 0.9}, {"model": "ag_news_small"}
+    with pytest.raises(BundleError, match=r"\. of its cascade is a cascade itself"):
+        Bundle.load(write_cascade(tmp_path / "both", *stages))
+
+
+def test_shipped_ones_are_those_of_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever lies where the process was started."""
+    expected = Bundle.load()
+    write_bundle(tmp_path / "ag_news_mini")
+    monkeypatch.chdir(tmp_path)
+    assert Bundle.load() == expected
+    assert Bundle.load("ag_news_mini").path == tmp_path / "ag_news_mini"  # asked for by name
+
+
 def test_models_that_do_not_go_together(tmp_path: Path) -> None:
     write_bundle(tmp_path / "tiny")
     write_bundle(tmp_path / "several", config={"problem_type": "multi_label_classification"})

@@ -139,7 +139,9 @@ def test_plots_that_cannot_be_drawn(
 
 
 @pytest.mark.skipif(not TEST_CSV.is_file(), reason=f"needs AG News' test file: {TEST_CSV}")
-@pytest.mark.parametrize(("name", "on_all"), [("ag_news_small", 0.9453), ("ag_news_mini", 0.9418)])
+@pytest.mark.parametrize(
+    ("name", "on_all"), [("ag_news", 0.9453), ("ag_news_small", 0.9453), ("ag_news_mini", 0.9418)]
+)
 def test_the_packaged_models_on_ag_news(name: str, on_all: float) -> None:
     """On 400 articles; `newsbeam evaluate` says how they do on all 7,600, which take too long here."""
     classifier = TextClassifier.load(name)

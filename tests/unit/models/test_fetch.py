@@ -5,6 +5,7 @@ system of Beam's.
 from __future__ import annotations
 
 import functools
+import json
 import multiprocessing
 import subprocess
 import sys
@@ -181,6 +182,37 @@ def test_a_cache_that_cannot_be_written(
     assert "NEWSBEAM_CACHE" in message_of(lambda: resolve("hf://news/tiny"))
 
 
+def cascade_of(*names: str) -> str:
+    """A config.json that names models to be asked in turn."""
+    *cheap, full = names
+    entries = [{"model": name, "min_score": 0.9} for name in cheap]
+    return json.dumps({"cascade": [*entries, {"model": full}]})
+
+
+def without_model(folder: Path, config: str) -> None:
+    for file in folder.iterdir():
+        file.unlink()
+    (folder / "config.json").write_text(config)
+
+
+def test_a_cascade_on_the_hub(hub: Hub, cache: Path) -> None:
+    without_model(hub.folder, cascade_of("ag_news_mini", "ag_news_small"))
+    bundle = Bundle.load("hf://news/tiny")
+    assert bundle.name == "tiny"
+    assert [stage.bundle.name for stage in bundle.stages] == ["ag_news_mini", "ag_news_small"]
+    assert hub.downloads == ["config.json"]
+    assert TextClassifier(bundle).predict("United win the cup final").category == "Sports"
+
+
+def test_models_on_the_hub_hold_no_others(hub: Hub) -> None:
+    without_model(hub.folder, cascade_of("cheap", "full"))
+    message = message_of(lambda: Bundle.load("hf://news/tiny"))
+    assert message.startswith(
+        "model hf://news/tiny: its cascade names cheap, and models on the hub"
+    )
+    assert "name each by its own address in config.json, hf://org/name" in message
+
+
 # ---- Clouds --------------------------------------------------------------------------------------
 
 
@@ -269,6 +301,39 @@ def test_a_bucket_that_may_not_be_read(
     assert "403 Forbidden" in message
     left = [f for f in cache.rglob("*") if f.is_file() and f.name != ".lock"]
     assert not left  # nothing is left half done
+
+
+def test_a_cascade_in_a_bucket(
+    bucket: Bucket, make_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = bucket.folder / "both"
+    folder.mkdir()
+    (folder / "config.json").write_text(cascade_of("cheap", "../tiny"))
+    make_bundle("cheap", dynamic=True).rename(folder / "cheap")
+    bundle = Bundle.load("gs://bucket/both")
+    assert bundle.name == "both"
+    assert [stage.bundle.name for stage in bundle.stages] == ["cheap", "tiny"]
+    assert bundle.hash == Bundle.load(folder).hash
+    assert TextClassifier(bundle).predict("goal").category == "Sports"
+    assert bucket.opened[0] == "gs://bucket/both/config.json"
+    read = list(bucket.opened)
+    again(monkeypatch)
+    assert Bundle.load("gs://bucket/both") == bundle
+    assert bucket.opened == read
+
+
+@pytest.mark.parametrize("config", ["{}", '{"cascade": null}', "not JSON", "[1]"])
+def test_neither_a_model_nor_a_cascade(bucket: Bucket, cache: Path, config: str) -> None:
+    without_model(bucket.folder / "tiny", config)
+    message = message_of(lambda: Bundle.load("gs://bucket/tiny"))
+    assert "has neither model_quantized.onnx nor model.onnx; make one with" in message
+    assert not [f for f in cache.rglob("*") if f.is_file() and f.name != ".lock"]
+
+
+def test_a_cascade_that_names_what_is_not_there(bucket: Bucket) -> None:
+    without_model(bucket.folder / "tiny", cascade_of("cheap", "full"))
+    message = message_of(lambda: Bundle.load("gs://bucket/tiny"))
+    assert message.startswith("model 'gs://bucket/tiny/cheap': no files there")
 
 
 def test_an_empty_place(bucket: Bucket) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,6 +60,18 @@ def test_a_bundle_in_s3(s3: S3) -> None:
     assert bundle.name == "tiny"
     assert names(bundle.path) == ["config.json", "model.onnx", "tokenizer.json"]
     assert bundle.hash == Bundle.load(s3.folder / "models" / "tiny").hash
+    assert TextClassifier(bundle).predict("goal").category == "Sports"
+
+
+def test_a_cascade_in_s3(s3: S3, make_bundle: MakeBundle) -> None:
+    folder = s3.folder / "models" / "both"
+    folder.mkdir()
+    stages = [{"model": "cheap", "min_score": 0.9}, {"model": "../tiny"}]
+    (folder / "config.json").write_text(json.dumps({"cascade": stages}))
+    make_bundle("cheap", dynamic=True).rename(folder / "cheap")
+    bundle = Bundle.load("s3://bucket/models/both")
+    assert [stage.bundle.name for stage in bundle.stages] == ["cheap", "tiny"]
+    assert bundle.hash == Bundle.load(folder).hash
     assert TextClassifier(bundle).predict("goal").category == "Sports"
 
 

@@ -77,6 +77,8 @@ def test_files_that_are_refused(
 def test_other_refusals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "--epochs 0: give a number above 0" in refused(capsys, tmp_path, ROWS, "--epochs", "0")
     assert "no such folder; name a" in refused(capsys, tmp_path, ROWS, "--from", "nowhere")
+    line = refused(capsys, tmp_path, ROWS, "--from", "ag_news")
+    assert line.endswith("is a cascade; name one of its models: ag_news_mini and ag_news_small")
     assert "--held_out" in refused(capsys, tmp_path, ROWS, "--held_out", "0.9")
     (tmp_path / "own").mkdir(exist_ok=True)
     (tmp_path / "own/mine.txt").touch()

@@ -9,6 +9,7 @@ import io
 import zipfile
 from pathlib import Path
 
+from models.locate import PACKAGED
 from pipeline.runners.wheel import build_wheel
 
 
@@ -16,6 +17,7 @@ def test_a_wheel_holds_what_runs_here(tmp_path: Path) -> None:
     with zipfile.ZipFile(build_wheel(tmp_path)) as wheel:
         names = set(wheel.namelist())
         assert {"newsbeam.py", "pipeline/cli.py", "models/ag_news_small/tokenizer.json"} <= names
+        assert all(f"models/{name}/config.json" in names for name in PACKAGED)
         assert not any("__pycache__" in name or name.endswith(".png") for name in names)
         [info] = {name.partition("/")[0] for name in names if ".dist-info" in name}
         assert b"\nRequires-Dist: apache-beam" in wheel.read(f"{info}/METADATA")
