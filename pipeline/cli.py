@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from models.errors import BundleError
+from pipeline.as_given import take_as_given
 from pipeline.imports import uncollected
 from pipeline.logs import set_up, tell, tell_as_asked
 from transforms.errors import ConfigurationError
@@ -80,7 +81,9 @@ def _command(name: str) -> Any:
         # Options that are not ours are Beam's: `run` hands them on.
         any_option = {"allow_extra_args": True, "ignore_unknown_options": True}
         alone.command(name, context_settings=any_option if name == "run" else None)(command)
-    return typer.main.get_group(alone).commands[name]
+    made = typer.main.get_group(alone).commands[name]
+    take_as_given(made)
+    return made
 
 
 def _imported(name: str) -> Callable[..., int] | typer.Typer:

@@ -57,7 +57,10 @@ class Local(Runner):
 
     @contextlib.contextmanager
     def around(self) -> Iterator[None]:
-        """Keeps temporary files together, and removes them."""
+        """Keeps temporary files together, and removes them; what was tried is what the steps use."""
+        # ONNX Runtime starts a thread when it is imported: not before it is needed.
+        from models.onnx import sessions_kept
+
         undrain()
         hush_worker()
         merge_metrics_now_and_then()
@@ -66,7 +69,8 @@ class Local(Runner):
         # What Prism has there is removed by Beam at the exit, after that comes this.
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         try:
-            yield
+            with sessions_kept():
+                yield
         finally:
             tempfile.tempdir = before
             if self.DONE_AT_ONCE:
