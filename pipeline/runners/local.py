@@ -16,7 +16,11 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions,
 from apache_beam.runners.portability.prism_runner import PrismRunner
 
 from models.settings import SettingsSet
-from pipeline.beam_workarounds import hush_worker, merge_metrics_now_and_then
+from pipeline.beam_workarounds import (
+    end_bundles_soon,
+    hush_worker,
+    merge_metrics_now_and_then,
+)
 from pipeline.ends.settings import EndSettings
 from pipeline.runners.prism import locate_prism
 from pipeline.runners.remote import LEAVE, RemoteSettings
@@ -63,6 +67,7 @@ class Local(Runner):
 
         undrain()
         hush_worker()
+        end_bundles_soon()
         merge_metrics_now_and_then()
         before = tempfile.tempdir
         tempfile.tempdir = folder = tempfile.mkdtemp(prefix="newsbeam-")
