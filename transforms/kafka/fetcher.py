@@ -31,6 +31,8 @@ MOST_RECORDS, MOST_BYTES = 8000, 16 * 1024 * 1024
 FETCH_BYTES, PARTITION_BYTES = 2 * 1024 * 1024, (16 * 1024, 256 * 1024)
 #: How long the client waits for records at once, in seconds: new positions wait for that.
 POLL_WAIT = 0.5
+#: How long the client waits before it asks brokers once more where partitions are led, in milliseconds.
+RETRY_WAIT = 30
 #: How long to let records gather between two fetches, in seconds for each partition: a request for 1,000
 #: takes client and broker 10 ms each, however few records come of it.
 GATHER = 1e-4
@@ -279,6 +281,9 @@ def connect(settings: KafkaSettings, isolation_level: str, partitions: int) -> K
         allow_auto_create_topics=False,
         # Where a partition that was added is led, is known within this time.
         metadata_max_age_ms=30_000,
+        # So long it waits twice before its first records, too: where a topic is led is asked no sooner
+        # after the brokers were.
+        retry_backoff_ms=RETRY_WAIT,
         # An idle fetch is answered at once when a record comes; the wait only saves requests.
         fetch_max_wait_ms=500 + partitions // 2,
         fetch_max_bytes=FETCH_BYTES,
