@@ -123,13 +123,14 @@ class TextClassifier:
         self.bundle = bundle
         given = settings or ScoreSettings()
         self.settings = given.of(bundle, max_length)
+        self._model = OnnxModel(bundle, threads)
+        # Before the tokenizer is ours: what was only looked at is handed on.
+        verify_model(self._model)
         self._tokenizer = TextTokenizer(
             bundle, max_length, given.long_text, given.window_tokens, given.max_windows
         )
         self.reading = self._tokenizer.reading
         self.max_length = self.reading.max_length
-        self._model = OnnxModel(bundle, threads)
-        verify_model(self._model)
 
     @classmethod
     def load(

@@ -6,6 +6,7 @@ A command is imported when somebody asks for it: most need much that the others 
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
@@ -151,9 +152,14 @@ def main(args: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 1 the pipeline failed, 2 something was given wrongly (one line on
         stderr says what, and how to mend it), 130 interrupted.
     """
+    # NumPy's library for matrices starts threads when it is imported, which takes longer than the rest
+    # of it; nothing here multiplies matrices but ONNX Runtime, whose threads are its own.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     prepare_streams()
     try:
-        code = app(args=list(args) if args is not None else None, standalone_mode=False)
+        command = typer.main.get_command(app)
+        take_as_given(command)
+        code = command(args=list(args) if args is not None else None, standalone_mode=False)
         return code if isinstance(code, int) else 0
     except typer.Exit as e:
         return e.exit_code
