@@ -23,6 +23,9 @@ class _AsGiven:
             described.annotation in (str, list[str]) and described.parameter_info.parser is None
         )
 
+    def __call__(self) -> _AsGiven:
+        return self
+
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
         several = param.multiple or param.nargs == -1
         if value is None:
@@ -42,7 +45,13 @@ def take_as_given(command: Any) -> None:
     Args:
         command: What typer made of a function. Versions of typer that need no pydantic are left alone.
     """
-    for parameter in getattr(command, "params", ()):
-        if hasattr(parameter, "get_runtime_param"):
-            as_given = _AsGiven(parameter)
-            parameter.get_runtime_param = lambda found=as_given: found
+    get_params = command.get_params  # `--help` is among these only
+
+    def as_given(ctx: Any) -> list[Any]:
+        parameters: list[Any] = get_params(ctx)
+        for parameter in parameters:
+            if not isinstance(getattr(parameter, "get_runtime_param", None), _AsGiven | None):
+                parameter.get_runtime_param = _AsGiven(parameter)
+        return parameters
+
+    command.get_params = as_given

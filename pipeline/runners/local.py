@@ -13,7 +13,6 @@ from types import FrameType
 from typing import ClassVar
 
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
-from apache_beam.runners.portability.prism_runner import PrismRunner
 
 from models.settings import SettingsSet
 from pipeline.beam_workarounds import (
@@ -22,7 +21,6 @@ from pipeline.beam_workarounds import (
     merge_metrics_now_and_then,
 )
 from pipeline.ends.settings import EndSettings
-from pipeline.runners.prism import locate_prism
 from pipeline.runners.remote import LEAVE, RemoteSettings
 from pipeline.runners.runner import Job, Runner
 from pipeline.runners.signals import handled_by
@@ -103,14 +101,11 @@ class Local(Runner):
 class FnApi(Local):
     """Beam's runner in this process."""
 
-    NAMES: ClassVar[tuple[str, ...]] = (DEFAULT_RUNNER,)
     DONE_AT_ONCE: ClassVar[bool] = True
 
 
 class Prism(Local):
     """Beam's runner in a program of its own; windows of an endless source fire there."""
-
-    NAMES: ClassVar[tuple[str, ...]] = ("PrismRunner", "DirectRunner")
 
     def configure(
         self, beam_options: PipelineOptions, given: Collection[str], options: SettingsSet
@@ -119,6 +114,8 @@ class Prism(Local):
         super().configure(beam_options, given, options)
         # Beam's DirectRunner goes on without it.
         if beam_options.view_as(StandardOptions).runner == "PrismRunner":
+            from pipeline.runners.prism import locate_prism
+
             locate_prism(beam_options)
 
     def server(self, beam_options: PipelineOptions) -> object | None:
@@ -126,6 +123,8 @@ class Prism(Local):
 
         A program inherits ignored signals. Beam then uses the server that runs already.
         """
+        from apache_beam.runners.portability.prism_runner import PrismRunner
+
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             server = PrismRunner().default_job_server(beam_options)
