@@ -59,10 +59,7 @@ class Local(Runner):
 
     @contextlib.contextmanager
     def around(self) -> Iterator[None]:
-        """Keeps temporary files together, and removes them; what was tried is what the steps use."""
-        # ONNX Runtime starts a thread when it is imported: not before it is needed.
-        from models.onnx import sessions_kept
-
+        """Keeps temporary files together, and removes them."""
         undrain()
         hush_worker()
         end_bundles_soon()
@@ -72,8 +69,7 @@ class Local(Runner):
         # What Prism has there is removed by Beam at the exit, after that comes this.
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         try:
-            with sessions_kept():
-                yield
+            yield
         finally:
             tempfile.tempdir = before
             if self.DONE_AT_ONCE:
