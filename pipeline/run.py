@@ -146,10 +146,13 @@ def _opened(options: RunOptions, runner: Runner) -> Iterator[Callable[[], None]]
         with contextlib.suppress(Exception):
             verify(Bundle.load(model))
 
-    thread = threading.Thread(target=attempt, name="newsbeam-open", daemon=True)
+    thread = threading.Thread(target=attempt, name="newsbeam-open")
     with sessions_kept():
         thread.start()
-        yield thread.join
+        try:
+            yield thread.join
+        finally:
+            thread.join()  # a process must not end while ONNX Runtime is at work
 
 
 def _run(
