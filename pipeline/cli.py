@@ -152,8 +152,8 @@ def main(args: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 1 the pipeline failed, 2 something was given wrongly (one line on
         stderr says what, and how to mend it), 130 interrupted.
     """
-    # NumPy's library for matrices starts a thread for each core when it is imported, a third of the CPU
-    # time of a short command; nothing here multiplies matrices but ONNX Runtime, with threads of its own.
+    # NumPy's library for matrices starts a thread for each core when it is imported: a third of the CPU
+    # time of a short command. Nothing here multiplies matrices but ONNX Runtime, on its own threads.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     prepare_streams()
     try:
