@@ -156,21 +156,24 @@ def main() -> None:
                 for name, seconds in stages(servers, args).items():
                     parts[name].append(seconds)
     beside = {name: bare for name, (_, bare) in COMMANDS.items()} | {RUN: BEAM}
-    walls = {key: statistics.median(t.wall for t in each) for key, each in took.items()}
+    medians = {
+        key: Took(*(statistics.median(part) for part in zip(*each, strict=True)))
+        for key, each in took.items()
+    }
     for name, bare in beside.items():
-        wall = walls[name, ROOT]
-        cpu = statistics.median(t.cpu for t in took[name, ROOT])
+        wall, cpu = medians[name, ROOT]
         line = f"{name:<55} {wall:6.3f} s, CPU {cpu:6.3f} s"
-        if bare:
-            floor = walls[f"python -c '{bare}'", ROOT]
-            line += f", {wall / floor:5.2f} times {bare}"
         if len(checkouts) > 1:
-            line += f"; {wall / walls[name, checkouts[1]]:.2f} of the other's"
+            other = medians[name, checkouts[1]]
+            line += f"; {wall / other.wall:4.2f} and {cpu / other.cpu:4.2f} of the other's"
+        if bare:
+            floor = medians[f"python -c '{bare}'", ROOT]
+            line += f"; {wall / floor.wall:4.2f} times {bare}"
         print(line)
-    medians = {name: statistics.median(each) for name, each in parts.items()}
+    whole = {name: statistics.median(each) for name, each in parts.items()}
     print(f"\n{RUN}, where it goes:")
-    for name, seconds in medians.items():
-        print(f"  {name:<45} {seconds:6.3f} s  {seconds / sum(medians.values()):4.0%}")
+    for name, seconds in whole.items():
+        print(f"  {name:<45} {seconds:6.3f} s  {seconds / sum(whole.values()):4.0%}")
 
 
 if __name__ == "__main__":
