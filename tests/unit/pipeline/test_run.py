@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from apache_beam.options.pipeline_options import StandardOptions
 
 from models import onnx
 from models.errors import BundleError
+from models.locate import PACKAGED
 from pipeline.demo.broker import EmbeddedBroker
 from pipeline.ends.kafka.peek import read_topics
 from pipeline.options import RunOptions
@@ -186,9 +188,11 @@ def test_a_local_run_opens_its_model_once(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(onnx, "_open", lambda bundle: opened.append(bundle.name) or real(bundle))
     (tmp_path / "in.txt").write_text("Shares fall\n")
     out = tmp_path / "out.jsonl"
-    execute(RunOptions(str(tmp_path / "in.txt"), str(out), model="ag_news_mini"))
+    # One that nobody else in this process has open.
+    model = shutil.copytree(PACKAGED["ag_news_mini"], tmp_path / "model")
+    execute(RunOptions(str(tmp_path / "in.txt"), str(out), model=str(model)))
     assert len(out.read_text().splitlines()) == 1
-    assert opened == ["ag_news_mini"]
+    assert opened == ["model"]
 
 
 def test_a_model_that_cannot_be_opened_is_told_after_what_else_is_wrong(tmp_path: Path) -> None:
