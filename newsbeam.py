@@ -4,22 +4,20 @@
     >>> newsbeam.load().predict("Striker scores twice as United win the cup final").category
     'Sports'
 
-`ClassifyNews` is the same as a transform for your own Beam pipeline; it and the records are loaded
-when they are first used, since Apache Beam takes seconds to import.
+`ClassifyNews` is the same as a transform for your own Beam pipeline. Each name is loaded when it is
+first used: Apache Beam takes seconds to import, and ONNX Runtime a share of one.
 """
 
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import os
 from typing import TYPE_CHECKING, Any
 
-from models.classifier import Annotation, Prediction, TextClassifier
-from models.errors import BundleError, ModelError
-from models.scores import ScoreSettings
-
 if TYPE_CHECKING:
+    from models.classifier import Annotation, Prediction, TextClassifier
+    from models.errors import BundleError, ModelError
+    from models.scores import ScoreSettings
     from transforms.classify_news import ClassifiedNews, ClassifyNews
     from transforms.errors import ConfigurationError
     from transforms.kafka.read import KafkaSource, ReadFromKafka
@@ -53,7 +51,14 @@ __all__ = [
     "load",
 ]
 
+#: Where each name is defined.
 _LAZY = {
+    "Annotation": "models.classifier",
+    "Prediction": "models.classifier",
+    "TextClassifier": "models.classifier",
+    "BundleError": "models.errors",
+    "ModelError": "models.errors",
+    "ScoreSettings": "models.scores",
     "ClassifyNews": "transforms.classify_news",
     "ClassifiedNews": "transforms.classify_news",
     "ConfigurationError": "transforms.errors",
@@ -111,6 +116,8 @@ def load(
         ValueError: A setting is out of range; the message names the choices.
         BundleError: The model cannot be used; the message says why, and what to do.
     """
+    from models.classifier import TextClassifier
+
     return TextClassifier.load(
         model,
         max_length,
@@ -127,7 +134,9 @@ def load(
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        return importlib.metadata.version("newsbeam")
+        from importlib.metadata import version
+
+        return version("newsbeam")
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(_LAZY[name]), name)

@@ -29,7 +29,7 @@ from models.locate import DEFAULT_BUNDLE, beside, resolve
 from models.long_text import LONG_TEXT, MAX_WINDOWS
 from models.model_files import MODEL_FOLDERS, WEIGHTS, model_places, no_model
 from models.model_settings import MAX_LENGTH
-from models.tokenizer_files import TOKENIZER_FILES, load_tokenizer
+from models.tokenizer_files import TOKENIZER_FILES, lent_tokenizer, load_tokenizer
 
 log = logging.getLogger("newsbeam")
 
@@ -169,7 +169,9 @@ class Bundle:
         pad_id, max_length = _positions(folder, config)
         row_length, long_text, window_tokens, max_windows = _reading(folder, config, max_length)
         try:
-            tokenizer = load_tokenizer(folder, config)
+            with lent_tokenizer(folder, config) as tokenizer:
+                tokens = tokenizer.get_vocab_size()
+                special_tokens = tokenizer.num_special_tokens_to_add(False)
             digest, dynamic_int8 = _read_model(folder, model_file)
         except TokenizerFilesError as e:
             raise BundleError(f"model {folder}: {e}") from e
@@ -177,8 +179,6 @@ class Bundle:
             raise BundleError(
                 f"model {folder}: cannot read {e.filename} ({e.strerror}); make it readable"
             ) from e
-        tokens = tokenizer.get_vocab_size()
-        special_tokens = tokenizer.num_special_tokens_to_add(False)
         if window_tokens is not None and window_tokens <= special_tokens:
             raise BundleError(
                 f"model {folder}: window_tokens in config.json is {window_tokens}, and special "
@@ -215,6 +215,18 @@ class Bundle:
         """
         try:
             return load_tokenizer(self.path, _read_config(self.path))
+        except TokenizerFilesError as e:
+            raise BundleError(f"model {self.path}: {e}") from e
+
+    def token_ids(self, text: str) -> tuple[int, ...]:
+        """The token ids of a text, special tokens included, whole: for a look, not for news.
+
+        Raises:
+            BundleError: As of `tokenizer`.
+        """
+        try:
+            with lent_tokenizer(self.path, _read_config(self.path)) as tokenizer:
+                return tuple(tokenizer.encode(text).ids)
         except TokenizerFilesError as e:
             raise BundleError(f"model {self.path}: {e}") from e
 

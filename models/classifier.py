@@ -125,15 +125,16 @@ class TextClassifier:
         self.bundle = bundle
         given = settings or ScoreSettings()
         self.settings = given.of(bundle, max_length)
+        self._model = ModelCascade(bundle, threads)
+        # Before the tokenizer is ours: what was only looked at is handed on.
+        for model in self._model.models:
+            verify_model(model)
         self._tokenizer = TextTokenizer(
             bundle, max_length, given.long_text, given.window_tokens, given.max_windows
         )
         self.reading = self._tokenizer.reading
         self.max_length = self.reading.max_length
         self._of_stages = given.of_stages(bundle, max_length)
-        self._model = ModelCascade(bundle, threads)
-        for model in self._model.models:
-            verify_model(model)
 
     @classmethod
     def load(

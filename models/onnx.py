@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -45,7 +47,7 @@ class OnnxModel:
             )
         self.bundle = bundle
         self.threads = min(threads or cores(), cores())
-        self._session = _open(bundle)
+        self._session = _session_of(bundle)
         self._dtypes = _check_inputs(bundle, self._session)
         _check_outputs(bundle, self._session)
         # What rows of one share: slices of these, so that a call allocates nothing but its ids.
@@ -176,6 +178,35 @@ class OnnxModel:
 
 
 _UNKNOWN = ModelError("the row was not run")
+
+
+#: The sessions that somebody holds. Whoever has a model in the same process uses the same one: it is
+#: safe to call from many threads, and opening one takes longer than many a text.
+_sessions: weakref.WeakValueDictionary[Bundle, onnxruntime.InferenceSession] = (
+    weakref.WeakValueDictionary()
+)
+#: Those who keep sessions.
+_keepers: list[list[onnxruntime.InferenceSession]] = []
+
+
+def _session_of(bundle: Bundle) -> onnxruntime.InferenceSession:
+    session = _sessions.get(bundle)
+    if session is None:
+        _sessions[bundle] = session = _open(bundle)
+    for kept in _keepers:
+        kept.append(session)
+    return session
+
+
+@contextlib.contextmanager
+def sessions_kept() -> Iterator[None]:
+    """Keeps the sessions that are opened meanwhile, for whoever opens the same models again."""
+    kept: list[onnxruntime.InferenceSession] = []
+    _keepers.append(kept)
+    try:
+        yield
+    finally:
+        _keepers[:] = [each for each in _keepers if each is not kept]
 
 
 def _open(bundle: Bundle) -> onnxruntime.InferenceSession:

@@ -258,13 +258,17 @@ def _trusted(encoding: Encoding, end: int) -> int:
 
 def _is_local(tokenizer: Tokenizer) -> bool:
     """Whether every part of the tokenizer is known to look only a few characters ahead."""
-    parts: dict[str, Any] = json.loads(tokenizer.to_str())
-    pre_tokenizers = _types(parts["pre_tokenizer"])
+    pre_tokenizers = _types(_described(tokenizer.pre_tokenizer))
     return (
         bool(pre_tokenizers)
         and _LOCAL_PRE_TOKENIZERS.issuperset(pre_tokenizers)
-        and _LOCAL_NORMALIZERS.issuperset(_types(parts["normalizer"]))
+        and _LOCAL_NORMALIZERS.issuperset(_types(_described(tokenizer.normalizer)))
     )
+
+
+def _described(part: Any) -> dict[str, Any] | None:
+    """A part of a tokenizer as tokenizer.json has it; the whole file would be long for two of them."""
+    return None if part is None else json.loads(part.__getstate__())
 
 
 def _types(part: dict[str, Any] | None) -> list[str]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +18,12 @@ from models.errors import TokenizerFilesError
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json")
 
 _SPECIAL = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
+#: A tokenizer that was read and only looked at, by what its files hold.
+_spare: dict[bytes, Tokenizer] = {}
 
 
 def load_tokenizer(folder: Path, config: dict[str, Any]) -> Tokenizer:
-    """Makes the tokenizer of a folder; it neither truncates nor pads.
+    """Makes the tokenizer of a folder; it neither truncates nor pads, and is the caller's own.
 
     Args:
         folder: A folder with tokenizer.json, or with vocab.json and merges.txt, the older form of
@@ -28,6 +33,49 @@ def load_tokenizer(folder: Path, config: dict[str, Any]) -> Tokenizer:
     Raises:
         TokenizerFilesError: The files are missing or broken.
     """
+    spare = _spare.pop(_content(folder, config), None)
+    return spare if spare is not None else _read(folder, config)
+
+
+@contextlib.contextmanager
+def lent_tokenizer(folder: Path, config: dict[str, Any]) -> Iterator[Tokenizer]:
+    """A tokenizer to look at, which must not be changed: whoever loads it next gets the same.
+
+    Making one is most of what opening a small model takes.
+
+    Args:
+        folder: As for `load_tokenizer`.
+        config: As there.
+
+    Raises:
+        TokenizerFilesError: As there.
+    """
+    content = _content(folder, config)
+    tokenizer = _spare.pop(content, None)
+    if tokenizer is None:
+        tokenizer = _read(folder, config)
+    yield tokenizer
+    _spare.clear()  # no more than one waits
+    _spare[content] = tokenizer
+
+
+def _content(folder: Path, config: dict[str, Any]) -> bytes:
+    """What tells files of a tokenizer from others."""
+    digest = hashlib.sha256()
+    for name in TOKENIZER_FILES:
+        file = folder / name
+        try:
+            data = file.read_bytes() if file.is_file() else b""
+        except OSError as e:
+            raise TokenizerFilesError(f"cannot read {name} ({e.strerror}); make it readable") from e
+        digest.update(b"%d " % len(data))
+        digest.update(data)
+    # The older form goes by it.
+    digest.update(repr(config.get("model_type")).encode())
+    return digest.digest()
+
+
+def _read(folder: Path, config: dict[str, Any]) -> Tokenizer:
     file = folder / "tokenizer.json"
     vocab, merges = folder / "vocab.json", folder / "merges.txt"
     if file.is_file():

@@ -8,14 +8,18 @@ import difflib
 import io
 import logging
 import shutil
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.runner import create_runner
 
 from models.bundle import Bundle
+from models.locate import is_elsewhere
+from models.onnx import sessions_kept
 from models.settings import fields_of
+from models.verify import verify
 from pipeline.ends.end import Ends, SinkEnd
 from pipeline.graph import build
 from pipeline.options import RUN_SETTINGS, RunOptions
@@ -113,14 +117,42 @@ def execute(
     runner = runner_of(parsed)
     forget_failures()
     # From the first moment on, so that who watches it sees it start.
-    with watched(options.of(WatchSettings), runner.LOCAL):
+    with watched(options.of(WatchSettings), runner.LOCAL), _opened(options, runner) as opening:
         ends = check(options, parsed)
+        opening()
         TALLY.reset()
         forget_failures()
         if not options.of(CheckSettings).dry_run:
             ends.source.begin()
         with runner.around():
             _run(options, parsed, runner, ends, live_status)
+
+
+@contextlib.contextmanager
+def _opened(options: RunOptions, runner: Runner) -> Iterator[Callable[[], None]]:
+    """Opens the model while brokers are asked, where its steps work in this process, and keeps it open.
+
+    What is wrong with it is told by whoever needs it, in due course.
+
+    Yields:
+        Waits until it is open.
+    """
+    model = options.model.model
+    if not runner.LOCAL or is_elsewhere(model):
+        yield lambda: None
+        return
+
+    def attempt() -> None:
+        with contextlib.suppress(Exception):
+            verify(Bundle.load(model))
+
+    thread = threading.Thread(target=attempt, name="newsbeam-open")
+    with sessions_kept():
+        thread.start()
+        try:
+            yield thread.join
+        finally:
+            thread.join()  # a process must not end while ONNX Runtime is at work
 
 
 def _run(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 #: of this turn and of the next. So turns are longer where whatever comes has to wait anyway.
 TURN, LONG_TURN = 0.2, 1.0
 #: Messages of a turn: at least, at most, and where no step has said yet what a message costs.
-LEAST, MOST, UNKNOWN = 8, 2000, 200
+LEAST, MOST, UNKNOWN = 8, 2000, 32
 #: A shard that has not had a turn for this long takes no part, in seconds.
 GONE = 2.0
 #: What was measured before counts so much when something is measured again.

@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.style import Style
-from rich.text import Text
 
 from models.classifier import Prediction, TextClassifier
 from pipeline.commands.model_options import (
@@ -21,18 +18,9 @@ from pipeline.commands.model_options import (
     load_classifier,
 )
 from pipeline.flags import with_flags
-from pipeline.printing import fit, printable
-from pipeline.terminal import is_terminal
 from transforms.errors import ConfigurationError
 from transforms.files.archives import check_piped
 from transforms.streams import check_stdin, read_chunks, read_lines
-
-#: Width of the bar of scores, in characters.
-BAR_WIDTH = 20
-
-_COLORS = ("cyan", "green", "yellow", "magenta", "blue", "red")
-# By rank, so that the bar can be read without colors.
-_SHADES = "█▓▒░"
 
 
 @dataclass(frozen=True)
@@ -157,9 +145,12 @@ def _stdin_lines() -> Iterator[list[Line]]:
 def _writer(as_json: bool, labels: tuple[str, ...], multi_label: bool) -> Write:
     if as_json:
         return _write_json
-    console = Console(highlight=False, soft_wrap=False)
-    if is_terminal(console):
-        return _TerminalWriter(console, labels, multi_label)
+    if sys.stdout.isatty():
+        from pipeline.commands.classify_rows import Rows
+
+        rows = Rows(labels, multi_label)
+        if rows.wanted:
+            return lambda line, prediction: rows.write(line.text, prediction)
     return _write_labels if multi_label else _write_plain
 
 
@@ -183,39 +174,6 @@ def _write_labels(line: Line, prediction: Prediction) -> None:
 def _one_line(text: str) -> str:
     """The text without what would break a line of columns."""
     return " ".join(text.split())
-
-
-class _TerminalWriter:
-    """Writes rows for people: category, score, a bar of all scores, the text."""
-
-    def __init__(self, console: Console, labels: tuple[str, ...], multi_label: bool) -> None:
-        self._console = console
-        self._multi_label = multi_label
-        self._width = min(max(len(label) for label in labels), 24)
-        self._colors = {label: _COLORS[i % len(_COLORS)] for i, label in enumerate(labels)}
-
-    def __call__(self, line: Line, prediction: Prediction) -> None:
-        row = Text(no_wrap=True, overflow="ellipsis")
-        color = Style(color=self._colors[prediction.category], bold=True)
-        row.append(fit(prediction.category, self._width), color)
-        row.append(f"  {prediction.score:5.1%} ")
-        row.append_text(self._bar(prediction.scores))
-        if self._multi_label:
-            row.append(f"  [{', '.join(prediction.labels)}]")
-        row.append(f"  {printable(line.text)}", Style(dim=True))
-        self._console.print(row, no_wrap=True, overflow="ellipsis")
-
-    def _bar(self, scores: dict[str, float]) -> Text:
-        """A bar divided between the labels, as their scores are to each other."""
-        total = sum(scores.values()) or 1.0
-        ranked = sorted(scores.items(), key=lambda item: -item[1])
-        bar = Text()
-        done = 0.0
-        for rank, (label, score) in enumerate(ranked):
-            begin, done = done, done + score / total * BAR_WIDTH
-            shade = _SHADES[min(rank, len(_SHADES) - 1)]
-            bar.append(shade * (round(done) - round(begin)), Style(color=self._colors[label]))
-        return bar
 
 
 def _note(text: str) -> None:

@@ -75,8 +75,11 @@ def run(
 
     options = RunOptions(**given)
     from models.errors import BundleError
-    from pipeline.run import execute
+    from pipeline.imports import clouds_when_used, uncollected
     from transforms.failures import first_failure
+
+    with uncollected(), clouds_when_used():
+        from pipeline.run import execute
 
     try:
         execute(options, context.args, live_status=True)

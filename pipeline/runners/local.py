@@ -13,12 +13,14 @@ from types import FrameType
 from typing import ClassVar
 
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
-from apache_beam.runners.portability.prism_runner import PrismRunner
 
 from models.settings import SettingsSet
-from pipeline.beam_workarounds import hush_worker, merge_metrics_now_and_then
+from pipeline.beam_workarounds import (
+    end_bundles_soon,
+    hush_worker,
+    merge_metrics_now_and_then,
+)
 from pipeline.ends.settings import EndSettings
-from pipeline.runners.prism import locate_prism
 from pipeline.runners.remote import LEAVE, RemoteSettings
 from pipeline.runners.runner import Job, Runner
 from pipeline.runners.signals import handled_by
@@ -60,6 +62,7 @@ class Local(Runner):
         """Keeps temporary files together, and removes them."""
         undrain()
         hush_worker()
+        end_bundles_soon()
         merge_metrics_now_and_then()
         before = tempfile.tempdir
         tempfile.tempdir = folder = tempfile.mkdtemp(prefix="newsbeam-")
@@ -94,14 +97,11 @@ class Local(Runner):
 class FnApi(Local):
     """Beam's runner in this process."""
 
-    NAMES: ClassVar[tuple[str, ...]] = (DEFAULT_RUNNER,)
     DONE_AT_ONCE: ClassVar[bool] = True
 
 
 class Prism(Local):
     """Beam's runner in a program of its own; windows of an endless source fire there."""
-
-    NAMES: ClassVar[tuple[str, ...]] = ("PrismRunner", "DirectRunner")
 
     def configure(
         self, beam_options: PipelineOptions, given: Collection[str], options: SettingsSet
@@ -110,6 +110,8 @@ class Prism(Local):
         super().configure(beam_options, given, options)
         # Beam's DirectRunner goes on without it.
         if beam_options.view_as(StandardOptions).runner == "PrismRunner":
+            from pipeline.runners.prism import locate_prism
+
             locate_prism(beam_options)
 
     def server(self, beam_options: PipelineOptions) -> object | None:
@@ -117,6 +119,8 @@ class Prism(Local):
 
         A program inherits ignored signals. Beam then uses the server that runs already.
         """
+        from apache_beam.runners.portability.prism_runner import PrismRunner
+
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             server = PrismRunner().default_job_server(beam_options)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from pipeline.runners.runner import Job, Runner
 from pipeline.runners.words import TRACEBACK, line_of
 from transforms.failures import PipelineFailure
@@ -13,8 +11,6 @@ _OURS = f"{PipelineFailure.__module__}.{PipelineFailure.__qualname__}: "
 
 class Other(Runner):
     """A runner that newsbeam knows nothing special of."""
-
-    NAMES: ClassVar[tuple[str, ...]] = ()
 
     def known_options(self) -> None:
         """Whatever it knows."""

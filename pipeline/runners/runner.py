@@ -53,8 +53,6 @@ class Job:
 class Runner(abc.ABC):
     """A runner of Beam's."""
 
-    #: As `--runner` names it.
-    NAMES: ClassVar[tuple[str, ...]]
     #: Whether it works in the process of the command line, or beside it on the same machine.
     LOCAL: ClassVar[bool] = False
 

@@ -192,3 +192,59 @@ def test_the_command_line_imports_nothing_that_starts_a_thread() -> None:
     env = {**os.environ, **starter.ONE_THREAD}
     found = subprocess.run([sys.executable, "-c", look], env=env, capture_output=True, check=True)
     assert found.stdout.strip() == b"1"
+
+
+#: What is not needed before somebody asks for it, by what is imported.
+NOT_YET = {
+    "import newsbeam; dir(newsbeam)": (
+        "models",
+        "numpy",
+        "onnxruntime",
+        "tokenizers",
+        "apache_beam",
+    ),
+    "import pipeline.cli": (
+        "pipeline.commands.",
+        "numpy",
+        "rich",
+        "pydantic",
+        "apache_beam",
+        "kafka",
+    ),
+    "from pipeline.cli import main; main(['--version'])": (
+        "pipeline.commands.",
+        "numpy",
+        "pydantic",
+    ),
+    "from pipeline.cli import main; main(['classify', 'news'])": (
+        "rich",
+        "pydantic",
+        "apache_beam",
+    ),
+}
+
+
+@pytest.mark.parametrize("code", NOT_YET)
+def test_a_start_imports_only_what_it_needs(code: str) -> None:
+    look = f"{code}\nimport sys\nprint(*sys.modules, sep='\\n', file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", look], cwd=ROOT, capture_output=True, check=True)
+    loaded = done.stderr.decode().splitlines()
+    needless = [m for m in loaded if m.startswith(NOT_YET[code])]
+    assert not needless
+
+
+def test_a_run_leaves_clients_of_clouds_alone() -> None:
+    code = (
+        "import sys, atexit; from pipeline.imports import OF_CLOUDS; from pipeline.cli import main\n"
+        "assert main(['run', '--source', '-', '--sink', '-', '--log_level', 'error']) == 0\n"
+        "print({type(sys.modules[name]).__name__ for name in OF_CLOUDS if name in sys.modules})\n"
+        "import boto3, google.cloud.pubsub; boto3.client, google.cloud.pubsub.SubscriberClient"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout.decode().strip() == "{'_LazyModule'}"

@@ -31,6 +31,9 @@ MOST_RECORDS, MOST_BYTES = 8000, 16 * 1024 * 1024
 FETCH_BYTES, PARTITION_BYTES = 2 * 1024 * 1024, (16 * 1024, 256 * 1024)
 #: How long the client waits for records at once, in seconds: new positions wait for that.
 POLL_WAIT = 0.5
+#: How long the client sleeps where it has nothing to wait for, in milliseconds: as it has not before it
+#: knows where its first partitions are led.
+RETRY_WAIT = 30
 #: How long to let records gather between two fetches, in seconds for each partition: a request for 1,000
 #: takes client and broker 10 ms each, however few records come of it.
 GATHER = 1e-4
@@ -108,6 +111,12 @@ class Fetcher:
 
     # ---- for readers ------------------------------------------------------------------------------
 
+    def start(self) -> None:
+        """Connects, in the background: for 0.1 s from then on the client asks for nothing more."""
+        with self._changed:
+            if not self._thread.ident:
+                self._thread.start()
+
     def seek(self, positions: Mapping[TopicPartition, int]) -> None:
         """Fetches partitions from the given offsets on; what is kept of them is dropped."""
         with self._changed:
@@ -115,9 +124,8 @@ class Fetcher:
                 self._buffers[tp] = _Buffer(offset)
                 self._seeks[tp] = offset
                 self._gone.discard(tp)
-            if not self._thread.ident:
-                self._thread.start()
             self._changed.notify_all()
+        self.start()
 
     def wait(self, timeout: float) -> None:
         """Waits until there is a record of any partition, or until something is wrong."""
@@ -279,6 +287,7 @@ def connect(settings: KafkaSettings, isolation_level: str, partitions: int) -> K
         allow_auto_create_topics=False,
         # Where a partition that was added is led, is known within this time.
         metadata_max_age_ms=30_000,
+        retry_backoff_ms=RETRY_WAIT,
         # An idle fetch is answered at once when a record comes; the wait only saves requests.
         fetch_max_wait_ms=500 + partitions // 2,
         fetch_max_bytes=FETCH_BYTES,

@@ -32,6 +32,7 @@ class Session:
         self._fetcher = Fetcher(
             lambda: connect(s.settings, s.isolation_level, len(self._ends.latest().ends))
         )
+        self._fetcher.start()
         self._transactions: PerProcess[str, ShardTransactions] = PerProcess()
         self._readers: dict[str, ShardReader] = {}
         self._lock = threading.Lock()

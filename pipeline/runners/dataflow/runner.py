@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Collection, Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import urlsplit
 
 from apache_beam.options.pipeline_options import (
@@ -59,8 +59,6 @@ _LAUNCHER = "FLEX_TEMPLATE_PYTHON_PY_FILE"
 
 class Dataflow(Runner):
     """Google Cloud Dataflow."""
-
-    NAMES: ClassVar[tuple[str, ...]] = ("DataflowRunner",)
 
     def known_options(self) -> Collection[str] | None:
         # What a launcher of flex templates adds is Google's to say, and none of it is misspelt.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterator
-from typing import ClassVar
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -23,8 +22,6 @@ from transforms.reading import undrain
 
 class Flink(Runner):
     """Apache Flink: a cluster, or one inside Beam's job server."""
-
-    NAMES: ClassVar[tuple[str, ...]] = ("FlinkRunner",)
 
     def known_options(self) -> Collection[str]:
         """Those of the job server."""

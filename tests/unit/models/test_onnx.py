@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
+import json
 import pickle
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +17,7 @@ import pytest
 
 from models.bundle import Bundle
 from models.errors import ModelError
-from models.onnx import MAX_ROWS, OnnxModel
+from models.onnx import MAX_ROWS, OnnxModel, sessions_kept
 from models.tokenize import TextTokenizer
 
 POISON, INFINITE, OUT_OF_RANGE = 8, 9, 999
@@ -177,3 +180,21 @@ def test_settings(make_bundle: Callable[..., Path]) -> None:
         OnnxModel(bundle, threads=0)
     with pytest.raises(TypeError, match="cannot be pickled"):
         pickle.dumps(OnnxModel(bundle))
+
+
+def test_models_of_a_bundle_share_their_session(default_copy: Path) -> None:
+    bundle = Bundle.load(default_copy)
+    one = OnnxModel(bundle)
+    assert OnnxModel(Bundle.load(default_copy))._session is one._session
+    config = json.loads((default_copy / "config.json").read_text())
+    (default_copy / "config.json").write_text(json.dumps({**config, "temperature": 3.5}))
+    assert OnnxModel(Bundle.load(default_copy))._session is not one._session
+
+
+def test_sessions_are_kept_for_as_long_as_somebody_asks_for_it(default_copy: Path) -> None:
+    bundle = Bundle.load(default_copy)
+    with sessions_kept():
+        kept = weakref.ref(OnnxModel(bundle)._session)
+        assert OnnxModel(bundle)._session is kept()
+    gc.collect()
+    assert kept() is None

@@ -10,6 +10,7 @@ import pytest
 
 from models.bundle import Bundle
 from models.errors import BundleError
+from models.tokenizer_files import lent_tokenizer, load_tokenizer
 from models.verify import verify
 
 TEXTS = [
@@ -63,3 +64,27 @@ def test_broken_files(default_copy: Path, name: str, data: str) -> None:
     (default_copy / name).write_text(data)
     with pytest.raises(BundleError, match=r"vocab\.json or merges\.txt is broken"):
         Bundle.load(default_copy)
+
+
+def test_what_was_only_looked_at_is_handed_on_once(
+    default_copy: Path, default_bundle: Bundle
+) -> None:
+    with lent_tokenizer(default_copy, {}) as looked_at:
+        assert looked_at.encode("news").ids == default_bundle.tokenizer().encode("news").ids
+    with lent_tokenizer(default_bundle.path, {}) as again:
+        assert again is looked_at  # of the same files, wherever they are
+    owned = load_tokenizer(default_copy, {})
+    assert owned is looked_at
+    owned.enable_truncation(1)
+    with lent_tokenizer(default_copy, {}) as other:
+        assert other.truncation is None
+
+
+def test_what_was_looked_at_is_not_that_of_changed_files(default_copy: Path) -> None:
+    with lent_tokenizer(default_copy, {}) as before:
+        pass
+    tokenizer = json.loads((default_copy / "tokenizer.json").read_text())
+    tokenizer["post_processor"] = None
+    (default_copy / "tokenizer.json").write_text(json.dumps(tokenizer))
+    after = load_tokenizer(default_copy, {})
+    assert len(after.encode("news").ids) == len(before.encode("news").ids) - 2

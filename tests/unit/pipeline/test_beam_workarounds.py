@@ -11,10 +11,16 @@ import apache_beam as beam
 import pytest
 from apache_beam.metrics import monitoring_infos
 from apache_beam.runners.portability.fn_api_runner import fn_runner
-from apache_beam.runners.worker import sdk_worker
+from apache_beam.runners.worker import sdk_worker, statesampler
+from apache_beam.utils.counters import CounterFactory
 
 from pipeline import beam_workarounds
-from pipeline.beam_workarounds import hush_worker, merge_metrics_now_and_then
+from pipeline.beam_workarounds import (
+    SAMPLING_PERIOD,
+    end_bundles_soon,
+    hush_worker,
+    merge_metrics_now_and_then,
+)
 from tests.unit.fakes import world
 from tests.unit.running import local_pipeline
 from transforms.reading import ReadUnbounded, drain, undrain
@@ -86,3 +92,14 @@ def test_beam_s_worker_prints_nothing(
     hush_worker()
     sdk_worker.print("Traceback")
     assert capsys.readouterr().out == ""
+
+
+def test_a_bundle_does_not_wait_for_the_sampling_of_its_steps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    init = statesampler.StateSampler.__init__
+    monkeypatch.setattr(init, "__defaults__", init.__defaults__)
+    before = statesampler.StateSampler("bundle", CounterFactory())
+    end_bundles_soon()
+    sampler = statesampler.StateSampler("bundle", CounterFactory())
+    assert sampler.sampling_period_ms == SAMPLING_PERIOD < before.sampling_period_ms

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Callable
@@ -12,6 +13,9 @@ from pathlib import Path
 import pytest
 from apache_beam.options.pipeline_options import StandardOptions
 
+from models import onnx
+from models.errors import BundleError
+from models.locate import PACKAGED
 from pipeline.demo.broker import EmbeddedBroker
 from pipeline.ends.kafka.peek import read_topics
 from pipeline.options import RunOptions
@@ -173,3 +177,29 @@ def test_topic_to_topic_until_its_end_and_on_from_there(
         keys = sorted(int(m.key or b"") for m in written(sink) + written(dead))
         assert keys == list(range(end))
     assert sorted(int(m.key or b"") for m in written(dead)) == list(range(0, 50, 5))
+
+
+# ---- the model -------------------------------------------------------------------------------------
+
+
+def test_a_local_run_opens_its_model_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    real = onnx._open
+    monkeypatch.setattr(onnx, "_open", lambda bundle: opened.append(bundle.name) or real(bundle))
+    (tmp_path / "in.txt").write_text("Shares fall\n")
+    out = tmp_path / "out.jsonl"
+    # One that nobody else in this process has open.
+    model = shutil.copytree(PACKAGED["ag_news_mini"], tmp_path / "model")
+    execute(RunOptions(str(tmp_path / "in.txt"), str(out), model=str(model)))
+    assert len(out.read_text().splitlines()) == 1
+    assert opened == ["model"]
+
+
+def test_a_model_that_cannot_be_opened_is_told_after_what_else_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("Shares fall\n")
+    (tmp_path / "model").mkdir()
+    source, model = str(tmp_path / "in.txt"), str(tmp_path / "model")
+    with pytest.raises(ConfigurationError, match="no-such-folder"):
+        execute(RunOptions(source, str(tmp_path / "no-such-folder/out.jsonl"), model=model))
+    with pytest.raises(BundleError, match=r"config\.json is missing"):
+        execute(RunOptions(source, str(tmp_path / "out.jsonl"), model=model))

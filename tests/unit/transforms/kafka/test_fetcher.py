@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -249,3 +250,19 @@ def test_whatever_is_taken_and_sought_nothing_is_left_out_or_comes_twice(
                     stands[tp] += wanted
         finally:
             f.fetcher.close()
+
+
+def test_it_connects_before_there_is_something_to_fetch() -> None:
+    connected = threading.Event()
+    consumer = FakeConsumer(Cluster())
+
+    def connect() -> Any:
+        connected.set()
+        return consumer
+
+    fetcher = Fetcher(connect)
+    fetcher.start()
+    try:
+        assert connected.wait(60)
+    finally:
+        fetcher.close()
