@@ -27,6 +27,7 @@ from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, Duration, Timestamp
 
 from transforms.event_time import event_timestamp
+from transforms.garbage import spare_what_stays
 from transforms.grouping import warn_of_groupings
 from transforms.pace import PACE
 from transforms.records import Message
@@ -252,6 +253,8 @@ class ReadShard(beam.DoFn, RestrictionProvider):
         return None
 
     def start_bundle(self) -> None:
+        # By now all steps are set up, the model loaded.
+        spare_what_stays()
         self._empty = True
 
     @beam.DoFn.unbounded_per_element()
