@@ -16,7 +16,12 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions,
 from apache_beam.runners.portability.prism_runner import PrismRunner
 
 from models.settings import SettingsSet
-from pipeline.beam_workarounds import hush_worker, merge_metrics_now_and_then
+from pipeline.beam_workarounds import (
+    do_not_sample_steps,
+    hush_worker,
+    merge_metrics_now_and_then,
+    without_beams_metrics,
+)
 from pipeline.ends.settings import EndSettings
 from pipeline.runners.prism import locate_prism
 from pipeline.runners.remote import LEAVE, RemoteSettings
@@ -60,6 +65,7 @@ class Local(Runner):
         """Keeps temporary files together, and removes them."""
         undrain()
         hush_worker()
+        do_not_sample_steps()
         merge_metrics_now_and_then()
         before = tempfile.tempdir
         tempfile.tempdir = folder = tempfile.mkdtemp(prefix="newsbeam-")
@@ -96,6 +102,12 @@ class FnApi(Local):
 
     NAMES: ClassVar[tuple[str, ...]] = (DEFAULT_RUNNER,)
     DONE_AT_ONCE: ClassVar[bool] = True
+
+    @contextlib.contextmanager
+    def around(self) -> Iterator[None]:
+        """Beam's metrics would come when the pipeline has ended: nobody waits for them here."""
+        with super().around(), without_beams_metrics():
+            yield
 
 
 class Prism(Local):

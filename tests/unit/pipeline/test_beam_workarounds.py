@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import gc
 import itertools
+import threading
 import types
 from collections.abc import Callable
 
 import apache_beam as beam
 import pytest
-from apache_beam.metrics import monitoring_infos
+from apache_beam.metrics import Metrics, monitoring_infos
 from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.runners.worker import sdk_worker
+from apache_beam.runners.worker.statesampler import StateSampler, get_current_tracker
 
 from pipeline import beam_workarounds
-from pipeline.beam_workarounds import hush_worker, merge_metrics_now_and_then
+from pipeline.beam_workarounds import (
+    do_not_sample_steps,
+    hush_worker,
+    merge_metrics_now_and_then,
+    without_beams_metrics,
+)
 from tests.unit.fakes import world
 from tests.unit.running import local_pipeline
 from transforms.reading import ReadUnbounded, drain, undrain
@@ -86,3 +93,45 @@ def test_beam_s_worker_prints_nothing(
     hush_worker()
     sdk_worker.print("Traceback")
     assert capsys.readouterr().out == ""
+
+
+_in_bundle: list[tuple[bool, bool]] = []
+
+
+def _look_around(element: int) -> int:
+    """Notes whether Beam knows of the bundle, and whether a thread samples it."""
+    sampled = any(
+        getattr(getattr(thread, "_target", None), "__self__", None) is get_current_tracker()
+        for thread in threading.enumerate()
+    )
+    _in_bundle.append((get_current_tracker() is not None, sampled))
+    Metrics.counter("test", "elements").inc()
+    return element
+
+
+def _run() -> list[object]:
+    """Runs a bundle, and gives back the counters that it has reported."""
+    pipeline = beam.Pipeline(runner="FnApiRunner")
+    _ = pipeline | beam.Create([1]) | beam.Map(_look_around)
+    result = pipeline.run()
+    result.wait_until_finish()
+    return result.metrics().query()["counters"]
+
+
+def test_no_thread_samples_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    _in_bundle.clear()
+    _run()
+    for name in ("start", "stop"):
+        monkeypatch.setattr(StateSampler, name, getattr(StateSampler, name))
+    do_not_sample_steps()
+    _run()
+    _run()
+    assert _in_bundle == [(True, True), (True, False), (True, False)]
+    assert get_current_tracker() is None
+
+
+def test_bundles_report_no_metrics_where_nobody_asks() -> None:
+    assert _run()
+    with without_beams_metrics():
+        assert not _run()
+    assert _run()
