@@ -1,16 +1,20 @@
-"""From produce to output under a light load: how long a reader of the output topic waits."""
+"""From produce to output under a light load: how long a reader of the output topic waits.
+
+What is left of the command line goes to `newsbeam run`.
+"""
 
 from __future__ import annotations
 
 import argparse
-import signal
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from benchmarks import news
 from benchmarks.brokers import broker
+from benchmarks.usage import stop
 from transforms.records import categorized_from_json
 
 PARTITIONS = 4
@@ -66,27 +70,57 @@ def measure(servers: str, rows: list[news.Row], rate: float) -> list[float]:
     return [waited[row.id] for row in rows[WARM_UP:]]
 
 
+def show(
+    csv: Path,
+    options: argparse.Namespace,
+    flags: Sequence[str],
+    after: Callable[[], None] = lambda: None,
+) -> None:
+    """Prints a table: a line for each delivery and rate, each of a run and a broker of its own.
+
+    Args:
+        csv: Where the rows are.
+        options: Those of `add_options`.
+        flags: Of `newsbeam run`, beside its ends and its delivery.
+        after: What is to be done after each run.
+    """
+    topics = {"news": PARTITIONS, "out": PARTITIONS, "out-dead-letters": 1}
+    print("produce to output, in ms     rate  messages     p50     p99   p99.9     max", flush=True)
+    for delivery in options.deliveries:
+        for rate in options.rates:
+            rows = news.rows(csv, int(rate * options.seconds) + WARM_UP)
+            with broker(topics, options.broker) as servers:
+                ends = f"kafka://{servers}/news", f"kafka://{servers}/out"
+                run = news.newsbeam_run(*ends, f"--delivery={delivery}", *flags)
+                try:
+                    seconds = measure(servers, rows, rate)
+                finally:
+                    stop(run)
+                    after()
+            shares = [news.percentile(seconds, share) for share in (0.5, 0.99, 0.999, 1)]
+            found = "".join(f"{1000 * share:8.0f}" for share in shares)
+            print(f"{delivery:<24} {rate:>6g}/s {len(seconds):>9}{found}", flush=True)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Adds what is measured."""
+    parser.add_argument("--csv", type=Path, default=news.TEST_CSV, help="AG News test file")
+    parser.add_argument(
+        "--rates", type=float, nargs="+", default=[10, 100, 300], help="messages/s (10 100 300)"
+    )
+    parser.add_argument(
+        "--deliveries", nargs="+", default=["exactly_once", "at_least_once"], help="default: both"
+    )
+    parser.add_argument("--seconds", type=float, default=60, help="for each of them (default: 60)")
+    parser.add_argument("--broker", choices=["kafka", "embedded"], default="kafka")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--csv", type=Path, default=news.TEST_CSV, help="AG News test file")
-    parser.add_argument("--rate", type=float, default=10, help="messages/s (default: 10)")
-    parser.add_argument("--messages", type=int, default=600, help="to measure (default: 600)")
-    parser.add_argument("--broker", choices=["kafka", "embedded"], default="kafka")
+    add_options(parser)
+    parser.add_argument("--runner", default="FnApiRunner", help="Beam runner; see benchmarks.flink")
     options, args = parser.parse_known_args()
-    rows = news.rows(options.csv, options.messages + WARM_UP)
-    topics = {"news": PARTITIONS, "out": PARTITIONS, "out-dead-letters": 1}
-    with broker(topics, options.broker) as servers:
-        run = news.newsbeam_run(f"kafka://{servers}/news", f"kafka://{servers}/out", *args)
-        try:
-            seconds = measure(servers, rows, options.rate)
-        finally:
-            run.send_signal(signal.SIGTERM)
-            run.wait()
-    p50, p99 = (news.percentile(seconds, share) * 1000 for share in (0.50, 0.99))
-    print(
-        f"{len(seconds)} messages at {options.rate:g}/s, produce to output: "
-        f"p50 {p50:.0f} ms, p99 {p99:.0f} ms, max {max(seconds) * 1000:.0f} ms"
-    )
+    show(options.csv, options, [f"--runner={options.runner}", *args])
 
 
 if __name__ == "__main__":

@@ -17,12 +17,17 @@ _LATEST = 253_402_300_799_999
 
 def event_timestamp(message: Message) -> Timestamp:
     """The message's own time, or else that of its element, or else the time now."""
-    if _has_time(message):
-        assert message.timestamp is not None
-        return Timestamp(micros=message.timestamp * 1000)
+    return Timestamp(micros=event_micros(message))
+
+
+def event_micros(message: Message) -> int:
+    """That in microseconds since the epoch: a Beam timestamp takes as long to make as a message."""
+    own = message.timestamp
+    if own is not None and 0 <= own <= _LATEST:
+        return own * 1000
     if message.element_timestamp is not None:
-        return Timestamp(micros=message.element_timestamp)
-    return Timestamp.of(time.time())
+        return message.element_timestamp
+    return int(time.time() * 1_000_000)
 
 
 def of_element(message: Message, timestamp: Any) -> Message:

@@ -15,7 +15,7 @@ from models.clean_up import clean_up_named
 from models.settings import merged
 from transforms.dates import moment_of
 from transforms.dead_letters import Step
-from transforms.event_time import event_timestamp, of_element
+from transforms.event_time import event_micros, of_element
 from transforms.failures import PipelineFailure
 from transforms.fields import FieldFinder, field_names
 from transforms.formats.decoder import NotNews, json_type
@@ -140,7 +140,7 @@ class ParseNews(Step):
             # It costs the item its time, not its category.
             TALLY.unreadable_time()
         # Python has no times before the year 1, nor after 9999.
-        micros = min(max(event_timestamp(message).micros, _EARLIEST), _LATEST)
+        micros = min(max(event_micros(message), _EARLIEST), _LATEST)
         return _EPOCH + datetime.timedelta(microseconds=micros)
 
 

@@ -16,9 +16,10 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions,
 
 from models.settings import SettingsSet
 from pipeline.beam_workarounds import (
-    end_bundles_soon,
+    do_not_sample_steps,
     hush_worker,
     merge_metrics_now_and_then,
+    without_beams_metrics,
 )
 from pipeline.ends.settings import EndSettings
 from pipeline.runners.remote import LEAVE, RemoteSettings
@@ -62,7 +63,7 @@ class Local(Runner):
         """Keeps temporary files together, and removes them."""
         undrain()
         hush_worker()
-        end_bundles_soon()
+        do_not_sample_steps()
         merge_metrics_now_and_then()
         before = tempfile.tempdir
         tempfile.tempdir = folder = tempfile.mkdtemp(prefix="newsbeam-")
@@ -98,6 +99,12 @@ class FnApi(Local):
     """Beam's runner in this process."""
 
     DONE_AT_ONCE: ClassVar[bool] = True
+
+    @contextlib.contextmanager
+    def around(self) -> Iterator[None]:
+        """Beam's metrics would come when the pipeline has ended: nobody waits for them here."""
+        with super().around(), without_beams_metrics():
+            yield
 
 
 class Prism(Local):

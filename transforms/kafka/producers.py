@@ -43,6 +43,9 @@ STEP_TIMEOUT = 30.0
 #: The longest to wait for records outside of transactions, in seconds: more than kafka-python's own
 #: `delivery_timeout_ms`, after which it gives up by itself, as a rule.
 DELIVERY_TIMEOUT = 150.0
+#: How large a batch of records may get, in bytes. A bundle's records are flushed together anyway; but
+#: from the first batch that is full on, kafka-python wakes its thread for each record.
+BATCH_SIZE = 128 * 1024
 #: The largest request. Records are held to their topics' own limits, see `KafkaTopic.max_bytes`.
 MAX_REQUEST_SIZE = 64 * 1024 * 1024
 _compressing_lock = threading.Lock()
@@ -53,6 +56,7 @@ def new_producer(settings: KafkaSettings, **overrides: Any) -> KafkaProducer:
     producer = settings.producer(
         acks="all",
         linger_ms=5,
+        batch_size=BATCH_SIZE,
         max_request_size=MAX_REQUEST_SIZE,
         # A broker that is back is found within this time; by default it may take 30 s.
         reconnect_backoff_max_ms=2000,

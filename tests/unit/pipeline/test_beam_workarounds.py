@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import gc
 import itertools
+import threading
 import types
 from collections.abc import Callable
 
 import apache_beam as beam
 import pytest
-from apache_beam.metrics import monitoring_infos
+from apache_beam.metrics import Metrics, monitoring_infos
 from apache_beam.runners.portability.fn_api_runner import fn_runner
-from apache_beam.runners.worker import sdk_worker, statesampler
+from apache_beam.runners.worker import sdk_worker
+from apache_beam.runners.worker.statesampler import StateSampler, get_current_tracker
 from apache_beam.utils.counters import CounterFactory
 
 from pipeline import beam_workarounds
 from pipeline.beam_workarounds import (
     SAMPLING_PERIOD,
+    do_not_sample_steps,
     end_bundles_soon,
     hush_worker,
     merge_metrics_now_and_then,
+    without_beams_metrics,
 )
 from tests.unit.fakes import world
 from tests.unit.running import local_pipeline
@@ -97,9 +101,51 @@ def test_beam_s_worker_prints_nothing(
 def test_a_bundle_does_not_wait_for_the_sampling_of_its_steps(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    init = statesampler.StateSampler.__init__
+    init = StateSampler.__init__
     monkeypatch.setattr(init, "__defaults__", init.__defaults__)
-    before = statesampler.StateSampler("bundle", CounterFactory())
+    before = StateSampler("bundle", CounterFactory())
     end_bundles_soon()
-    sampler = statesampler.StateSampler("bundle", CounterFactory())
+    sampler = StateSampler("bundle", CounterFactory())
     assert sampler.sampling_period_ms == SAMPLING_PERIOD < before.sampling_period_ms
+
+
+_in_bundle: list[tuple[bool, bool]] = []
+
+
+def _look_around(element: int) -> int:
+    """Notes whether Beam knows of the bundle, and whether a thread samples it."""
+    sampled = any(
+        getattr(getattr(thread, "_target", None), "__self__", None) is get_current_tracker()
+        for thread in threading.enumerate()
+    )
+    _in_bundle.append((get_current_tracker() is not None, sampled))
+    Metrics.counter("test", "elements").inc()
+    return element
+
+
+def _run() -> list[object]:
+    """Runs a bundle, and gives back the counters that it has reported."""
+    pipeline = beam.Pipeline(runner="FnApiRunner")
+    _ = pipeline | beam.Create([1]) | beam.Map(_look_around)
+    result = pipeline.run()
+    result.wait_until_finish()
+    return result.metrics().query()["counters"]
+
+
+def test_no_thread_samples_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    _in_bundle.clear()
+    _run()
+    for name in ("start", "stop"):
+        monkeypatch.setattr(StateSampler, name, getattr(StateSampler, name))
+    do_not_sample_steps()
+    _run()
+    _run()
+    assert _in_bundle == [(True, True), (True, False), (True, False)]
+    assert get_current_tracker() is None
+
+
+def test_bundles_report_no_metrics_where_nobody_asks() -> None:
+    assert _run()
+    with without_beams_metrics():
+        assert not _run()
+    assert _run()
