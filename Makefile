@@ -17,7 +17,7 @@ TRAINED ?= build/training
 FLINK_TESTS := tests/flink
 
 .PHONY: help setup demo prism lock test test-most test-torch test-long test-pubsub test-prism test-flink lint \
-	format train bench chaos soak clean
+	format train bench bench-quick chaos soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z_-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -85,10 +85,19 @@ format: $(READY) ## Format the code
 train: $(TORCH_READY) ## Make the default bundles from AG News in hours (CONFIG=training/smoke.toml: minutes)
 	$(TORCH_BIN)/python -m training --config $(CONFIG) --root $(TRAINED) all
 
-bench: $(READY) ## Measure throughput and latency (needs the AG News data beside it)
-	$(BIN)/python -m benchmarks.throughput
-	$(BIN)/python -m benchmarks.latency
-	$(BIN)/python -m benchmarks.partitions
+bench: $(READY) $(TORCH_READY) ## Measure all that README claims, peers beside it (AG News beside it; an hour)
+	mkdir -p build/bench
+	$(BIN)/python -m benchmarks.throughput --model ag_news_small
+	$(BIN)/python -m benchmarks.throughput --model ag_news
+	$(BIN)/python -m benchmarks.peers --json build/bench/peers.json
+	$(BIN)/python -m benchmarks.latency --seconds 30
+	$(BIN)/python -m benchmarks.startup
+	$(BIN)/python -m benchmarks.chain
+	$(BIN)/python -m benchmarks.growth --quick
+	$(BIN)/python -m benchmarks.partitions --partitions 4 64 --rows 4000
+
+bench-quick: $(READY) ## Ratios only, in five minutes: what a change is measured with
+	$(BIN)/python -m benchmarks.quick
 
 chaos: $(READY) ## Kill, pause and refuse at random, then count (ARGS='--source pubsub', '--runner FlinkRunner')
 	$(BIN)/python -m tests.chaos $(ARGS)

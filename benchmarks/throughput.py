@@ -54,6 +54,14 @@ def bare_loop(rows: list[news.Row], name: str | None) -> float:
         return len(rows) / (time.perf_counter() - started)
 
 
+def bare_loop_apart(csv: Path, rows: int, name: str | None) -> float:
+    """What `bare_loop` gives in a process of its own, as newsbeam is one."""
+    command = [sys.executable, "-m", "benchmarks.throughput", "--bare-only", "--csv", str(csv)]
+    command += ["--rows", str(rows), *(["--model", name] if name else [])]
+    found = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return float(found.stdout)
+
+
 class Measured(NamedTuple):
     """What a run gave.
 
@@ -122,13 +130,8 @@ def main() -> None:
     ratios = []
     if options.model:
         args += ["--model", options.model]
-    bare = [sys.executable, "-m", "benchmarks.throughput", "--bare-only", "--csv", str(options.csv)]
     for n in range(options.rounds):
-        # In a process of its own, as newsbeam is.
-        found = subprocess.run(
-            [*bare, "--rows", str(len(rows)), *args], stdout=subprocess.PIPE, text=True, check=True
-        )
-        loop = float(found.stdout)
+        loop = bare_loop_apart(options.csv, len(rows), options.model)
         runner = f"--runner={options.runner}"
         result = newsbeam(rows, [runner, *args], options.broker, options.partitions)
         ratios.append(result.rate / loop)
