@@ -33,7 +33,8 @@ def hush_threads() -> None:
     threading.excepthook = hook
 
 
-def do_not_sample_steps() -> None:
+@contextlib.contextmanager
+def without_sampling() -> Iterator[None]:
     """Keeps Beam's worker from sampling which step is at work, in a thread a bundle.
 
     A bundle ends no sooner than that thread's sleep does, which is a fifth of what the bundle has
@@ -51,8 +52,12 @@ def do_not_sample_steps() -> None:
         set_current_tracker(None)
         sampler.finished = True
 
-    StateSampler.start = start
-    StateSampler.stop = stop
+    before = StateSampler.start, StateSampler.stop
+    StateSampler.start, StateSampler.stop = start, stop
+    try:
+        yield
+    finally:
+        StateSampler.start, StateSampler.stop = before
 
 
 @contextlib.contextmanager

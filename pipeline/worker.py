@@ -9,6 +9,7 @@ import threading
 import grpc
 from apache_beam.runners.worker.sdk_worker import SdkHarness
 
+from pipeline.beam_workarounds import without_sampling
 from pipeline.logs import set_up
 
 log = logging.getLogger("newsbeam")
@@ -31,7 +32,8 @@ def main(args: list[str] | None = None) -> None:
     threading.excepthook = _in_thread
     harness = SdkHarness(control, worker_id=name, state_cache_size=0, data_buffer_time_limit_ms=-1)
     try:
-        harness.run()
+        with without_sampling():
+            harness.run()
     except grpc.RpcError as e:
         if not _hung_up(e):
             raise

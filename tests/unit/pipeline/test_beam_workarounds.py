@@ -13,14 +13,14 @@ import pytest
 from apache_beam.metrics import Metrics, monitoring_infos
 from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.runners.worker import sdk_worker
-from apache_beam.runners.worker.statesampler import StateSampler, get_current_tracker
+from apache_beam.runners.worker.statesampler import get_current_tracker
 
 from pipeline import beam_workarounds
 from pipeline.beam_workarounds import (
-    do_not_sample_steps,
     hush_worker,
     merge_metrics_now_and_then,
     without_beams_metrics,
+    without_sampling,
 )
 from tests.unit.fakes import world
 from tests.unit.running import local_pipeline
@@ -118,16 +118,14 @@ def _run() -> list[object]:
     return result.metrics().query()["counters"]
 
 
-def test_no_thread_samples_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_thread_samples_the_steps() -> None:
     _in_bundle.clear()
     _run()
-    for name in ("start", "stop"):
-        monkeypatch.setattr(StateSampler, name, getattr(StateSampler, name))
-    do_not_sample_steps()
-    _run()
-    _run()
-    assert _in_bundle == [(True, True), (True, False), (True, False)]
+    with without_sampling():
+        _run()
     assert get_current_tracker() is None
+    _run()
+    assert _in_bundle == [(True, True), (True, False), (True, True)]
 
 
 def test_bundles_report_no_metrics_where_nobody_asks() -> None:
