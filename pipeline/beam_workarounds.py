@@ -33,7 +33,8 @@ def hush_threads() -> None:
     threading.excepthook = hook
 
 
-def do_not_sample_steps() -> None:
+@contextlib.contextmanager
+def without_sampling() -> Iterator[None]:
     """Keeps Beam's worker from sampling which step is at work, in a thread a bundle.
 
     A bundle ends no sooner than that thread's sleep does, which is a fifth of what the bundle has
@@ -51,8 +52,12 @@ def do_not_sample_steps() -> None:
         set_current_tracker(None)
         sampler.finished = True
 
-    StateSampler.start = start
-    StateSampler.stop = stop
+    before = StateSampler.start, StateSampler.stop
+    StateSampler.start, StateSampler.stop = start, stop
+    try:
+        yield
+    finally:
+        StateSampler.start, StateSampler.stop = before
 
 
 @contextlib.contextmanager
@@ -90,19 +95,3 @@ def merge_metrics_now_and_then() -> None:
         return found if len(found) < MANY_METRICS else list(consolidate(found))
 
     fn_runner.consolidate_monitoring_infos = merge
-
-
-#: How long the thread that samples a bundle's steps sleeps at most, in milliseconds.
-SAMPLING_PERIOD = 5
-
-
-def end_bundles_soon() -> None:
-    """Makes Beam's worker end a bundle soon after its last step.
-
-    It waits for the thread that samples which step is running, which sleeps for a sixth of the time that
-    the bundle has taken, and at most 200 ms: a twelfth of all time went by so. Nothing else depends on
-    how long it sleeps but how exact the times of steps are.
-    """
-    from apache_beam.runners.worker import statesampler
-
-    statesampler.StateSampler.__init__.__defaults__ = (SAMPLING_PERIOD,)

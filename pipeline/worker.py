@@ -9,7 +9,7 @@ import threading
 import grpc
 from apache_beam.runners.worker.sdk_worker import SdkHarness
 
-from pipeline.beam_workarounds import end_bundles_soon
+from pipeline.beam_workarounds import without_sampling
 from pipeline.logs import set_up
 
 log = logging.getLogger("newsbeam")
@@ -30,10 +30,10 @@ def main(args: list[str] | None = None) -> None:
     control, name, log_level = sys.argv[1:] if args is None else args
     set_up(log_level)
     threading.excepthook = _in_thread
-    end_bundles_soon()
     harness = SdkHarness(control, worker_id=name, state_cache_size=0, data_buffer_time_limit_ms=-1)
     try:
-        harness.run()
+        with without_sampling():
+            harness.run()
     except grpc.RpcError as e:
         if not _hung_up(e):
             raise

@@ -34,8 +34,13 @@ class Fields:
         self.all = all
         self._by_fold: dict[str, list[str]] | None = None
 
-    def name_of(self, wanted: str) -> str | None:
-        """The name that a field has here; None where there is none, or several may be meant."""
+    def name_of(self, wanted: str, folded: str | None = None) -> str | None:
+        """The name that a field has here; None where there is none, or several may be meant.
+
+        Args:
+            wanted: The name that is looked for.
+            folded: It without upper and lower case, where that is known.
+        """
         if wanted in self.all:
             return wanted
         if self._by_fold is None:
@@ -43,7 +48,7 @@ class Fields:
             for name in self.all:
                 # Byte order marks and spaces around names are no part of them, either.
                 self._by_fold.setdefault(name.strip().casefold(), []).append(name)
-        found = self._by_fold.get(wanted.casefold(), ())
+        found = self._by_fold.get(wanted.casefold() if folded is None else folded, ())
         return found[0] if len(found) == 1 else None
 
 
@@ -68,6 +73,7 @@ class FieldFinder:
         #: Every name that is looked for.
         self.names = frozenset(name for names in (*text, id, time) for name in names)
         self._paths = {name: tuple(name.split(".")) for name in self.names if "." in name}
+        self._folded = {name: name.casefold() for name in self.names}
 
     def texts(self, fields: Fields) -> list[tuple[str, Any]] | None:
         """The names and values of the fields that make the text; None where none is there at all."""
@@ -93,10 +99,12 @@ class FieldFinder:
 
     def _first(self, fields: Fields, names: Names) -> tuple[str, Any]:
         """The first of some fields that is there and not blank."""
+        all = fields.all
         for wanted in names:
-            name = fields.name_of(wanted)
+            # Exactly so, as a rule: this is asked four times a record, and more where it isn't.
+            name = wanted if wanted in all else fields.name_of(wanted, self._folded[wanted])
             if name is not None:
-                value = fields.all[name]
+                value = all[name]
             elif wanted in self._paths:
                 name, value = wanted, _follow(fields.all, self._paths[wanted])
                 if value is _ABSENT:

@@ -16,10 +16,10 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions,
 
 from models.settings import SettingsSet
 from pipeline.beam_workarounds import (
-    do_not_sample_steps,
     hush_worker,
     merge_metrics_now_and_then,
     without_beams_metrics,
+    without_sampling,
 )
 from pipeline.ends.settings import EndSettings
 from pipeline.runners.remote import LEAVE, RemoteSettings
@@ -63,14 +63,14 @@ class Local(Runner):
         """Keeps temporary files together, and removes them."""
         undrain()
         hush_worker()
-        do_not_sample_steps()
         merge_metrics_now_and_then()
         before = tempfile.tempdir
         tempfile.tempdir = folder = tempfile.mkdtemp(prefix="newsbeam-")
         # What Prism has there is removed by Beam at the exit, after that comes this.
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         try:
-            yield
+            with without_sampling():
+                yield
         finally:
             tempfile.tempdir = before
             if self.DONE_AT_ONCE:

@@ -33,6 +33,8 @@ _CUT_FROM = HEADER_PREFIX + "cut_from_bytes"
 _UNLIMITED = 2**31 - 1
 #: A record batch's own header, in bytes.
 _BATCH_OVERHEAD = 61
+#: What comes to key and value of a record without headers at most, in bytes, as `fits_plain` reckons.
+_MOST_OVERHEAD = 2 * _BATCH_OVERHEAD + 40
 
 
 class KafkaTopic(NamedTuple):
@@ -87,6 +89,10 @@ class Outgoing(NamedTuple):
     @property
     def fits_plain(self) -> bool:
         """Whether its topic takes a record of this size, as it is."""
+        # Few records come near it: to know that of the others needs no exact size.
+        most = len(self.value or b"") + len(self.key or b"") + _MOST_OVERHEAD
+        if not self.headers and most <= self.topic.max_bytes:
+            return True
         size = DefaultRecordBatchBuilder.estimate_size_in_bytes(
             self.key, self.value, self.sent_headers
         )

@@ -30,6 +30,7 @@ from transforms.kafka.faults import (
     is_refused_time,
     may_be_sent_again,
 )
+from transforms.kafka.partitioner import Partitioner
 from transforms.kafka.settings import KafkaSettings, KafkaUnavailable
 from transforms.kafka.topics import MissingTopics
 from transforms.kafka.words import said
@@ -49,6 +50,7 @@ BATCH_SIZE = 128 * 1024
 #: The largest request. Records are held to their topics' own limits, see `KafkaTopic.max_bytes`.
 MAX_REQUEST_SIZE = 64 * 1024 * 1024
 _compressing_lock = threading.Lock()
+_AS_IT_IS = contextlib.nullcontext()
 
 
 def new_producer(settings: KafkaSettings, **overrides: Any) -> KafkaProducer:
@@ -57,6 +59,7 @@ def new_producer(settings: KafkaSettings, **overrides: Any) -> KafkaProducer:
         acks="all",
         linger_ms=5,
         batch_size=BATCH_SIZE,
+        partitioner=Partitioner(),
         max_request_size=MAX_REQUEST_SIZE,
         # A broker that is back is found within this time; by default it may take 30 s.
         reconnect_backoff_max_ms=2000,
@@ -126,7 +129,8 @@ def send_all(
 
 
 def _send(producer: KafkaProducer, record: Outgoing) -> Any:
-    with _compressing(producer, record):
+    small = producer.config.get("compression_attrs", 0) or record.fits_plain
+    with _AS_IT_IS if small else _compressing(producer):
         return producer.send(
             record.topic.name,
             value=record.value,
@@ -137,12 +141,8 @@ def _send(producer: KafkaProducer, record: Outgoing) -> Any:
 
 
 @contextlib.contextmanager
-def _compressing(producer: KafkaProducer, record: Outgoing) -> Iterator[None]:
+def _compressing(producer: KafkaProducer) -> Iterator[None]:
     """Has a record compressed that is too large otherwise: so large, it is a batch of its own."""
-    codec = producer.config.get("compression_attrs", 0)
-    if codec or record.fits_plain:
-        yield
-        return
     config = producer._accumulator.config
     # Threads share producers: another one's large record would end the compressing of this one.
     with _compressing_lock:
@@ -150,7 +150,7 @@ def _compressing(producer: KafkaProducer, record: Outgoing) -> Iterator[None]:
         try:
             yield
         finally:
-            config["compression_attrs"] = codec
+            config["compression_attrs"] = 0
 
 
 def to_try_again(record: Outgoing, error: BaseException) -> Outgoing | DeadLetter:

@@ -13,17 +13,14 @@ import pytest
 from apache_beam.metrics import Metrics, monitoring_infos
 from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.runners.worker import sdk_worker
-from apache_beam.runners.worker.statesampler import StateSampler, get_current_tracker
-from apache_beam.utils.counters import CounterFactory
+from apache_beam.runners.worker.statesampler import get_current_tracker
 
 from pipeline import beam_workarounds
 from pipeline.beam_workarounds import (
-    SAMPLING_PERIOD,
-    do_not_sample_steps,
-    end_bundles_soon,
     hush_worker,
     merge_metrics_now_and_then,
     without_beams_metrics,
+    without_sampling,
 )
 from tests.unit.fakes import world
 from tests.unit.running import local_pipeline
@@ -98,17 +95,6 @@ def test_beam_s_worker_prints_nothing(
     assert capsys.readouterr().out == ""
 
 
-def test_a_bundle_does_not_wait_for_the_sampling_of_its_steps(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    init = StateSampler.__init__
-    monkeypatch.setattr(init, "__defaults__", init.__defaults__)
-    before = StateSampler("bundle", CounterFactory())
-    end_bundles_soon()
-    sampler = StateSampler("bundle", CounterFactory())
-    assert sampler.sampling_period_ms == SAMPLING_PERIOD < before.sampling_period_ms
-
-
 _in_bundle: list[tuple[bool, bool]] = []
 
 
@@ -132,16 +118,14 @@ def _run() -> list[object]:
     return result.metrics().query()["counters"]
 
 
-def test_no_thread_samples_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_thread_samples_the_steps() -> None:
     _in_bundle.clear()
     _run()
-    for name in ("start", "stop"):
-        monkeypatch.setattr(StateSampler, name, getattr(StateSampler, name))
-    do_not_sample_steps()
-    _run()
-    _run()
-    assert _in_bundle == [(True, True), (True, False), (True, False)]
+    with without_sampling():
+        _run()
     assert get_current_tracker() is None
+    _run()
+    assert _in_bundle == [(True, True), (True, False), (True, True)]
 
 
 def test_bundles_report_no_metrics_where_nobody_asks() -> None:

@@ -8,14 +8,8 @@ from typing import Any
 
 from kafka.errors import MessageSizeTooLargeError, ProducerFencedError
 
-from transforms.kafka.encode import KafkaTopic, Outgoing
 from transforms.kafka.faults import OfNeighbour, is_refused, may_be_sent_again
 from transforms.kafka.producers import _compressing, _of_neighbour
-from transforms.kafka.settings import KafkaSettings
-
-LARGE = Outgoing(
-    KafkaTopic(KafkaSettings("h:1", {}), "out", max_bytes=1000), b"x" * 5000, None, (), None, None
-)
 
 
 def test_large_records_of_two_threads_are_both_compressed() -> None:
@@ -23,11 +17,11 @@ def test_large_records_of_two_threads_are_both_compressed() -> None:
     producer: Any = SimpleNamespace(config={"compression_attrs": 0}, _accumulator=accumulator)
 
     def send() -> None:
-        with _compressing(producer, LARGE):
+        with _compressing(producer):
             pass
 
     other = Thread(target=send)
-    with _compressing(producer, LARGE):
+    with _compressing(producer):
         other.start()
         other.join(timeout=0.2)  # it waits for us
         assert accumulator.config["compression_attrs"] == 1
