@@ -12,9 +12,9 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult
-from apache_beam.transforms.window import GlobalWindows, WindowFn
+from apache_beam.transforms.window import GlobalWindow, GlobalWindows, WindowFn
 from apache_beam.utils.timestamp import Timestamp
-from apache_beam.utils.windowed_value import WindowedValue
+from apache_beam.utils.windowed_value import create
 
 from models.bundle import Bundle
 from models.cascade import Answer, ModelCascade
@@ -25,7 +25,7 @@ from models.verify import verify_model
 from transforms.ahead import loaded
 from transforms.dead_letters import Step
 from transforms.errors import ConfigurationError
-from transforms.event_time import event_timestamp
+from transforms.event_time import event_micros
 from transforms.pace import PACE
 from transforms.records import (
     CategorizedItem,
@@ -47,6 +47,7 @@ from transforms.watching.health import HEALTH
 BATCH_SIZE = 64
 #: The timestamps that items may have: that of their record (or element), or when they were published.
 TIMESTAMPS = ("record", "published")
+_GLOBAL = (GlobalWindow(),)
 
 
 class _NotOurs(logging.Filter):
@@ -193,6 +194,7 @@ class Categorize(Step):
         self._settings = settings or ScoreSettings()
         self._published = timestamp == "published"
         self._windows = windows or GlobalWindows()
+        self._global = isinstance(self._windows, GlobalWindows)
         self._begin_counting()
 
     def message_of(self, record: Any) -> Message:
@@ -250,15 +252,17 @@ class Categorize(Step):
         outcome: Any
         # RunInference gives all outputs of a batch the timestamp of one: stamp each again.
         letter = isinstance(element, DeadLetter)
-        at = event_timestamp(element.message if letter else self.message_of(element))
+        at = event_micros(element.message if letter else self.message_of(element))
         windows = self._windows_at(at)
         if window != windows[0] and window in windows:
             return  # it comes once for each window that it is in
         for outcome in super().process(element):
             if self._published and isinstance(outcome, CategorizedItem):
-                at = Timestamp.of(outcome.event_time)
+                at = Timestamp.of(outcome.event_time).micros
                 windows = self._windows_at(at)
-            yield WindowedValue(outcome, at, windows)
+            yield create(outcome, at, windows)
 
-    def _windows_at(self, at: Timestamp) -> tuple[Any, ...]:
-        return tuple(self._windows.assign(WindowFn.AssignContext(at)))
+    def _windows_at(self, micros: int) -> tuple[Any, ...]:
+        if self._global:
+            return _GLOBAL
+        return tuple(self._windows.assign(WindowFn.AssignContext(Timestamp(micros=micros))))
