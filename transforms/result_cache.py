@@ -12,6 +12,7 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
+from models.checks import is_whole
 from models.settings import Option, settings
 from transforms.per_process import PerProcess
 
@@ -45,7 +46,7 @@ class CacheSettings:
     ] = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.result_cache <= MOST:
+        if not (is_whole(self.result_cache) and 0 <= self.result_cache <= MOST):
             raise ValueError(f"result_cache {self.result_cache!r}: choose 0 to {MOST:,} results")
 
 
@@ -83,7 +84,10 @@ class ResultCache:
             known = self._known.get(key)
             if known is not None:
                 self._known.move_to_end(key)
-        return None if known is None or known.begun.failed() else known
+        if known is None or known.begun.failed():
+            return None
+        known.begun.ask_again()
+        return known
 
     def put(self, text: str, known: Known) -> None:
         """Remembers what is known of a text."""
