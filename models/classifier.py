@@ -213,6 +213,11 @@ class TextClassifier:
             return self._predict(list(text))
         return self._predict([text])[0]  # type: ignore[list-item]  # or it says what it is
 
+    def __reduce__(self) -> str:
+        raise TypeError(
+            "a TextClassifier cannot be pickled; load it where it is used, such as in a DoFn's setup"
+        )
+
     def outcomes(self, texts: Iterable[str]) -> list[Prediction | Exception]:
         """Classifies texts; one that cannot be classified gives its error instead.
 
