@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
+import tracemalloc
 import weakref
 from collections import Counter
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ from tests.unit.transforms.test_tokenize import NOW
 from transforms import ahead, result_cache
 from transforms.classify import OnnxTextClassifier
 from transforms.classify_news import ClassifyNews
+from transforms.coders import RecordCoder
 from transforms.errors import ConfigurationError
 from transforms.pace import PACE
 from transforms.records import DeadLetter, Message, NewsItem, TokenizedNews
@@ -201,3 +203,27 @@ def test_a_failed_bundle_counts_nothing(model: ModelCascade) -> None:
         list(step.process(NewsItem(Message(b"{}"), text, text, {}, NOW), 0, None))
     list(step.finish_bundle())
     assert TALLY.snapshot().looked_up == 1
+
+
+def test_a_result_takes_up_to_2_kb(model: ModelCascade) -> None:
+    texts = [f"{i} " + "Striker scores twice again " * 30 for i in range(200)]
+    found = classified(model, texts[:1], 200, max_length=128)  # what is made once
+    assert len(found[0].example.windows[0]) > 100
+    gc.collect()
+    tracemalloc.start()
+    classified(model, texts, 200, max_length=128)
+    gc.collect()
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert size / len(texts) < 2000
+
+
+def test_a_known_text_has_the_rows_that_it_had(model: ModelCascade) -> None:
+    texts = ["Striker scores " * 40] * 2
+    first, second = classified(model, texts, 10, long_text="average", max_length=16)
+    assert TALLY.snapshot().hits == 1
+    assert len(first.example.windows) > 1
+    assert second.example.windows == first.example.windows
+    assert RecordCoder().decode(RecordCoder().encode(second.example)) == second.example._replace(
+        begun=None
+    )
