@@ -223,7 +223,7 @@ class TextClassifier:
 
         It is a `ValueError` for what is empty or no text, a `ModelError` where the model failed.
         """
-        texts = list(texts)
+        texts = [texts] if isinstance(texts, str) else list(texts)  # a text is no list of letters
         outcomes: list[Prediction | Exception] = []
         for begin in range(0, len(texts), CHUNK):
             outcomes.extend(self._outcomes(texts[begin : begin + CHUNK]))

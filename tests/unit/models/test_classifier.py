@@ -298,3 +298,8 @@ def test_it_is_loaded_where_it_is_used(classifier: TextClassifier) -> None:
     for copied in (pickle.dumps, copy.copy, copy.deepcopy):
         with pytest.raises(TypeError, match="load it where it is used"):
             copied(classifier)
+
+
+def test_the_outcome_of_one_text(classifier: TextClassifier) -> None:
+    text = "Striker scores twice"
+    assert classifier.outcomes(text) == [classifier.predict(text)]
