@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from transforms.pubsub.read import PubSubSource, ReadFromPubSub
     from transforms.records import CategorizedItem, DeadLetter, Message, NewsItem
 
+    __version__: str
+
 __all__ = [
     "Annotation",
     "BundleError",
@@ -132,16 +134,18 @@ def load(
     )
 
 
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version
+if not TYPE_CHECKING:  # a type checker would take any name for one of ours
 
-        return version("newsbeam")
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(_LAZY[name]), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("newsbeam")
+        if name not in _LAZY:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(_LAZY[name]), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

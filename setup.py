@@ -102,7 +102,7 @@ setup(
         "test": TEST,
         "dev": [*DEMO, *PLOT, *TEST, *LINT],
     },
-    entry_points={"console_scripts": ["newsbeam=pipeline.cli:main"]},
+    entry_points={"console_scripts": ["newsbeam=pipeline.__main__:main"]},
     classifiers=[
         "Environment :: Console",
         "Programming Language :: Python :: 3.11",

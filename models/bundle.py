@@ -35,6 +35,17 @@ log = logging.getLogger("newsbeam")
 
 #: Families whose positions start after the padding id, as RoBERTa's do.
 _OFFSET_POSITIONS = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer"}
+#: What config.json says of a model, and not of a cascade of models.
+_OF_ONE = (
+    "id2label",
+    "problem_type",
+    "temperature",
+    "max_position_embeddings",
+    "long_text",
+    "max_length",
+    "window_tokens",
+    "max_windows",
+)
 # Operators that take the range of their activations at run time, over the whole batch. In an ONNX
 # file (protobuf) a node's operator stands as field 4 of its NodeProto: the byte 0x22, the length,
 # the name. Looking for that needs no onnx package, and finds neither node names nor tensors.
@@ -246,6 +257,11 @@ def _cascade(folder: Path, path: str | os.PathLike[str] | None) -> list[tuple[Bu
         raise BundleError(
             f"model {folder}: the last model of cascade in config.json is "
             f"{json.dumps(found[-1])[:100]}; name it: {example}"
+        )
+    if ignored := [name for name in _OF_ONE if name in _read_config(folder)]:
+        raise BundleError(
+            f"model {folder}: {' and '.join(ignored)} in config.json of a cascade would count for "
+            "nothing; leave it out, and set it in config.json of its models"
         )
     stages = []
     for entry in found:

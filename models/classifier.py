@@ -213,12 +213,17 @@ class TextClassifier:
             return self._predict(list(text))
         return self._predict([text])[0]  # type: ignore[list-item]  # or it says what it is
 
+    def __reduce__(self) -> str:
+        raise TypeError(
+            "a TextClassifier cannot be pickled; load it where it is used, such as in a DoFn's setup"
+        )
+
     def outcomes(self, texts: Iterable[str]) -> list[Prediction | Exception]:
         """Classifies texts; one that cannot be classified gives its error instead.
 
         It is a `ValueError` for what is empty or no text, a `ModelError` where the model failed.
         """
-        texts = list(texts)
+        texts = [texts] if isinstance(texts, str) else list(texts)  # a text is no list of letters
         outcomes: list[Prediction | Exception] = []
         for begin in range(0, len(texts), CHUNK):
             outcomes.extend(self._outcomes(texts[begin : begin + CHUNK]))

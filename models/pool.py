@@ -13,7 +13,7 @@ from typing import Any
 #: What a thread of the pool does; it may bring more to do.
 Job = Callable[[], "Iterable[Job]"]
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 _pool: ThreadPoolExecutor | None = None
 _most: int | None = None
 
@@ -76,7 +76,8 @@ class Jobs:
     def __init__(self, jobs: Iterable[Job], threads: int) -> None:
         self._todo = deque(jobs)
         helpers = min(threads, len(self._todo))
-        self._helpers: list[Future[Any]] = [pool().submit(self._drain) for _ in range(helpers)]
+        with _lock:  # nobody shuts the pool down in between
+            self._helpers: list[Future[Any]] = [pool().submit(self._drain) for _ in range(helpers)]
 
     def wait(self) -> None:
         """Waits until all is done; raises what a job has raised."""
@@ -95,7 +96,7 @@ class Jobs:
 def _forget() -> None:
     """Threads do not survive a fork: the child makes its own pool."""
     global _lock, _pool
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _pool = None
 
 

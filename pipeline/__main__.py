@@ -1,7 +1,16 @@
-"""`python -m pipeline` is `newsbeam`."""
+"""`newsbeam`, which `python -m pipeline` is, too."""
 
 import sys
 
-from pipeline.cli import main
+from pipeline.imports import interruptible
 
-sys.exit(main())
+
+def main() -> int:
+    """Runs the command line; returns its exit code, see `pipeline.cli`."""
+    with interruptible():
+        from pipeline.cli import main as command_line
+    return command_line()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

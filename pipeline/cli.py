@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 
 from models.errors import BundleError
 from pipeline.as_given import take_as_given
-from pipeline.imports import uncollected
+from pipeline.imports import interruptible, uncollected
 from pipeline.logs import set_up, tell, tell_as_asked
 from transforms.errors import ConfigurationError
 from transforms.failures import PipelineFailure
@@ -74,7 +74,7 @@ def _typer(**given: Any) -> typer.Typer:
 def _command(name: str) -> Any:
     """What typer runs of a command."""
     alone = _typer(callback=lambda: None)  # one that has a callback is a group
-    with uncollected():
+    with interruptible(), uncollected():
         command = _imported(name)
     if isinstance(command, typer.Typer):
         alone.add_typer(command, name=name)
@@ -187,7 +187,3 @@ def _usage(error: Any) -> str:
     # Without a command its help is shown, and the error says nothing.
     message = " ".join(error.format_message().split()).rstrip(".") or "no command was given"
     return f"{message}; see `{command} --help`"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib.util
+import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -35,6 +38,26 @@ def uncollected() -> Iterator[None]:
         gc.freeze()
         if enabled:
             gc.enable()
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Surrounds imports: Ctrl-C ends the process at once, with exit code 130 and nothing said.
+
+    As an exception it would get lost now and then: imports run callbacks that can raise none. A signal
+    that is ignored, or that somebody else handles, is left alone.
+    """
+    ours = (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
+    if ours:
+        signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextlib.contextmanager

@@ -38,25 +38,38 @@ class Begun:
 
     Attributes:
         model_id: Name and hash of the bundle that works on it.
-        at: When it was begun, in seconds of the monotonic clock.
+        at: When somebody has last asked for it, in seconds of the monotonic clock.
     """
 
-    __slots__ = ("_group", "_place", "at", "model_id")
+    __slots__ = ("_answer", "_group", "_place", "at", "model_id")
 
     def __init__(self, group: _Group, place: int) -> None:
         self.model_id = group.model_id
         self.at = group.at
-        self._group = group
+        self._group: _Group | None = group
         self._place = place
+        self._answer: Answer | Exception | None = None
 
     def answer(self) -> Answer | Exception:
         """What came of it; waits until it is done."""
-        return self._group.answers()[self._place]
+        group = self._group
+        if group is not None:
+            self._answer = group.answers()[self._place]
+            # It may be kept for long; what came of the others need not be, nor their model.
+            self._group = None
+        assert self._answer is not None
+        return self._answer
 
     def failed(self) -> bool:
         """Whether it is known to have come to nothing."""
-        answers = self._group.known
-        return answers is not None and isinstance(answers[self._place], Exception)
+        group = self._group
+        if group is None:
+            return isinstance(self._answer, Exception)
+        return group.broken or isinstance(group.known and group.known[self._place], Exception)
+
+    def ask_again(self) -> None:
+        """Takes note of somebody else who asks for it: work that was done before is none of theirs."""
+        self.at = time.monotonic()
 
     def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
         # Runners pickle elements, if only to see how large they are. Elsewhere there is nothing of it.
@@ -76,14 +89,16 @@ class _Group:
 
     Attributes:
         known: What came of them, once somebody has waited for it.
+        broken: Whether the work itself has failed, so that nothing will come of any of them.
     """
 
     def __init__(self, model: ModelCascade, size: int) -> None:
         self.model_id = model.bundle.model_id
         self.at = time.monotonic()
         self.known: list[Answer | Exception] | None = None
+        self.broken = False
         self._lock = threading.Lock()
-        self._model = model
+        self._model: ModelCascade | None = model
         self._size = size
         self._texts: list[Rows] = []
         self._asked: Asked | None = None
@@ -103,6 +118,7 @@ class _Group:
         """Has the model begin, unless it has; what was asked, until that is known."""
         with self._lock:
             if not self._has_begun():
+                assert self._model is not None
                 self._asked = self._model.start(self._texts)
             return self._asked
 
@@ -110,10 +126,14 @@ class _Group:
         """What came of them; waits until all is done."""
         asked = self.begin()
         if asked is not None:
-            known = asked.result()
+            try:
+                known = asked.result()
+            except BaseException:
+                self.broken = True
+                raise
             with self._lock:
                 # A result may be kept for long; what it was made of need not be.
-                self.known, self._asked, self._texts = known, None, []
+                self.known, self._asked, self._texts, self._model = known, None, [], None
         assert self.known is not None
         return self.known
 

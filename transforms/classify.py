@@ -254,9 +254,9 @@ class Categorize(Step):
         letter = isinstance(element, DeadLetter)
         at = event_micros(element.message if letter else self.message_of(element))
         windows = self._windows_at(at)
-        if window != windows[0] and window in windows:
-            return  # it comes once for each window that it is in
-        for outcome in super().process(element):
+        # It comes once for each window that it is in.
+        again = window != windows[0] and window in windows
+        for outcome in () if again else super().process(element):
             if self._published and isinstance(outcome, CategorizedItem):
                 at = Timestamp.of(outcome.event_time).micros
                 windows = self._windows_at(at)

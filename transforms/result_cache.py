@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from array import array
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
+from models.checks import is_whole
 from models.settings import Option, settings
 from transforms.per_process import PerProcess
 
@@ -45,7 +47,7 @@ class CacheSettings:
     ] = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.result_cache <= MOST:
+        if not (is_whole(self.result_cache) and 0 <= self.result_cache <= MOST):
             raise ValueError(f"result_cache {self.result_cache!r}: choose 0 to {MOST:,} results")
 
 
@@ -83,13 +85,17 @@ class ResultCache:
             known = self._known.get(key)
             if known is not None:
                 self._known.move_to_end(key)
-        return None if known is None or known.begun.failed() else known
+        if known is None or known.begun.failed():
+            return None
+        known.begun.ask_again()
+        return Known(_written_out(known.text), known.begun)
 
     def put(self, text: str, known: Known) -> None:
         """Remembers what is known of a text."""
         key = _key(text)
+        kept = Known(_packed(known.text), known.begun)
         with self._lock:
-            self._known[key] = known
+            self._known[key] = kept
             self._known.move_to_end(key)
             if len(self._known) > self._size:
                 self._known.popitem(last=False)
@@ -101,6 +107,17 @@ class ResultCache:
 
 
 _caches: PerProcess[tuple[int, str, Reading], ResultCache] = PerProcess()
+
+
+def _packed(text: TokenizedText) -> TokenizedText:
+    """A text whose token ids take 4 bytes each: as Python's numbers they take 40."""
+    rows: Any = tuple(array("I", row) for row in text.windows)
+    return text._replace(windows=rows)
+
+
+def _written_out(text: TokenizedText) -> TokenizedText:
+    """The text that was packed."""
+    return text._replace(windows=tuple(map(tuple, text.windows)))
 
 
 def _key(text: str) -> bytes:

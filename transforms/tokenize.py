@@ -75,6 +75,7 @@ class TokenizeNews(Step):
 
     def start_bundle(self) -> None:
         self._ahead = Ahead.of(self._model_id)
+        self._looked_up = self._hits = 0  # what is left is of a bundle that has failed
 
     def message_of(self, record: Any) -> Any:
         return record.message

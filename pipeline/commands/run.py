@@ -75,10 +75,10 @@ def run(
 
     options = RunOptions(**given)
     from models.errors import BundleError
-    from pipeline.imports import clouds_when_used, uncollected
+    from pipeline.imports import clouds_when_used, interruptible, uncollected
     from transforms.failures import first_failure
 
-    with uncollected(), clouds_when_used():
+    with interruptible(), uncollected(), clouds_when_used():
         from pipeline.run import execute
 
     try:

@@ -35,7 +35,7 @@ def build_wheel(folder: Path) -> Path:
     files[f"{info}/WHEEL"] = (
         b"Wheel-Version: 1.0\nGenerator: newsbeam\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     )
-    files[f"{info}/entry_points.txt"] = b"[console_scripts]\nnewsbeam = pipeline.cli:main\n"
+    files[f"{info}/entry_points.txt"] = b"[console_scripts]\nnewsbeam = pipeline.__main__:main\n"
     record = "".join(f"{name},sha256={_digest(d)},{len(d)}\n" for name, d in files.items())
     files[f"{info}/RECORD"] = f"{record}{info}/RECORD,,\n".encode()
     with zipfile.ZipFile(wheel, "w") as archive:

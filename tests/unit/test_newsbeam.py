@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -58,3 +59,15 @@ def test_settings_of_another_kind(setting: dict[str, str]) -> None:
 def test_beam_is_not_imported(module: str) -> None:
     code = f"import sys, {module}; sys.exit('apache_beam' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_type_checker_knows_its_names(tmp_path: Path) -> None:
+    checker = pytest.importorskip("mypy.api")
+    user = tmp_path / "user.py"
+    user.write_text("import newsbeam\nnewsbeam.load, newsbeam.__version__\nnewsbeam.nothing\n")
+    # What it imports is not looked at: that would take long.
+    alone = ["--follow-imports=skip", "--config-file=", f"--cache-dir={tmp_path}"]
+    said, _, _ = checker.run([*alone, newsbeam.__file__, str(user)])
+    assert [line.split(": ", 1)[1] for line in said.splitlines()[:-1]] == [
+        'error: Module has no attribute "nothing"  [attr-defined]'
+    ]

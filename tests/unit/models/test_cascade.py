@@ -290,3 +290,16 @@ def test_the_shortest_of_positions_counts(tmp_path: Path) -> None:
     cheap = bundle.stages[0].bundle
     assert bundle.max_length == cheap.max_length < bundle.stages[1].bundle.max_length
     assert bundle.row_length == bundle.max_length
+
+
+@pytest.mark.parametrize("name", ["temperature", "long_text", "problem_type"])
+def test_settings_of_a_model_are_none_of_a_cascade(tmp_path: Path, name: str) -> None:
+    both = write_cascade(
+        tmp_path / "both", {"model": "ag_news_mini", "min_score": 0.9}, {"model": "ag_news_small"}
+    )
+    config = json.loads((both / "config.json").read_text())
+    (both / "config.json").write_text(json.dumps({**config, "comment": "ours"}))
+    assert Bundle.load(both).stages
+    (both / "config.json").write_text(json.dumps({**config, name: 2}))
+    with pytest.raises(BundleError, match=f"{name} in config.json of a cascade would count for"):
+        Bundle.load(both)

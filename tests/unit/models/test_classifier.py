@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
+import pickle
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -290,3 +292,14 @@ def test_full_annotate(classifier: TextClassifier) -> None:
     assert (category.begin, category.end, category.result) == (0, 6, prediction.category)
     assert {k: float(v) for k, v in category.metadata.items()} == prediction.scores
     assert classifier.full_annotate([text]) == [found]
+
+
+def test_it_is_loaded_where_it_is_used(classifier: TextClassifier) -> None:
+    for copied in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError, match="load it where it is used"):
+            copied(classifier)
+
+
+def test_the_outcome_of_one_text(classifier: TextClassifier) -> None:
+    text = "Striker scores twice"
+    assert classifier.outcomes(text) == [classifier.predict(text)]

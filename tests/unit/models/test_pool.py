@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -64,3 +65,29 @@ def test_the_pool_may_be_made_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pools.pool() is pools.pool()
     assert running.result() == 42
     pools.pool().shutdown()
+
+
+def test_a_new_limit_loses_no_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "_most", None)
+    real = pools.pool
+    others: list[threading.Thread] = []
+
+    def pool() -> ThreadPoolExecutor:
+        """The pool, with somebody who sets another limit just after it was given."""
+        found = real()
+        others.append(threading.Thread(target=pools.limit, args=(len(others) % 2 + 1,)))
+        others[-1].start()
+        others[-1].join(0.2)
+        return found
+
+    monkeypatch.setattr(pools, "pool", pool)
+    done: list[int] = []
+
+    def job() -> list[pools.Job]:
+        done.append(1)
+        return []
+
+    pools.Jobs([job, job, job], 2).wait()
+    for other in others:
+        other.join()
+    assert len(done) == 3

@@ -248,3 +248,41 @@ def shell(line: str) -> Said:
         stdin=subprocess.DEVNULL,
     )
     return Said(done.returncode, done.stdout, done.stderr)
+
+
+#: Presses Ctrl-C while a module is looked for, in what may raise nothing.
+INTERRUPTED = """
+import os, signal, sys
+class Dropped:
+    def __del__(self): os.kill(os.getpid(), signal.SIGINT)
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == MODULE: Dropped()
+sys.meta_path.insert(0, Finder())
+from pipeline.__main__ import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "args"),
+    [
+        ("typer", ["--version"]),
+        ("pipeline.commands.classify", ["classify", "news"]),
+        ("apache_beam", ["run", "--source", "-", "--sink", "-"]),
+    ],
+)
+@pytest.mark.parametrize("ignored", [False, True])
+def test_interrupted_while_it_starts(module: str, args: list[str], ignored: bool) -> None:
+    ignore = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n" if ignored else ""
+    code = f"{ignore}MODULE = {module!r}\n{INTERRUPTED}"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *args],
+        cwd=REPO,
+        input="",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == (0 if ignored else 130)
+    assert ignored or (done.stdout, done.stderr) == ("", "")

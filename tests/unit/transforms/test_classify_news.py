@@ -258,3 +258,8 @@ def test_windows_of_outcomes_are_by_record_or_by_publication(timestamp: str, sta
 def test_a_timestamp_that_there_is_not() -> None:
     with pytest.raises(ConfigurationError, match="timestamp='read' is unknown: give record or"):
         ClassifyNews(timestamp="read")
+
+
+def test_building_a_pipeline_warns_of_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    beam.Pipeline() | beam.Create([{"title": "Vote"}]) | ClassifyNews("ag_news_mini")
+    assert not [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]

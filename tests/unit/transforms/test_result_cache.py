@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import time
+import tracemalloc
+import weakref
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -12,15 +16,17 @@ import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
 from models.bundle import Bundle
-from models.cascade import ModelCascade
+from models.cascade import Answer, ModelCascade
 from models.errors import ModelError
 from models.reading import Reading
 from tests.unit.running import local_pipeline
 from tests.unit.transforms.test_tokenize import NOW
-from transforms import result_cache
+from transforms import ahead, result_cache
 from transforms.classify import OnnxTextClassifier
 from transforms.classify_news import ClassifyNews
+from transforms.coders import RecordCoder
 from transforms.errors import ConfigurationError
+from transforms.pace import PACE
 from transforms.records import DeadLetter, Message, NewsItem, TokenizedNews
 from transforms.result_cache import ResultCache
 from transforms.tally import TALLY
@@ -136,7 +142,88 @@ def test_in_a_pipeline() -> None:
     assert counts.hits == 296
 
 
-@pytest.mark.parametrize("size", [-1, 10_000_001])
-def test_a_size_that_makes_no_sense(size: int) -> None:
-    with pytest.raises(ConfigurationError, match=f"result_cache {size}: choose 0 to"):
+@pytest.mark.parametrize("size", [-1, 10_000_001, 1.5, True, "3", None])
+def test_a_size_that_makes_no_sense(size: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"result_cache {size!r}: choose 0 to"):
         ClassifyNews(result_cache=size)
+
+
+def test_a_result_keeps_neither_its_model_nor_others_alive() -> None:
+    loaded = OnnxTextClassifier("ag_news_mini").load_model()
+    cache = ResultCache.of_process(
+        1, loaded.bundle.model_id, Reading.of(Bundle.load("ag_news_mini"))
+    )
+    results = classified(loaded, ["Vote", "Chip", "Shares fall"], 1)
+    kept = cache.get("Shares fall")
+    assert kept is not None
+    model = weakref.ref(loaded)
+    del loaded, results
+    gc.collect()
+    assert model() is None
+    assert len([o for o in gc.get_referents(kept.begun) if isinstance(o, Answer)]) == 1
+    assert not [o for o in gc.get_objects() if isinstance(o, ahead._Group)]
+
+
+def test_a_known_result_is_no_work_since_it_was_found(
+    model: ModelCascade, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    since: list[float] = []
+    monkeypatch.setattr(PACE, "worked", lambda messages, at: since.append(at))
+    classified(model, ["Vote"], 10)
+    clock[0] = 3700.0
+    classified(model, ["Vote"], 10)
+    assert TALLY.snapshot().hits == 1
+    assert since == [100.0, 3700.0]
+
+
+def test_work_that_breaks_down_is_begun_anew(
+    model: ModelCascade, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [only] = model.models
+    real = only.run
+
+    def breaks(rows: Sequence[Sequence[int]]) -> list[np.ndarray | Exception]:
+        raise MemoryError
+
+    monkeypatch.setattr(only, "run", breaks)
+    with pytest.raises(MemoryError):
+        classified(model, ["Vote"], 10)
+    monkeypatch.setattr(only, "run", real)
+    [good] = classified(model, ["Vote"], 10)
+    assert max(good.inference.values()) > 0.25
+
+
+def test_a_failed_bundle_counts_nothing(model: ModelCascade) -> None:
+    step = TokenizeNews("ag_news_mini", result_cache=10)
+    step.setup()
+    for text in ("Vote", "Chip"):
+        step.start_bundle()
+        list(step.process(NewsItem(Message(b"{}"), text, text, {}, NOW), 0, None))
+    list(step.finish_bundle())
+    assert TALLY.snapshot().looked_up == 1
+
+
+def test_a_result_takes_up_to_2_kb(model: ModelCascade) -> None:
+    texts = [f"{i} " + "Striker scores twice again " * 30 for i in range(200)]
+    found = classified(model, texts[:1], 200, max_length=128)  # what is made once
+    assert len(found[0].example.windows[0]) > 100
+    gc.collect()
+    tracemalloc.start()
+    classified(model, texts, 200, max_length=128)
+    ASKED.clear()
+    gc.collect()
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert size / len(texts) < 2000
+
+
+def test_a_known_text_has_the_rows_that_it_had(model: ModelCascade) -> None:
+    texts = ["Striker scores " * 40] * 2
+    first, second = classified(model, texts, 10, long_text="average", max_length=16)
+    assert TALLY.snapshot().hits == 1
+    assert len(first.example.windows) > 1
+    assert second.example.windows == first.example.windows
+    coder = RecordCoder()
+    assert coder.decode(coder.encode(second.example)).windows == first.example.windows
