@@ -20,6 +20,7 @@ from models.bundle import Bundle
 from models.classifier import TextClassifier
 from models.locate import PACKAGED
 from pipeline import cli
+from pipeline.commands import model_train
 from training import data, export, finetune, own_model, own_news
 from training.config import RunConfig
 from training.own_folder import FILES, Asked
@@ -143,7 +144,7 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(
     """Stopped twice: by Ctrl-C, and by a kill between two checkpoints."""
     target = tmp_path / "own"
     arguments = (news, "--from", start, "--to", target, "--epochs", "20")
-    stepped = cli.model.model_train._Reporter.stepped
+    stepped = model_train._Reporter.stepped
 
     def interrupted(self, step: int, steps: int, loss: float) -> None:
         if step == 11:
@@ -151,7 +152,7 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(
         stepped(self, step, steps, loss)
 
     with monkeypatch.context() as patched:
-        patched.setattr(cli.model.model_train._Reporter, "stepped", interrupted)
+        patched.setattr(model_train._Reporter, "stepped", interrupted)
         assert train(*arguments) == 130
     said = capsys.readouterr().err
     assert "newsbeam: stopped at step 11 of 300; the same command goes on from there" in said
@@ -166,7 +167,7 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(
         stepped(self, step, steps, loss)
 
     with monkeypatch.context() as patched:
-        patched.setattr(cli.model.model_train._Reporter, "stepped", killed)
+        patched.setattr(model_train._Reporter, "stepped", killed)
         with pytest.raises(Killed):
             train(*arguments)
     capsys.readouterr()
