@@ -33,7 +33,7 @@ def _write_model(folder: Path) -> None:
 def prepare() -> list[str]:
     """Installs it, fetches its jars, and writes the model as it wants it."""
     jars = jars_of(Path(__file__).with_name("spark_nlp.xml"))
-    python = python_with("spark-nlp", ("pyspark==3.5.9", "spark-nlp==5.5.3"))
+    python = python_with("spark-nlp", ("pyspark==3.5.9", "spark-nlp==5.5.3", "numpy<2"))
     config = (bundle() / "config.json").stat()
     model = made("spark-nlp-model", f"{config.st_size} {config.st_mtime_ns}", _write_model)
     return [python, "-m", "benchmarks.peers.spark_nlp", str(jars), str(model)]

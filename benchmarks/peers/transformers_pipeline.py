@@ -5,6 +5,7 @@ Its weights are those of the bundle, in float again.
 
 from __future__ import annotations
 
+import json
 import sys
 from functools import partial
 from pathlib import Path
@@ -52,6 +53,8 @@ def main() -> None:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
     kind, folder, rows = sys.argv[1:]
+    # transformers keeps it to itself, where text is not generated.
+    config = json.loads(Path(folder, "config.json").read_text(encoding="utf-8"))
     model = AutoModelForSequenceClassification.from_pretrained(folder)
     if kind == "int8":
         model = torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear}, torch.qint8)
@@ -61,7 +64,7 @@ def main() -> None:
         tokenizer=AutoTokenizer.from_pretrained(folder),
         batch_size=BATCH_SIZES[kind],
         truncation=True,
-        max_length=model.config.max_length,
+        max_length=config["max_length"],
     )
     measure(lambda texts: [found["label"] for found in classifier(texts)], rows)
 
