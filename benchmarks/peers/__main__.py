@@ -19,6 +19,7 @@ from pathlib import Path
 from benchmarks import news
 from benchmarks.peers import (
     hand_written,
+    kafka_io,
     kafka_job,
     newsbeam_peer,
     onnx_handler,
@@ -28,7 +29,7 @@ from benchmarks.peers import (
     transformers_pipeline,
 )
 from benchmarks.peers.peer import Job, Peer
-from benchmarks.peers.runs import Failed, Measured, classify_texts
+from benchmarks.peers.runs import Failed, Measured, classify_texts, log_of
 from models.locate import PACKAGED
 from tests.servers.apache_kafka import KafkaCluster
 from tests.servers.cache import Unavailable
@@ -36,6 +37,7 @@ from tests.servers.cache import Unavailable
 PEERS = [
     *hand_written.PEERS,
     *quix.PEERS,
+    *kafka_io.PEERS,
     *transformers_pipeline.PEERS,
     *onnx_handler.PEERS,
     *spark_nlp.PEERS,
@@ -91,7 +93,7 @@ def main() -> int:
                 try:
                     found = result.runs[number] = run(peer, number)
                 except Failed as reason:
-                    skip(f"{peer.name}, round {number + 1}", reason)
+                    skip(f"{peer.name}, round {number + 1}", f"{reason}; see {log_of(peer.name)}")
                     continue
                 print(
                     f"round {number + 1}: {peer.title}: {found.rate:.1f} rows/s, accuracy "

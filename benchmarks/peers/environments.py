@@ -79,3 +79,9 @@ def bundle(name: str = "ag_news_small") -> Path:
     Its files are read by programs that cannot import newsbeam.
     """
     return REPOSITORY / "models" / name
+
+
+def digest_of_bundle(name: str = "ag_news_small") -> str:
+    """Changes with any file of a bundle that its copies in other forms are made of."""
+    files = ("config.json", "tokenizer.json", "model_quantized.onnx")
+    return "".join(hashlib.sha256((bundle(name) / f).read_bytes()).hexdigest() for f in files)

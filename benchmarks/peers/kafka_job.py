@@ -11,12 +11,10 @@ import msgspec
 from kafka import KafkaConsumer, TopicPartition
 
 from benchmarks import news
-from benchmarks.peers.runs import Failed, Measured, running
+from benchmarks.peers.runs import LIMIT, Failed, Measured, running
 from tests.servers.apache_kafka import KafkaCluster
 
 PARTITIONS = 4
-#: How long a program may take, in seconds.
-LIMIT = 300.0
 #: The share of the rows that warm up.
 WARM_UP = 0.2
 #: Outputs that are nearer to each other, in seconds, were written together.

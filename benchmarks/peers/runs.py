@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -12,10 +13,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from benchmarks import news
 from benchmarks.peers.environments import BUILD, REPOSITORY
 from benchmarks.peers.texts_job import STARTED
 from benchmarks.usage import Usage, stop, used
+
+#: How long a run may take, in seconds.
+LIMIT = 300.0
 
 
 class Failed(Exception):
@@ -41,6 +47,11 @@ class Measured:
     memory: int
 
 
+def log_of(name: str) -> Path:
+    """Where a peer's last run said what it had to say, from the repository's root."""
+    return BUILD.relative_to(REPOSITORY) / "logs" / f"{name}.log"
+
+
 @contextmanager
 def running(
     name: str, command: Sequence[str], stdout: int = subprocess.DEVNULL
@@ -50,7 +61,7 @@ def running(
     Raises:
         Failed: It cannot be started.
     """
-    log = BUILD / "logs" / f"{name}.log"
+    log = REPOSITORY / log_of(name)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as stderr:
         run = subprocess.Popen(
@@ -66,7 +77,11 @@ def running(
                 yield run, usage
         finally:
             if run.poll() is None:
+                children = psutil.Process(run.pid).children(recursive=True)
                 stop(run)
+                for process in children:  # JVMs that a program did not take along
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        process.kill()
 
 
 def classify_texts(name: str, command: list[str], rows: Sequence[news.Row]) -> Measured:
@@ -79,14 +94,12 @@ def classify_texts(name: str, command: list[str], rows: Sequence[news.Row]) -> M
         file.writelines(json.dumps({"text": r.text, "label": r.label}) + "\n" for r in rows)
         file.flush()
         with running(name, [*command, file.name], subprocess.PIPE) as (run, usage):
-            assert run.stdout is not None
-            # Libraries print, too: what was measured is the last line.
-            lines = run.stdout.read().splitlines()
-            code = run.wait()
-    if code or not lines:
-        raise Failed(f"ended with {code}; see {_shown(name)}")
+            try:
+                said, _ = run.communicate(timeout=LIMIT)
+            except subprocess.TimeoutExpired:
+                raise Failed(f"took more than {LIMIT:.0f} s") from None
+    # Libraries print, too: what was measured is the last line.
+    lines = said.splitlines()
+    if run.returncode or not lines:
+        raise Failed(f"ended with {run.returncode}")
     return Measured(**json.loads(lines[-1]), memory=usage.memory)
-
-
-def _shown(name: str) -> Path:
-    return (BUILD / "logs" / f"{name}.log").relative_to(REPOSITORY)

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from benchmarks.peers import texts_job
-from benchmarks.peers.environments import bundle, jars_of, made, python_with
+from benchmarks.peers.environments import bundle, digest_of_bundle, jars_of, made, python_with
 from benchmarks.peers.peer import Job, Peer
 
 
@@ -34,8 +34,7 @@ def prepare() -> list[str]:
     """Installs it, fetches its jars, and writes the model as it wants it."""
     jars = jars_of(Path(__file__).with_name("spark_nlp.xml"))
     python = python_with("spark-nlp", ("pyspark==3.5.9", "spark-nlp==5.5.3", "numpy<2"))
-    config = (bundle() / "config.json").stat()
-    model = made("spark-nlp-model", f"{config.st_size} {config.st_mtime_ns}", _write_model)
+    model = made("spark-nlp-model", digest_of_bundle(), _write_model)
     return [python, "-m", "benchmarks.peers.spark_nlp", str(jars), str(model)]
 
 

@@ -10,13 +10,13 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from benchmarks.peers.environments import REPOSITORY, bundle, made
+from benchmarks.peers.environments import REPOSITORY, bundle, digest_of_bundle, made
 from benchmarks.peers.peer import Job, Peer
 from benchmarks.peers.texts_job import measure
 from tests.servers.cache import Unavailable, run_or_unavailable
 
-#: The batch size that is fastest on two cores.
-BATCH_SIZES = {"float32": 8, "int8": 8}
+#: The batch sizes that are fastest on two cores: rows of a batch are padded to its longest.
+BATCH_SIZES = {"float32": 1, "int8": 8}
 
 
 def prepare(kind: str) -> list[str]:
@@ -29,8 +29,7 @@ def prepare(kind: str) -> list[str]:
         command = [str(python), "-m", "training", "--root", str(folder), "from-bundle"]
         run_or_unavailable([*command, str(bundle())], "writing a checkpoint of the bundle")
 
-    model = bundle() / "model_quantized.onnx"
-    root = made("checkpoint", f"{model.stat().st_size} {model.stat().st_mtime_ns}", write)
+    root = made("checkpoint", digest_of_bundle(), write)
     module = [str(python), "-m", "benchmarks.peers.transformers_pipeline", kind]
     return [*module, str(root / "runs" / bundle().name)]
 
