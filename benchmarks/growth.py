@@ -147,24 +147,24 @@ def partitions(quick: bool) -> Iterator[Point]:
 
 def backlog(quick: bool) -> Iterator[Point]:
     """1e4 to 1e6 records that wait; their texts repeat, and are known."""
-    for n in (2_000, 10_000) if quick else (10_000, 100_000, 1_000_000):
+    for n in (10_000, 40_000) if quick else (10_000, 100_000, 1_000_000):
         idle, _ = _from_kafka(lambda: _titles(50), 4, "--result_cache=2000")
         cpu, memory = _from_kafka(lambda n=n: _titles(n), 4, "--result_cache=2000")
         yield Point(f"{n:,} records", "1,000 records", n / 1000, cpu - idle, memory)
 
 
 def messages(quick: bool) -> Iterator[Point]:
-    """Messages of 1 kB to 1 MB, as many bytes of each and at least 200."""
-    total = 20_000_000 if quick else 200_000_000
+    """Messages of 1 kB to 1 MB, as many bytes of each."""
+    total, most = (100_000_000, 20_000) if quick else (500_000_000, 100_000)
     for size in (1_000, 10_000, 100_000, 1_000_000 - 5_000):
-        count = min(20_000, max(200, total // size))
+        count = min(most, total // size)
         idle, _ = _from_kafka(lambda: _titles(50), 4, "--result_cache=2000")
         cpu, memory = _from_kafka(
             lambda s=size, c=count: _titles(c, s - 100), 4, "--result_cache=2000"
         )
         # A record costs as much as so many bytes of one, about.
-        work = count * (20_000 + size) / 1e6
-        yield Point(f"{size / 1000:,.0f} kB", "MB, 20 kB for each record", work, cpu - idle, memory)
+        work = count * (10_000 + size) / 1e6
+        yield Point(f"{size / 1000:,.0f} kB", "MB, 10 kB for each record", work, cpu - idle, memory)
 
 
 def files(quick: bool) -> Iterator[Point]:

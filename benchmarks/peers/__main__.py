@@ -45,7 +45,7 @@ PEERS = [
 #: What newsbeam is run with; the peers have the weights of the first.
 MODELS = [name for name in ("ag_news_small", "ag_news") if name in PACKAGED]
 ROWS = {Job.KAFKA: 3000, Job.TEXTS: 1500}
-ROUNDS = 5
+ROUNDS = 3
 #: Of `--quick`.
 QUICK_PEERS, QUICK_ROUNDS = "hand-written,transformers-int8", 2
 
