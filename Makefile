@@ -93,6 +93,7 @@ bench: $(READY) $(TORCH_READY) ## Measure all that README claims, peers beside i
 	$(BIN)/python -m benchmarks.latency --seconds 30
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.chain
+	$(BIN)/python -m benchmarks.repeats
 	$(BIN)/python -m benchmarks.growth --quick
 	$(BIN)/python -m benchmarks.partitions --partitions 4 64 --rows 4000
 
