@@ -44,7 +44,7 @@ PEERS = [
 ]
 #: What newsbeam is run with; the peers have the weights of the first.
 MODELS = [name for name in ("ag_news_small", "ag_news") if name in PACKAGED]
-ROWS = {Job.KAFKA: 3000, Job.TEXTS: 1500}
+ROWS = {Job.KAFKA: 5000, Job.TEXTS: 1500}
 ROUNDS = 3
 #: Of `--quick`.
 QUICK_PEERS, QUICK_ROUNDS = "hand-written,transformers-int8", 2
@@ -112,7 +112,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--peers", help=f"separated by commas, of {names} (default: all)")
     parser.add_argument("--model", action="append", help=f"newsbeam's (default: {MODELS})")
     parser.add_argument("--rounds", type=int, help=f"each runs once in each (default: {ROUNDS})")
-    parser.add_argument("--rows", type=int, help="the first of the file (default: 3000, or 1500)")
+    parser.add_argument("--rows", type=int, help="the first of the file (default: 5000, or 1500)")
     parser.add_argument("--csv", type=Path, default=news.TEST_CSV, help="AG News test file")
     parser.add_argument("--json", type=Path, help="also write all figures here")
     parser.add_argument(

@@ -39,8 +39,13 @@ def steady_rate(times: Sequence[float]) -> float:
     last = first
     while last < len(times) - 1 and times[last + 1] - times[last] < TOGETHER:
         last += 1
-    # What never pauses has no bursts.
-    begin = last if last < len(times) * (1 - WARM_UP) else first
+    begin = last
+    if last >= len(times) * (1 - WARM_UP):
+        # Too little is left: from the end of the burst before. What never pauses has none.
+        begin = first
+        while begin > 0 and times[begin] - times[begin - 1] < TOGETHER:
+            begin -= 1
+        begin = begin - 1 if begin else first
     return (len(times) - 1 - begin) / (times[-1] - times[begin])
 
 

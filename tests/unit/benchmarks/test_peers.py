@@ -31,6 +31,12 @@ def test_a_steady_rate_counts_whole_bursts() -> None:
     assert steady_rate(times) == pytest.approx(100, rel=0.01)
 
 
+def test_a_steady_rate_of_one_great_burst() -> None:
+    # 50 rows at once, and 950 a second later: what is written together was not made together.
+    times = [row * 3e-5 for row in range(50)] + [1 + row * 3e-5 for row in range(950)]
+    assert steady_rate(times) == pytest.approx(950, rel=0.05)
+
+
 def test_a_steady_rate_of_what_never_pauses() -> None:
     assert steady_rate([i / 400 for i in range(3000)]) == pytest.approx(400)
 
