@@ -90,6 +90,7 @@ bench: $(READY) $(TORCH_READY) ## Measure all that README claims, peers beside i
 	$(BIN)/python -m benchmarks.throughput --model ag_news_small
 	$(BIN)/python -m benchmarks.throughput --model ag_news
 	$(BIN)/python -m benchmarks.peers --json build/bench/peers.json
+	$(BIN)/python -m benchmarks.picture build/bench/peers.json build/bench/peers.png
 	$(BIN)/python -m benchmarks.latency --seconds 30
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.chain
