@@ -70,6 +70,32 @@ def measure(servers: str, rows: list[news.Row], rate: float) -> list[float]:
     return [waited[row.id] for row in rows[WARM_UP:]]
 
 
+def waits(
+    rows: list[news.Row],
+    rate: float,
+    flags: Sequence[str],
+    kind: str = "kafka",
+    after: Callable[[], None] = lambda: None,
+) -> list[float]:
+    """What `measure` gives for a run and a broker of their own.
+
+    Args:
+        rows: What is sent; the first few warm up.
+        rate: Rows a second.
+        flags: Of `newsbeam run`, beside its ends.
+        kind: Of the broker.
+        after: What is to be done after the run.
+    """
+    topics = {"news": PARTITIONS, "out": PARTITIONS, "out-dead-letters": 1}
+    with broker(topics, kind) as servers:
+        run = news.newsbeam_run(f"kafka://{servers}/news", f"kafka://{servers}/out", *flags)
+        try:
+            return measure(servers, rows, rate)
+        finally:
+            stop(run)
+            after()
+
+
 def show(
     csv: Path,
     options: argparse.Namespace,
@@ -84,19 +110,12 @@ def show(
         flags: Of `newsbeam run`, beside its ends and its delivery.
         after: What is to be done after each run.
     """
-    topics = {"news": PARTITIONS, "out": PARTITIONS, "out-dead-letters": 1}
     print("produce to output, in ms     rate  messages     p50     p99   p99.9     max", flush=True)
     for delivery in options.deliveries:
         for rate in options.rates:
             rows = news.rows(csv, int(rate * options.seconds) + WARM_UP)
-            with broker(topics, options.broker) as servers:
-                ends = f"kafka://{servers}/news", f"kafka://{servers}/out"
-                run = news.newsbeam_run(*ends, f"--delivery={delivery}", *flags)
-                try:
-                    seconds = measure(servers, rows, rate)
-                finally:
-                    stop(run)
-                    after()
+            given = [f"--delivery={delivery}", *flags]
+            seconds = waits(rows, rate, given, options.broker, after)
             shares = [news.percentile(seconds, share) for share in (0.5, 0.99, 0.999, 1)]
             found = "".join(f"{1000 * share:8.0f}" for share in shares)
             print(f"{delivery:<24} {rate:>6g}/s {len(seconds):>9}{found}", flush=True)

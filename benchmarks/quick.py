@@ -15,9 +15,8 @@ from pathlib import Path
 
 from benchmarks import news, startup
 from benchmarks.brokers import broker
-from benchmarks.latency import PARTITIONS, WARM_UP, measure
+from benchmarks.latency import PARTITIONS, WARM_UP, waits
 from benchmarks.throughput import bare_loop_apart, newsbeam
-from benchmarks.usage import stop
 
 DELIVERIES = ("exactly_once", "at_least_once")
 MODELS = ("ag_news_small", "ag_news")
@@ -47,15 +46,8 @@ def throughput(csv: Path, count: int, ratios: dict[str, list[float]]) -> float:
 def latency(csv: Path, one: float, ratios: dict[str, list[float]]) -> None:
     """Produce to output under a light load, in times of one text in a bare loop on one core."""
     rows = news.rows(csv, RATE * SECONDS + WARM_UP)
-    topics = {"news": PARTITIONS, "out": PARTITIONS, "out-dead-letters": 1}
     for delivery in DELIVERIES:
-        with broker(topics) as servers:
-            ends = f"kafka://{servers}/news", f"kafka://{servers}/out"
-            run = news.newsbeam_run(*ends, f"--delivery={delivery}", *_SILENT)
-            try:
-                seconds = measure(servers, rows, RATE)
-            finally:
-                stop(run)
+        seconds = waits(rows, RATE, [f"--delivery={delivery}", *_SILENT])
         for name, share in (("p50", 0.5), ("p99", 0.99)):
             what = f"{name} at {RATE}/s, {delivery}, in texts of a bare loop"
             ratios[what].append(news.percentile(seconds, share) / one)
