@@ -53,7 +53,7 @@ def latency(csv: Path, one: float, ratios: dict[str, list[float]]) -> None:
             ratios[what].append(news.percentile(seconds, share) / one)
 
 
-def starts(ratios: dict[str, list[float]]) -> None:
+def starts(csv: Path, ratios: dict[str, list[float]]) -> None:
     """Starts against the imports below which none can get."""
     root = startup.ROOT
     floor = startup.command(root, ["-c", startup.MODEL_LIBRARIES]).wall
@@ -64,7 +64,7 @@ def starts(ratios: dict[str, list[float]]) -> None:
     beam = startup.command(root, ["-c", startup.BEAM]).wall
     topics = {"news": PARTITIONS, "out": PARTITIONS, "out-dead-letters": 1}
     with broker(topics) as servers:
-        rows = news.rows(count=startup.WAITING)
+        rows = news.rows(csv, startup.WAITING)
         news.produce(servers, "news", rows, PARTITIONS)
         took, _ = startup.first_output(root, servers, [])
     ratios[f"{startup.RUN}, of importing Beam"].append(took.wall / beam)
@@ -81,7 +81,7 @@ def main() -> None:
         with contextlib.redirect_stdout(io.StringIO()):
             rate = throughput(options.csv, options.rows, ratios)
             latency(options.csv, 2 / rate, ratios)
-            starts(ratios)
+            starts(options.csv, ratios)
     for name, found in ratios.items():
         spread = f"{min(found):.2f} to {max(found):.2f}"
         print(f"{statistics.median(found):8.2f}  {name} ({spread})")

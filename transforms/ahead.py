@@ -21,8 +21,8 @@ if TYPE_CHECKING:  # at run time it would load ONNX Runtime at the start of the 
 
 #: Texts that are held back: as many as a batch, so that the model is busy until the next one is read.
 HELD_BACK = 64
-#: Texts that are begun together: a model that runs rows one by one needs no more.
-GROUP, GROUP_OF_FLOAT = 8, 64
+#: Texts that are begun together: a model that runs rows one by one needs no more; others get a batch.
+GROUP, GROUP_OF_FLOAT = 8, HELD_BACK
 
 # What is loaded in this process, by name and hash.
 _loaded: weakref.WeakValueDictionary[str, ModelCascade] = weakref.WeakValueDictionary()
@@ -175,7 +175,7 @@ class Ahead:
         if self._group.full():
             self._next_group()
         self._waiting.append(value)
-        if len(self._waiting) > max(HELD_BACK, self._together):
+        if len(self._waiting) > HELD_BACK:
             yield self._waiting.popleft()
 
     def release(self) -> Iterator[Any]:
